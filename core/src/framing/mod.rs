@@ -5,6 +5,15 @@
 //! queue simply stops asking; what was not asked for stays in the deframer, bounded by one
 //! unfinished frame and one chunk. An idle deframer holds no buffer.
 
+mod input;
+mod length_prefixed;
+mod lines;
+pub mod upgrade;
+pub mod websocket;
+
+pub use length_prefixed::LengthPrefixed;
+pub use lines::Lines;
+
 use bytes::Bytes;
 use thiserror::Error;
 
@@ -50,7 +59,7 @@ pub enum FrameError {
     )]
     BadFlag(u8),
     /// The frame is over the limit. It was skipped; the frames after it are read.
-    #[error("frame of {} bytes is over the limit of {limit}", Size(*.size))]
+    #[error("frame of {} is over the limit of {limit} bytes", Size(*.size))]
     TooLong {
         /// Its size in bytes where the framing says it beforehand.
         size: Option<u64>,
@@ -58,7 +67,7 @@ pub enum FrameError {
         limit: usize,
     },
     /// The stream ended in the middle of a frame.
-    #[error("the stream ended {missing} before the end of a frame", missing = Size(*.missing))]
+    #[error("the stream ended in the middle of a frame, {} before its end", Size(*.missing))]
     Truncated {
         /// How many bytes were missing, where the framing says so.
         missing: Option<u64>,
@@ -78,8 +87,8 @@ struct Size(Option<u64>);
 impl core::fmt::Display for Size {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self.0 {
-            Some(size) => write!(f, "{size}"),
-            None => f.write_str("unknown size"),
+            Some(size) => write!(f, "{size} bytes"),
+            None => f.write_str("an unknown number of bytes"),
         }
     }
 }

@@ -1,0 +1,310 @@
+//! How received bytes become messages and control frames (RFC 6455 sections 5 and 8.1).
+
+use alloc::vec::Vec;
+
+use bytes::{Bytes, BytesMut};
+
+use super::close::CloseFrame;
+use super::error::{Violation, WebSocketError};
+use super::header::{Opcode, Received};
+use super::utf8::Utf8Check;
+use super::{Frame, Kind, Role, WebSocketConfig, mask};
+use crate::framing::input::Input;
+
+/// What was decoded.
+#[derive(Debug)]
+pub(super) enum Item {
+    Close(CloseFrame),
+    Message(Frame),
+    Ping(Bytes),
+    Pong(Bytes),
+}
+
+/// Cuts bytes into frames and joins fragments.
+///
+/// A message that lies whole in the waiting bytes is unmasked where it is and given out as a slice
+/// of them (or as a copy, see [`Input::SHARE_FROM`]). Otherwise its bytes move into `message` as
+/// they arrive, so that at most a header or a control frame is ever left waiting in `input`.
+#[derive(Debug)]
+pub(super) struct Decoder {
+    input: Input,
+    /// The data frame whose payload is being read.
+    payload: Option<Payload>,
+    /// The message whose frames are being read.
+    message: Option<Partial>,
+    /// Where in the stream the current frame begins.
+    frame_at: u64,
+    /// Where in the stream `input` begins.
+    position: u64,
+    role: Role,
+    max_frame_bytes: usize,
+    max_message_bytes: usize,
+}
+
+/// The rest of a data frame.
+#[derive(Debug)]
+struct Payload {
+    is_final: bool,
+    mask: Option<[u8; 4]>,
+    /// How much of it was read.
+    read: usize,
+    /// How much of it is to come.
+    remaining: usize,
+}
+
+/// The beginning of a message.
+#[derive(Debug)]
+struct Partial {
+    kind: Kind,
+    bytes: Vec<u8>,
+    utf8: Utf8Check,
+}
+
+impl Decoder {
+    pub(super) fn new(role: Role, config: &WebSocketConfig) -> Self {
+        Self {
+            input: Input::default(),
+            payload: None,
+            message: None,
+            frame_at: 0,
+            position: 0,
+            role,
+            max_frame_bytes: config.max_frame_bytes,
+            max_message_bytes: config.max_message_bytes,
+        }
+    }
+
+    pub(super) fn push(&mut self, input: &mut BytesMut) {
+        self.input.push(input);
+    }
+
+    /// The next item; `None` means that more bytes are needed. After an error nothing is read.
+    pub(super) fn poll(&mut self) -> Option<Result<Item, WebSocketError>> {
+        let found = self.advance().map_err(|violation| self.error(violation));
+        if matches!(found, Ok(None)) {
+            self.input.settle();
+        }
+        found.transpose()
+    }
+
+    /// Forgets everything and gives the memory back.
+    pub(super) fn clear(&mut self) {
+        self.input.clear();
+        self.payload = None;
+        self.message = None;
+    }
+
+    /// How many bytes are held: unread ones and those of an unfinished message.
+    pub(super) fn buffered(&self) -> usize {
+        let message = self
+            .message
+            .as_ref()
+            .map_or(0, |message| message.bytes.len());
+        self.input.len().saturating_add(message)
+    }
+
+    /// `violation` at the current frame.
+    pub(super) fn error(&self, violation: Violation) -> WebSocketError {
+        WebSocketError {
+            violation,
+            offset: self.frame_at,
+        }
+    }
+
+    fn advance(&mut self) -> Result<Option<Item>, Violation> {
+        loop {
+            if let Some(payload) = &self.payload {
+                let is_final = payload.is_final;
+                if !self.read_payload()? {
+                    return Ok(None);
+                }
+                self.payload = None;
+                if is_final && let Some(message) = self.message.take() {
+                    return Ok(Some(Item::Message(message.finish()?)));
+                }
+            }
+
+            self.frame_at = self.position;
+            let Some(header) = Received::parse(self.input.as_slice(), self.role)? else {
+                return Ok(None);
+            };
+            let found = match header.opcode {
+                Opcode::Continuation => self.begin_data(&header, None)?,
+                Opcode::Data(kind) => self.begin_data(&header, Some(kind))?,
+                Opcode::Close | Opcode::Ping | Opcode::Pong => {
+                    let Some(payload) = self.read_control(&header) else {
+                        return Ok(None);
+                    };
+                    Some(match header.opcode {
+                        Opcode::Ping => Item::Ping(payload),
+                        Opcode::Pong => Item::Pong(payload),
+                        _ => Item::Close(CloseFrame::parse(&payload)?),
+                    })
+                }
+            };
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+    }
+
+    /// A control frame's payload, once all of it is there.
+    fn read_control(&mut self, header: &Received) -> Option<Bytes> {
+        let length = usize::try_from(header.length).unwrap_or(usize::MAX);
+        if self.input.len() < header.size.saturating_add(length) {
+            return None;
+        }
+        self.skip(header.size);
+        Some(self.take_unmasked(header, length).0)
+    }
+
+    /// Begins a data frame: a whole message if it is all there, else what is to be read is noted.
+    fn begin_data(
+        &mut self,
+        header: &Received,
+        kind: Option<Kind>,
+    ) -> Result<Option<Item>, Violation> {
+        let so_far = match (&self.message, kind) {
+            (None, None) => return Err(Violation::NothingToContinue),
+            (Some(_), Some(_)) => return Err(Violation::UnfinishedMessage),
+            (Some(message), None) => message.bytes.len(),
+            (None, Some(_)) => 0,
+        };
+        let length = self.check_length(header.length, so_far)?;
+        self.skip(header.size);
+        if let Some(kind) = kind {
+            if header.is_final && length <= self.input.len() {
+                return self.read_whole(header, kind, length).map(Some);
+            }
+            self.message = Some(Partial::new(kind));
+        }
+        self.payload = Some(Payload {
+            is_final: header.is_final,
+            mask: header.mask,
+            read: 0,
+            remaining: length,
+        });
+        Ok(None)
+    }
+
+    /// The declared length as one that this machine may read. Nothing is allocated for it.
+    fn check_length(&self, length: u64, so_far: usize) -> Result<usize, Violation> {
+        let within = |limit: usize, length: u64| usize::try_from(length).is_ok_and(|l| l <= limit);
+        if !within(self.max_frame_bytes, length) {
+            return Err(Violation::FrameTooLong {
+                length,
+                limit: self.max_frame_bytes,
+            });
+        }
+        let message = u64::try_from(so_far)
+            .unwrap_or(u64::MAX)
+            .saturating_add(length);
+        if !within(self.max_message_bytes, message) {
+            return Err(Violation::MessageTooLong {
+                length: message,
+                limit: self.max_message_bytes,
+            });
+        }
+        Ok(usize::try_from(length).unwrap_or(usize::MAX))
+    }
+
+    /// A message of one frame that is all there.
+    fn read_whole(
+        &mut self,
+        header: &Received,
+        kind: Kind,
+        length: usize,
+    ) -> Result<Item, Violation> {
+        let (bytes, known_ascii) = self.take_unmasked(header, length);
+        if kind == Kind::Text && !known_ascii {
+            core::str::from_utf8(&bytes).map_err(|error| Violation::InvalidUtf8 {
+                at: error.valid_up_to(),
+            })?;
+        }
+        Ok(Item::Message(Frame::new(kind, bytes)))
+    }
+
+    /// Moves what is there of the current frame's payload into the message. Whether that was all.
+    fn read_payload(&mut self) -> Result<bool, Violation> {
+        let (Some(payload), Some(message)) = (&mut self.payload, &mut self.message) else {
+            return Ok(true);
+        };
+        let count = payload.remaining.min(self.input.len());
+        let bytes = self
+            .input
+            .as_mut_slice()
+            .get_mut(..count)
+            .unwrap_or_default();
+        let known_ascii = payload
+            .mask
+            .is_some_and(|mask| mask::apply(mask, payload.read, bytes));
+        let most = if payload.is_final {
+            payload.remaining
+        } else {
+            usize::MAX
+        };
+        message.push(bytes, known_ascii, most)?;
+        payload.read = payload.read.saturating_add(count);
+        payload.remaining = payload.remaining.saturating_sub(count);
+        let whole = payload.remaining == 0;
+        self.skip(count);
+        Ok(whole)
+    }
+
+    /// The next `length` bytes unmasked, and whether they are known to be ASCII.
+    fn take_unmasked(&mut self, header: &Received, length: usize) -> (Bytes, bool) {
+        let known_ascii = header.mask.is_some_and(|mask| {
+            let payload = self.input.as_mut_slice().get_mut(..length);
+            mask::apply(mask, 0, payload.unwrap_or_default())
+        });
+        self.step(length);
+        (self.input.take(length), known_ascii)
+    }
+
+    fn skip(&mut self, count: usize) {
+        self.step(count);
+        self.input.skip(count);
+    }
+
+    fn step(&mut self, count: usize) {
+        let count = u64::try_from(count).unwrap_or(u64::MAX);
+        self.position = self.position.saturating_add(count);
+    }
+}
+
+impl Partial {
+    const fn new(kind: Kind) -> Self {
+        Self {
+            kind,
+            bytes: Vec::new(),
+            utf8: Utf8Check::new(),
+        }
+    }
+
+    /// Appends `bytes`, the first of at most `most` that are to come in this message.
+    fn push(&mut self, bytes: &[u8], known_ascii: bool, most: usize) -> Result<(), Violation> {
+        if self.kind == Kind::Text {
+            self.utf8
+                .push(bytes, known_ascii)
+                .map_err(|at| Violation::InvalidUtf8 { at })?;
+        }
+        let free = self.bytes.capacity().saturating_sub(self.bytes.len());
+        if bytes.len() > free {
+            // Twice what has arrived, so that small pieces stay linear; but not more than the last
+            // frame can fill, so that the last step is exact.
+            let growth = self.bytes.len().max(bytes.len()).min(most);
+            self.bytes.reserve_exact(growth);
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn finish(self) -> Result<Frame, Violation> {
+        if !self.utf8.is_whole() {
+            return Err(Violation::InvalidUtf8 {
+                at: self.utf8.valid(),
+            });
+        }
+        Ok(Frame::new(self.kind, Bytes::from(self.bytes)))
+    }
+}

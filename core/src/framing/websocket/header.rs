@@ -1,0 +1,212 @@
+//! How a WebSocket frame header is read and written (RFC 6455 section 5.2).
+
+use super::error::Violation;
+use super::{Kind, Role};
+
+/// The longest header: two bytes, a 64-bit length, a masking key.
+const MAX_HEADER: usize = 14;
+/// The longest payload of a Close, Ping or Pong.
+pub(super) const MAX_CONTROL: usize = 125;
+
+const FIN: u8 = 0x80;
+const RESERVED_BITS: u8 = 0x70;
+const OPCODE_BITS: u8 = 0x0f;
+const MASKED: u8 = 0x80;
+const LENGTH_BITS: u8 = 0x7f;
+/// Says that the length is in the next two bytes.
+const LENGTH_16: u8 = 126;
+/// Says that the length is in the next eight bytes.
+const LENGTH_64: u8 = 127;
+
+/// A frame header as it goes before a payload: at most 14 bytes, read as a slice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header {
+    bytes: [u8; MAX_HEADER],
+    length: u8,
+}
+
+impl Header {
+    pub(super) fn new(opcode: Opcode, mask: Option<[u8; 4]>, payload: usize) -> Self {
+        let mut header = Self {
+            bytes: [0; MAX_HEADER],
+            length: 0,
+        };
+        let masked = if mask.is_some() { MASKED } else { 0 };
+        header.put(&[FIN | opcode.bits()]);
+        match (u8::try_from(payload), u16::try_from(payload)) {
+            (Ok(length), _) if length < LENGTH_16 => header.put(&[masked | length]),
+            (_, Ok(length)) => {
+                header.put(&[masked | LENGTH_16]);
+                header.put(&length.to_be_bytes());
+            }
+            _ => {
+                let length = u64::try_from(payload).unwrap_or(u64::MAX);
+                header.put(&[masked | LENGTH_64]);
+                header.put(&length.to_be_bytes());
+            }
+        }
+        if let Some(mask) = mask {
+            header.put(&mask);
+        }
+        header
+    }
+
+    /// The bytes to send before the payload.
+    #[must_use]
+    pub fn as_slice(&self) -> &[u8] {
+        self.bytes
+            .get(..usize::from(self.length))
+            .unwrap_or_default()
+    }
+
+    fn put(&mut self, bytes: &[u8]) {
+        let free = self.bytes.iter_mut().skip(usize::from(self.length));
+        for (slot, byte) in free.zip(bytes) {
+            *slot = *byte;
+            self.length = self.length.saturating_add(1);
+        }
+    }
+}
+
+impl AsRef<[u8]> for Header {
+    fn as_ref(&self) -> &[u8] {
+        self.as_slice()
+    }
+}
+
+/// The header of a whole message of `length` bytes from a server.
+///
+/// A server does not mask, so its frames are the same for every client: a hub puts this before a
+/// message once, and shares the result with all of its connections. At most 10 bytes.
+#[must_use]
+pub fn server_header(kind: Kind, length: usize) -> Header {
+    Header::new(Opcode::of(kind), None, length)
+}
+
+/// What a frame is (the opcodes with a meaning).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Opcode {
+    Continuation,
+    Data(Kind),
+    Close,
+    Ping,
+    Pong,
+}
+
+impl Opcode {
+    pub(super) const fn of(kind: Kind) -> Self {
+        Self::Data(kind)
+    }
+
+    const fn bits(self) -> u8 {
+        match self {
+            Self::Continuation => 0,
+            Self::Data(Kind::Text) => 1,
+            Self::Data(Kind::Binary) => 2,
+            Self::Close => 8,
+            Self::Ping => 9,
+            Self::Pong => 10,
+        }
+    }
+
+    const fn from_bits(bits: u8) -> Result<Self, Violation> {
+        match bits {
+            0 => Ok(Self::Continuation),
+            1 => Ok(Self::Data(Kind::Text)),
+            2 => Ok(Self::Data(Kind::Binary)),
+            8 => Ok(Self::Close),
+            9 => Ok(Self::Ping),
+            10 => Ok(Self::Pong),
+            _ => Err(Violation::ReservedOpcode(bits)),
+        }
+    }
+
+    pub(super) const fn is_control(self) -> bool {
+        matches!(self, Self::Close | Self::Ping | Self::Pong)
+    }
+}
+
+/// A header that was received and is legal in itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Received {
+    pub(super) is_final: bool,
+    pub(super) opcode: Opcode,
+    /// The masking key, present where `role` is a server and absent where it is a client.
+    pub(super) mask: Option<[u8; 4]>,
+    /// The length of the payload.
+    pub(super) length: u64,
+    /// How many bytes the header itself takes.
+    pub(super) size: usize,
+}
+
+impl Received {
+    /// Reads the header at the start of `bytes` as `role` receives it. `Ok(None)` means that it is
+    /// not all there; a mistake is found in the byte that makes it.
+    pub(super) fn parse(bytes: &[u8], role: Role) -> Result<Option<Self>, Violation> {
+        let Some(&first) = bytes.first() else {
+            return Ok(None);
+        };
+        let reserved = (first & RESERVED_BITS) >> 4;
+        if reserved != 0 {
+            return Err(Violation::ReservedBits(reserved));
+        }
+        let opcode = Opcode::from_bits(first & OPCODE_BITS)?;
+        let is_final = first & FIN != 0;
+        if opcode.is_control() && !is_final {
+            return Err(Violation::FragmentedControl);
+        }
+
+        let Some(&second) = bytes.get(1) else {
+            return Ok(None);
+        };
+        let masked = second & MASKED != 0;
+        match role {
+            Role::Client if masked => return Err(Violation::Masked),
+            Role::Server if !masked => return Err(Violation::Unmasked),
+            Role::Client | Role::Server => {}
+        }
+        let short = second & LENGTH_BITS;
+        if opcode.is_control() && usize::from(short) > MAX_CONTROL {
+            return Err(Violation::ControlTooLong);
+        }
+
+        let rest = bytes.get(2..).unwrap_or_default();
+        let Some((length, rest)) = length_of(short, rest)? else {
+            return Ok(None);
+        };
+        let (mask, rest) = match rest.split_first_chunk::<4>() {
+            Some((mask, rest)) if masked => (Some(*mask), rest),
+            None if masked => return Ok(None),
+            _ => (None, rest),
+        };
+        Ok(Some(Self {
+            is_final,
+            opcode,
+            mask,
+            length,
+            size: bytes.len().saturating_sub(rest.len()),
+        }))
+    }
+}
+
+/// The length that `short` and the bytes after it say, and what follows.
+fn length_of(short: u8, rest: &[u8]) -> Result<Option<(u64, &[u8])>, Violation> {
+    let (length, rest, least) = match short {
+        LENGTH_16 => match rest.split_first_chunk::<2>() {
+            Some((bytes, rest)) => (u64::from(u16::from_be_bytes(*bytes)), rest, 126),
+            None => return Ok(None),
+        },
+        LENGTH_64 => match rest.split_first_chunk::<8>() {
+            Some((bytes, rest)) => (u64::from_be_bytes(*bytes), rest, 0x1_0000),
+            None => return Ok(None),
+        },
+        short => (u64::from(short), rest, 0),
+    };
+    if length >> 63 != 0 {
+        Err(Violation::LengthOutOfRange)
+    } else if length < least {
+        Err(Violation::LengthNotMinimal)
+    } else {
+        Ok(Some((length, rest)))
+    }
+}

@@ -1,0 +1,318 @@
+//! What a WebSocket does after the upgrade: messages, pings and the closing handshake
+//! (RFC 6455), in either role, without I/O.
+//!
+//! [`WebSocket`] is fed with what the transport read and drained event by event. What it has to
+//! say on its own (pongs, the Close frame) comes from [`WebSocket::poll_transmit`]; messages are
+//! written straight into the driver's [`TransmitBuf`].
+//!
+//! # Closing
+//! The side that begins sends a Close frame and goes on reading until the other's arrives. Then
+//! the server closes the TCP connection and the client waits for that; a timer
+//! ([`WebSocketConfig::close_timeout`]) cuts the wait short, since some servers (http-kit) never
+//! close. After a breach of the protocol nothing more is read, not even an answer: the Close frame
+//! with the code goes out and the TCP connection is closed by either role, as RFC 6455 section
+//! 7.1.7 has it.
+
+mod close;
+mod decode;
+mod error;
+mod event;
+mod header;
+mod mask;
+mod utf8;
+
+pub use error::{Violation, WebSocketError};
+pub use event::{Closed, ClosedBy, Part, Role, WebSocketConfig, WebSocketEvent};
+pub use header::{Header, server_header};
+
+use alloc::boxed::Box;
+use alloc::string::ToString;
+
+use bytes::{Bytes, BytesMut};
+use rand_chacha::ChaCha12Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+
+use super::{Frame, Kind};
+use crate::{Instant, TransmitBuf};
+use close::CloseFrame;
+use decode::{Decoder, Item};
+use header::{MAX_CONTROL, Opcode};
+
+/// One WebSocket after the upgrade.
+#[derive(Debug)]
+pub struct WebSocket {
+    decoder: Decoder,
+    role: Role,
+    config: WebSocketConfig,
+    /// Where masking keys come from; only clients have one.
+    masks: Option<Box<ChaCha12Rng>>,
+    /// The newest ping that was not answered yet.
+    ping: Option<Bytes>,
+    /// The Close frame that is to be sent.
+    close_due: Option<CloseFrame>,
+    /// The Close frame that `close` began with, sent or not.
+    ours: Option<CloseFrame>,
+    /// Whether the peer's Close frame was read.
+    answered: bool,
+    /// Whether the peer broke the protocol.
+    failed: bool,
+    /// Whether the peer's bytes ended.
+    eof: bool,
+    /// Whether the closing handshake took too long.
+    timed_out: bool,
+    /// Whether `Closed` was given out.
+    finished: bool,
+    deadline: Option<Instant>,
+    /// The time of the last call that told it.
+    now: Instant,
+}
+
+impl WebSocket {
+    /// A WebSocket right after its upgrade. `seed` is where a client's masking keys come from, so
+    /// it must be unpredictable and fresh for every connection (RFC 6455 section 10.3); a server
+    /// does not use it.
+    #[must_use]
+    pub fn new(role: Role, config: WebSocketConfig, seed: [u8; 32]) -> Self {
+        Self {
+            decoder: Decoder::new(role, &config),
+            role,
+            config,
+            masks: (role == Role::Client).then(|| Box::new(ChaCha12Rng::from_seed(seed))),
+            ping: None,
+            close_due: None,
+            ours: None,
+            answered: false,
+            failed: false,
+            eof: false,
+            timed_out: false,
+            finished: false,
+            deadline: None,
+            now: Instant::EPOCH,
+        }
+    }
+
+    /// Takes all bytes out of `input`. They are decoded by [`poll_event`](Self::poll_event), in
+    /// place: they may be unmasked where they are, and large messages are slices of them. What
+    /// comes after the end is dropped.
+    pub fn handle_input(&mut self, now: Instant, input: &mut BytesMut) {
+        self.now = now;
+        if self.finished {
+            input.clear();
+        } else {
+            self.decoder.push(input);
+        }
+    }
+
+    /// Says that no more bytes will come.
+    pub fn handle_eof(&mut self, now: Instant) {
+        self.now = now;
+        self.eof = true;
+    }
+
+    /// Says what time it is. Does nothing before [`poll_timeout`](Self::poll_timeout).
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.now = now;
+        if self.poll_timeout().is_some_and(|deadline| deadline <= now) {
+            self.timed_out = true;
+        }
+    }
+
+    /// The next event; `None` means that more bytes (or time) are needed. Each call decodes no
+    /// more than one event. Messages that were sent before the peer saw our Close frame are still
+    /// given out; [`WebSocketEvent::Closed`] is the last event, and comes exactly once.
+    #[must_use]
+    pub fn poll_event(&mut self) -> Option<WebSocketEvent> {
+        if self.finished {
+            return None;
+        }
+        let closed = match self.decoder.poll() {
+            Some(Ok(Item::Message(frame))) => return Some(WebSocketEvent::Message(frame)),
+            Some(Ok(Item::Pong(payload))) => return Some(WebSocketEvent::Pong(payload)),
+            Some(Ok(Item::Ping(payload))) => {
+                if self.is_open() {
+                    self.ping = Some(payload.clone());
+                }
+                return Some(WebSocketEvent::Ping(payload));
+            }
+            Some(Ok(Item::Close(frame))) => self.finish_answered(frame),
+            Some(Err(error)) => self.finish_failed(error),
+            None if self.eof || self.timed_out => self.finish_ended(),
+            None => return None,
+        };
+        self.finished = true;
+        self.ping = None;
+        self.decoder.clear();
+        let deadline = self.now + self.config.close_timeout;
+        self.deadline.get_or_insert(deadline);
+        Some(WebSocketEvent::Closed(closed))
+    }
+
+    /// Writes the control frames that are due: a pong for the newest unanswered ping (RFC 6455
+    /// section 5.5.3 lets it stand for the earlier ones), or the Close frame. Whether anything was
+    /// written.
+    pub fn poll_transmit(&mut self, out: &mut TransmitBuf) -> bool {
+        let ping = self.ping.take();
+        let close = self.close_due.take();
+        if let Some(payload) = &ping {
+            self.write_frame(Opcode::Pong, &[Part::Slice(payload)], out);
+        }
+        if let Some(frame) = &close {
+            self.write_frame(Opcode::Close, &[Part::Slice(&frame.payload())], out);
+        }
+        ping.is_some() || close.is_some()
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) has to be called: the end of the closing
+    /// handshake's time. `None` while the WebSocket is open and once it
+    /// [wants the shutdown](Self::wants_shutdown).
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.deadline.filter(|_| !self.wants_shutdown())
+    }
+
+    /// Writes one message, the `parts` joined, as one frame. The caller vouches that text is
+    /// UTF-8. A server shares large [`Part::Shared`] pieces with `out`; a client copies, since it
+    /// has to mask. Whether it was written: nothing is, unless the WebSocket
+    /// [is open](Self::is_open).
+    pub fn write_message(&mut self, kind: Kind, parts: &[Part<'_>], out: &mut TransmitBuf) -> bool {
+        let open = self.is_open();
+        if open {
+            self.write_frame(Opcode::of(kind), parts, out);
+        }
+        open
+    }
+
+    /// Writes a ping with the first 125 bytes of `payload`. Whether it was written, as in
+    /// [`write_message`](Self::write_message).
+    pub fn write_ping(&mut self, payload: &[u8], out: &mut TransmitBuf) -> bool {
+        let open = self.is_open();
+        if open {
+            let payload = payload.get(..MAX_CONTROL).unwrap_or(payload);
+            self.write_frame(Opcode::Ping, &[Part::Slice(payload)], out);
+        }
+        open
+    }
+
+    /// Begins the closing handshake: nothing is written after the Close frame, which the next
+    /// [`poll_transmit`](Self::poll_transmit) gives out. `reason` is cut to 123 bytes at a
+    /// character; with a `code` that must not be on the wire (1005, 1006, 1015, unassigned ones)
+    /// the frame is empty. Does nothing if the WebSocket is closing already.
+    pub fn close(&mut self, now: Instant, code: u16, reason: &str) {
+        self.now = now;
+        if !self.is_open() {
+            return;
+        }
+        let frame = CloseFrame::new(code, reason);
+        self.close_due = Some(frame.clone());
+        self.ours = Some(frame);
+        self.deadline = Some(now + self.config.close_timeout);
+    }
+
+    /// Whether the driver should shut the TCP connection down, after writing what
+    /// [`poll_transmit`](Self::poll_transmit) gave out:
+    /// - a server, when both Close frames have been exchanged;
+    /// - a client, when the peer closed its side after that;
+    /// - either, when the closing handshake ran out of time, when the peer's bytes ended, or after
+    ///   a breach of the protocol once the Close frame is out.
+    #[must_use]
+    pub fn wants_shutdown(&self) -> bool {
+        let done = match self.role {
+            Role::Client => false,
+            Role::Server => self.answered,
+        };
+        let over = self.finished && (done || self.failed || self.eof);
+        self.timed_out || (over && self.close_due.is_none())
+    }
+
+    /// Whether messages may be written: no Close frame was sent, asked for or read, and the peer
+    /// is still there.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.ours.is_none() && !self.finished && !self.eof
+    }
+
+    /// How many received bytes are held: those not decoded yet and those of an unfinished message.
+    #[must_use]
+    pub fn buffered(&self) -> usize {
+        self.decoder.buffered()
+    }
+
+    /// The end by the peer's Close frame, which is answered in kind unless it is an answer.
+    fn finish_answered(&mut self, frame: CloseFrame) -> Closed {
+        self.answered = true;
+        let by = if self.ours.is_some() {
+            ClosedBy::Us
+        } else {
+            self.close_due = Some(frame.clone());
+            ClosedBy::Peer
+        };
+        Closed {
+            code: frame.code,
+            reason: frame.reason,
+            by,
+            clean: true,
+            error: None,
+        }
+    }
+
+    /// The end by a mistake of the peer.
+    fn finish_failed(&mut self, error: WebSocketError) -> Closed {
+        self.failed = true;
+        let sent = self.ours.clone().unwrap_or_else(|| {
+            let code = error.violation.close_code().unwrap_or_default();
+            let frame = CloseFrame::new(code, &error.violation.to_string());
+            self.close_due = Some(frame.clone());
+            frame
+        });
+        Closed {
+            code: sent.code,
+            reason: sent.reason,
+            by: ClosedBy::Us,
+            clean: false,
+            error: Some(error),
+        }
+    }
+
+    /// The end without a Close frame from the peer.
+    fn finish_ended(&mut self) -> Closed {
+        self.close_due = None;
+        let (by, error) = match self.ours {
+            Some(_) => (ClosedBy::Us, None),
+            None => (
+                ClosedBy::Peer,
+                Some(self.decoder.error(Violation::EndedWithoutClose)),
+            ),
+        };
+        let sent = self.ours.clone().unwrap_or_default();
+        Closed {
+            code: sent.code,
+            reason: sent.reason,
+            by,
+            clean: false,
+            error,
+        }
+    }
+
+    fn write_frame(&mut self, opcode: Opcode, parts: &[Part<'_>], out: &mut TransmitBuf) {
+        let length = parts.iter().fold(0_usize, |sum, part| {
+            sum.saturating_add(part.as_slice().len())
+        });
+        let mask = self
+            .masks
+            .as_mut()
+            .map(|masks| masks.next_u32().to_ne_bytes());
+        out.put_slice(Header::new(opcode, mask, length).as_slice());
+        let mut position = 0_usize;
+        for part in parts {
+            match (mask, part) {
+                (Some(mask), part) => {
+                    let bytes = part.as_slice();
+                    mask::apply(mask, position, out.put_slice_mut(bytes));
+                    position = position.saturating_add(bytes.len());
+                }
+                (None, Part::Slice(bytes)) => out.put_slice(bytes),
+                (None, Part::Shared(bytes)) => out.put_shared(bytes),
+            }
+        }
+    }
+}
