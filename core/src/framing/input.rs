@@ -42,7 +42,7 @@ impl Input {
         if self.bytes.is_empty() {
             self.clear();
         } else if self.pins_chunk && self.bytes.len() < Self::SHARE_FROM {
-            self.bytes = BytesMut::from(&self.bytes[..]);
+            self.bytes = BytesMut::from(self.bytes.as_ref());
             self.pins_chunk = false;
         }
     }
