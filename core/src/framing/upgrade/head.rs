@@ -46,10 +46,11 @@ impl HeadReader {
     /// The bytes of the next head, to be parsed; `None` means that more are needed.
     pub(super) fn poll(&mut self) -> Option<Result<Bytes, UpgradeError>> {
         self.skip_empty_lines();
-        if let Some(first) = self.input.as_slice().first()
-            && !is_token(*first)
-            && *first != b'\r'
-        {
+        let begins_well = match self.input.as_slice() {
+            [] | [b'\r'] => true,
+            [first, ..] => is_token(*first),
+        };
+        if !begins_well {
             // A peer of another protocol may never send an empty line: TLS begins with 0x16, EDN
             // with a bracket.
             return Some(Err(UpgradeError::BadHead {
@@ -85,9 +86,6 @@ impl HeadReader {
 
     /// Empty lines before a message are ignored (RFC 9112 section 2.2).
     fn skip_empty_lines(&mut self) {
-        if self.searched > 0 {
-            return;
-        }
         let mut rest = self.input.as_slice();
         while let Some(next) = rest
             .strip_prefix(b"\r\n")
@@ -96,7 +94,12 @@ impl HeadReader {
             rest = next;
         }
         let skipped = self.input.len().saturating_sub(rest.len());
+        if skipped == 0 {
+            return;
+        }
         self.input.skip(skipped);
+        self.searched = 0;
+        self.line_at = 0;
         self.passed = self.passed.saturating_add(skipped);
     }
 
