@@ -1,0 +1,128 @@
+//! The steps of `cargo xtask test`, in the order in which they run.
+
+use std::fmt;
+
+use crate::workspace::Workspace;
+use crate::{link, peers};
+
+/// One thing that is checked.
+pub(crate) struct Step {
+    /// What `--only` calls it.
+    pub(crate) name: &'static str,
+    /// What it shows, in a few words.
+    pub(crate) about: &'static str,
+    /// Steps whose failure makes this one pointless.
+    pub(crate) needs: &'static [&'static str],
+    /// Does it. The error says what failed, for the summary.
+    pub(crate) run: fn(&Workspace) -> Result<(), String>,
+}
+
+impl fmt::Debug for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+impl PartialEq for Step {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for Step {}
+
+/// What `cargo xtask check` runs: the steps that execute none of our code.
+pub(crate) const CHECK: &[Step] = &[FMT, CLIPPY, DOC];
+
+/// What `cargo xtask test` runs.
+pub(crate) const TEST: &[Step] = &[FMT, CLIPPY, DOC, PEERS, BUILD, UNIT, NO_STD, NOSTD_LINK];
+
+const FMT: Step = Step {
+    name: "fmt",
+    about: "the code is formatted",
+    needs: &[],
+    run: |workspace| {
+        workspace.cargo(["fmt", "--all", "--check"]).run()?;
+        let link = ["fmt", "--manifest-path", link::MANIFEST, "--check"];
+        workspace.cargo(link).run()
+    },
+};
+
+const CLIPPY: Step = Step {
+    name: "clippy",
+    about: "the lints find nothing",
+    needs: &[],
+    run: |workspace| {
+        let arguments = [
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--",
+            "-D",
+            "warnings",
+        ];
+        workspace.cargo(arguments).run()
+    },
+};
+
+const DOC: Step = Step {
+    name: "doc",
+    about: "the documentation builds and its links lead somewhere",
+    needs: &[],
+    run: |workspace| {
+        let mut doc = workspace.cargo(["doc", "--workspace", "--no-deps"]);
+        doc.env("RUSTDOCFLAGS", "-D warnings").run()
+    },
+};
+
+const PEERS: Step = Step {
+    name: "peers",
+    about: "the WebSocket peers in Node and Python are installed",
+    needs: &[],
+    run: |workspace| peers::install(workspace).map(drop),
+};
+
+const BUILD: Step = Step {
+    name: "build",
+    about: "everything builds",
+    needs: &[],
+    run: |workspace| workspace.cargo(["build", "--workspace"]).run(),
+};
+
+const UNIT: Step = Step {
+    name: "test",
+    about: "all tests pass, the examples in the documentation included",
+    needs: &["peers", "build"],
+    run: |workspace| {
+        let peers = peers::install(workspace)?;
+        // Plain `cargo test`: the lines it closes with are what CI counts.
+        let mut test = workspace.cargo(["test", "--workspace", "--no-fail-fast"]);
+        test.env("SENTE_TEST_NODE_PATH", &peers.node_path)
+            .env("SENTE_TEST_PYTHON", &peers.python)
+            .run()
+    },
+};
+
+const NO_STD: Step = Step {
+    name: "no-std",
+    about: "core and edn compile without their default features",
+    needs: &[],
+    run: |workspace| {
+        let arguments = [
+            "check",
+            "-p",
+            "sente-core",
+            "-p",
+            "sente-edn",
+            "--no-default-features",
+        ];
+        workspace.cargo(arguments).run()
+    },
+};
+
+const NOSTD_LINK: Step = Step {
+    name: "nostd-link",
+    about: "core and edn link and run without std, and a leak of std is noticed",
+    needs: &[],
+    run: link::check,
+};
