@@ -1,2 +1,78 @@
+//! EDN, read and written the way Clojure does.
+//!
+//! Three ways in and one out:
+//!
+//! - [`from_str`] and [`from_slice`] read a text that is one form into a [`Value`];
+//! - [`read_first`] reads the first form of a text, as `clojure.edn/read-string` does;
+//! - a [`Cursor`] steps over the forms of a text without building values;
+//! - [`to_string`], [`to_vec`], [`write()`] and [`write_fmt`] print a value on one line.
+//!
+//! The judge of what is EDN is `clojure.edn` of Clojure 1.11, down to octal numbers, partial dates
+//! and which tokens are keywords. The differences are few:
+//!
+//! - An unpaired surrogate in a string, `"\ud83d"`, becomes U+FFFD: Rust's strings hold none.
+//!   (Clojure itself writes it as `?`.)
+//! - A key that nobody could read back under the name its map gives it, as in `#:a{:_/:b 1}` or
+//!   `#:a{:1 2}`, is an error.
+//! - A ratio, and a number that is not decimal, may have 1024 digits.
+//!
+//! Texts may come from strangers. What they may ask for is bounded by [`Limits`]; no text makes
+//! the stack grow, in reading or in anything done with the value later; and all of it takes time
+//! that grows no faster than `n log n`.
+//!
+//! # Features
+//!
+//! - `std` (default): lets the dependencies use `std`. The crate itself is `no_std` with `alloc`.
 #![no_std]
-//! Placeholder.
+
+extern crate alloc;
+
+mod atom;
+mod bignum;
+mod class;
+mod collection;
+mod compare;
+mod cursor;
+mod decimal;
+mod deep;
+mod error;
+mod fingerprint;
+mod inst;
+mod integer;
+mod leaf;
+mod lex;
+mod limits;
+mod machine;
+mod map;
+mod name;
+mod number;
+mod ratio;
+mod read;
+mod set;
+mod shape;
+mod sinks;
+mod stack;
+mod table;
+mod tagged;
+mod text;
+mod uuid;
+mod value;
+mod write;
+
+pub use collection::{List, Vector};
+pub use cursor::{Cursor, Form};
+pub use decimal::{Decimal, InvalidDecimal};
+pub use error::{Error, ErrorKind, Expected, Inside};
+pub use inst::{Inst, InvalidInst};
+pub use integer::{BigInt, InvalidBigInt};
+pub use limits::{Dialect, Limits};
+pub use map::{IntoIter as MapIntoIter, Iter as MapIter, Map};
+pub use name::{InvalidName, Keyword, Symbol};
+pub use ratio::{InvalidRatio, Ratio};
+pub use read::{from_slice, from_slice_with, from_str, read_first};
+pub use set::Set;
+pub use shape::Shape;
+pub use tagged::{InvalidTag, Tagged};
+pub use uuid::{InvalidUuid, Uuid};
+pub use value::Value;
+pub use write::{to_string, to_vec, write, write_fmt};

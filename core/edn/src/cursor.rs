@@ -1,0 +1,354 @@
+//! Reading a text step by step, without building values: what an envelope needs.
+
+use crate::class;
+use crate::error::{Error, ErrorKind, Expected, Inside};
+use crate::lex::Lexer;
+use crate::limits::Limits;
+use crate::machine::{Done, Fact, Machine};
+use crate::read;
+use crate::shape::Shape;
+use crate::sinks::{self, ToNothing};
+use crate::stack::Stack;
+
+/// A place in a text, moved over the forms of it one by one.
+///
+/// A list or vector can be entered and left; every other form is stepped over as a whole. What has
+/// been stepped over is valid, so that [`from_slice`](crate::from_slice) would read it. Where the
+/// text turns out not to be EDN the cursor stops for good, and gives the same error to every
+/// further call; being asked for a form that is not there does not stop it. The cursor needs no heap for forms up to 12 levels deep whose maps and sets have few entries.
+///
+/// ```
+/// use sente_edn::{Cursor, Limits, Shape};
+///
+/// let mut cursor = Cursor::new(b"[[:chat/say {:text \"hi\"}] \"cb-7\"]", &Limits::default());
+/// cursor.enter()?;
+/// cursor.enter()?;
+/// assert_eq!(cursor.keyword()?, "chat/say");
+/// assert_eq!(cursor.skip()?.text(), b"{:text \"hi\"}");
+/// cursor.leave()?;
+/// assert_eq!(cursor.peek()?, Some(Shape::String));
+/// # Ok::<(), sente_edn::Error>(())
+/// ```
+pub struct Cursor<'a> {
+    machine: Machine<'a, ToNothing>,
+    entered: Stack<Entered, 8>,
+    /// What [`peek`](Cursor::peek) has found, until it is read.
+    next: Option<Next>,
+    /// Why the text can not be read, or not any further.
+    fault: Option<Error>,
+}
+
+/// A sequence that was stepped into.
+#[derive(Clone, Copy, Default)]
+struct Entered {
+    start: usize,
+    shape: Option<Shape>,
+}
+
+#[derive(Clone, Copy)]
+struct Next {
+    shape: Option<Shape>,
+}
+
+impl<'a> Cursor<'a> {
+    /// Stands before the first form of a text.
+    #[must_use]
+    pub fn new(text: &'a [u8], limits: &Limits) -> Self {
+        let (lexer, fault) = match read::open(text, limits) {
+            Ok(lexer) => (lexer, None),
+            Err(error) => (Lexer::new(&[]), Some(error)),
+        };
+        let machine = Machine::new(lexer, *limits, ToNothing::default());
+        Self {
+            machine,
+            entered: Stack::new(),
+            next: None,
+            fault,
+        }
+    }
+
+    /// Skips blanks, comments, discarded forms and metadata, and says which shape comes next.
+    ///
+    /// `None` at the end of the sequence that was entered, or of the text.
+    ///
+    /// # Errors
+    ///
+    /// If what was skipped is not valid, a bracket closes nothing, or the text ends inside of a
+    /// sequence.
+    pub fn peek(&mut self) -> Result<Option<Shape>, Error> {
+        if let Some(next) = self.next {
+            return Ok(next.shape);
+        }
+        if let Some(fault) = &self.fault {
+            return Err(fault.clone());
+        }
+        let shape = self.find_next();
+        let shape = shape.inspect_err(|error| self.fault = Some(error.clone()))?;
+        self.next = Some(Next { shape });
+        Ok(shape)
+    }
+
+    /// Steps into the list or vector that is next.
+    ///
+    /// # Errors
+    ///
+    /// If another shape is next, or the text may not nest so deep.
+    pub fn enter(&mut self) -> Result<(), Error> {
+        let shape = self.peek()?;
+        if !matches!(shape, Some(Shape::List | Shape::Vector)) {
+            return Err(self.unexpected(Expected::Sequence, shape));
+        }
+        let start = self.offset();
+        let limit = self.machine.limits.max_depth;
+        if self.machine.depth >= limit {
+            return Err(Error::new(ErrorKind::TooDeep { limit }, start));
+        }
+        self.machine.lexer.advance(1);
+        self.machine.depth = self.machine.depth.saturating_add(1);
+        self.entered.push(Entered { start, shape });
+        self.next = None;
+        Ok(())
+    }
+
+    /// Steps over what is left of the sequence that was entered, and out behind its bracket.
+    ///
+    /// # Errors
+    ///
+    /// If no sequence was entered, or what is left of it is not valid.
+    pub fn leave(&mut self) -> Result<(), Error> {
+        if self.entered.len() == 0 {
+            let shape = self.peek()?;
+            return Err(self.unexpected(Expected::Open, shape));
+        }
+        while self.peek()?.is_some() {
+            self.skip()?;
+        }
+        self.machine.lexer.advance(1);
+        self.machine.depth = self.machine.depth.saturating_sub(1);
+        self.next = None;
+        let start = self.entered.pop().map_or(0, |entered| entered.start);
+        self.machine
+            .count(start)
+            .inspect_err(|error| self.fault = Some(error.clone()))
+    }
+
+    /// Reads the keyword that is next, and gives it without its colon.
+    ///
+    /// # Errors
+    ///
+    /// If something else is next, or the keyword is not valid.
+    pub fn keyword(&mut self) -> Result<&'a str, Error> {
+        let shape = self.peek()?;
+        if shape != Some(Shape::Keyword) {
+            return Err(self.unexpected(Expected::Keyword, shape));
+        }
+        match self.form()?.fact {
+            Fact::Keyword(name) => Ok(name),
+            _ => Err(self.unexpected(Expected::Keyword, None)),
+        }
+    }
+
+    /// Steps over the form that is next, of whatever shape, and checks it completely.
+    ///
+    /// # Errors
+    ///
+    /// If nothing is next, or the form is not valid or beyond the limits.
+    pub fn skip(&mut self) -> Result<Form<'a>, Error> {
+        self.peek()?;
+        self.machine.sink.is_foreign = false;
+        let done = self.form()?;
+        let end = self.offset();
+        Ok(Form {
+            text: self.machine.lexer.slice(done.start, end).as_bytes(),
+            start: done.start,
+            shape: done.shape,
+            is_portable: !self.machine.sink.is_foreign,
+        })
+    }
+
+    /// At which byte the cursor stands.
+    #[must_use]
+    pub fn offset(&self) -> usize {
+        self.machine.lexer.pos()
+    }
+
+    /// Reads the form that was found to be next.
+    fn form(&mut self) -> Result<Done<'a, ()>, Error> {
+        if self.peek()?.is_none() {
+            return Err(self.unexpected(Expected::Form, None));
+        }
+        self.next = None;
+        let done = sinks::read(&mut self.machine);
+        let done = done.inspect_err(|error| self.fault = Some(error.clone()))?;
+        done.ok_or_else(|| {
+            self.machine
+                .lexer
+                .end(Inside::Text, self.machine.lexer.pos())
+        })
+    }
+
+    /// Skips to the next form.
+    fn find_next(&mut self) -> Result<Option<Shape>, Error> {
+        // Where metadata waits for a form to carry it.
+        let mut carried: Option<usize> = None;
+        loop {
+            let byte = self.machine.lexer.skip_blank(self.machine.limits.dialect);
+            let (start, ahead) = (self.offset(), self.machine.lexer.peek_at(1));
+            match (byte, ahead) {
+                (None, _) => return self.end(carried),
+                (Some(b'#'), Some(b'_')) => self.skip_prefixed(2, Inside::Discard).map(drop)?,
+                (Some(b'^'), _) | (Some(b'#'), Some(b'^')) => {
+                    let length = if byte == Some(b'^') { 1 } else { 2 };
+                    let metadata = self.skip_prefixed(length, Inside::Metadata)?;
+                    let shapes = [Shape::Keyword, Shape::Map, Shape::String, Shape::Symbol];
+                    if !shapes.contains(&metadata.shape) {
+                        return Err(Error::new(ErrorKind::InvalidMetadata, metadata.start));
+                    }
+                    carried = Some(carried.unwrap_or(start));
+                }
+                (Some(byte @ (b')' | b']' | b'}')), _) => {
+                    let expected = match (carried, self.entered.last()) {
+                        (None, Some(entered)) if entered.shape == Some(Shape::List) => Some(')'),
+                        (None, Some(_)) => Some(']'),
+                        _ => None,
+                    };
+                    let found = char::from(byte);
+                    if expected == Some(found) {
+                        return Ok(None);
+                    }
+                    let kind = ErrorKind::UnmatchedDelimiter { found, expected };
+                    return Err(Error::new(kind, start));
+                }
+                (Some(byte), ahead) => {
+                    let shape = self.shape(byte, ahead)?;
+                    let carries = [
+                        Shape::List,
+                        Shape::Map,
+                        Shape::Set,
+                        Shape::Symbol,
+                        Shape::Vector,
+                    ];
+                    if carried.is_some() && !carries.contains(&shape) {
+                        return Err(Error::new(ErrorKind::InvalidMetadataTarget, start));
+                    }
+                    return Ok(Some(shape));
+                }
+            }
+        }
+    }
+
+    /// Steps over `#_` or `^` and the form that belongs to it.
+    fn skip_prefixed(&mut self, length: usize, inside: Inside) -> Result<Done<'a, ()>, Error> {
+        let start = self.offset();
+        let limit = self.machine.limits.max_depth;
+        if self.machine.depth >= limit {
+            return Err(Error::new(ErrorKind::TooDeep { limit }, start));
+        }
+        self.machine.lexer.advance(length);
+        self.machine.depth = self.machine.depth.saturating_add(1);
+        let done = sinks::read(&mut self.machine);
+        self.machine.depth = self.machine.depth.saturating_sub(1);
+        done?.ok_or_else(|| self.machine.lexer.end(inside, start))
+    }
+
+    fn end(&self, carried: Option<usize>) -> Result<Option<Shape>, Error> {
+        if let Some(start) = carried {
+            return Err(self.machine.lexer.end(Inside::Metadata, start));
+        }
+        match self.entered.last() {
+            Some(entered) if entered.shape == Some(Shape::List) => {
+                Err(self.machine.lexer.end(Inside::List, entered.start))
+            }
+            Some(entered) => Err(self.machine.lexer.end(Inside::Vector, entered.start)),
+            None => self.machine.lexer.check_tail().map(|()| None),
+        }
+    }
+
+    /// The shape of the form that begins here.
+    fn shape(&self, byte: u8, ahead: Option<u8>) -> Result<Shape, Error> {
+        Ok(match (byte, ahead) {
+            (b'"', _) => Shape::String,
+            (b'(', _) => Shape::List,
+            (b'[', _) => Shape::Vector,
+            (b'{', _) | (b'#', Some(b':')) => Shape::Map,
+            (b'#', Some(b'{')) => Shape::Set,
+            (b'#', Some(b'#')) => Shape::Number,
+            (b'#', _) => Shape::Tagged,
+            (b'\\', _) => Shape::Char,
+            (b':', _) => Shape::Keyword,
+            _ if self.machine.starts_number(byte) => Shape::Number,
+            _ if class::is_banned(byte) => {
+                let kind = ErrorKind::BannedCharacter(char::from(byte));
+                return Err(Error::new(kind, self.offset()));
+            }
+            _ => match self.machine.lexer.clone().token(self.offset())? {
+                "nil" => Shape::Nil,
+                "true" | "false" => Shape::Bool,
+                _ => Shape::Symbol,
+            },
+        })
+    }
+
+    fn unexpected(&self, expected: Expected, found: Option<Shape>) -> Error {
+        if found.is_none() && self.entered.len() == 0 {
+            return self.machine.lexer.end(Inside::Text, self.offset());
+        }
+        Error::new(
+            ErrorKind::UnexpectedShape { expected, found },
+            self.offset(),
+        )
+    }
+}
+
+/// A form that was checked, as it stands in the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Form<'a> {
+    text: &'a [u8],
+    start: usize,
+    shape: Shape,
+    is_portable: bool,
+}
+
+impl<'a> Form<'a> {
+    /// The bytes of the form, without metadata or anything else before or behind it.
+    #[must_use]
+    pub const fn text(&self) -> &'a [u8] {
+        self.text
+    }
+
+    /// At which byte of the text it starts.
+    #[must_use]
+    pub const fn start(&self) -> usize {
+        self.start
+    }
+
+    /// At which byte of the text it has ended.
+    #[must_use]
+    pub const fn end(&self) -> usize {
+        self.start.saturating_add(self.text.len())
+    }
+
+    /// Its shape.
+    #[must_use]
+    pub const fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    /// Whether it stands on one line: there is no raw line feed or carriage return in it.
+    #[must_use]
+    pub fn is_line_safe(&self) -> bool {
+        memchr::memchr2(b'\n', b'\r', self.text).is_none()
+    }
+
+    /// Whether every Clojure or ClojureScript peer can read it.
+    ///
+    /// A peer drops the whole frame over a tag it does not know, and those other than `#inst` and
+    /// `#uuid` it may not know, discarded or not. `clojure.tools.reader`, with which Sente reads,
+    /// does the same over names with more than one slash, such as `:a/b/c`. What a peer merely
+    /// changes is portable: ClojureScript makes `1/3`, `1N`, `1M` and `\a` numbers and strings of
+    /// its own.
+    #[must_use]
+    pub const fn is_portable(&self) -> bool {
+        self.is_portable
+    }
+}

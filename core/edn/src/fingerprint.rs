@@ -1,0 +1,196 @@
+//! 64 bits per value that are the same for equal values, whatever their order or kind of sequence.
+//!
+//! Different values rarely share a fingerprint by chance, but a peer can make them do so on
+//! purpose. So equal fingerprints never decide anything: they only say where to look closer.
+
+use alloc::vec::Vec;
+
+use crate::deep::{Step, Walk};
+use crate::leaf::float_bits;
+use crate::value::Value;
+
+// Odd numbers without a pattern; each kind of value starts from its own.
+const NIL: u64 = 0x9e37_79b9_7f4a_7c15;
+const BOOL: u64 = 0xbf58_476d_1ce4_e5b9;
+const INTEGER: u64 = 0x94d0_49bb_1331_11eb;
+const FLOAT: u64 = 0xd6e8_feb8_6659_fd93;
+const DECIMAL: u64 = 0xa076_1d64_78bd_642f;
+const RATIO: u64 = 0xe703_7ed1_a0b4_28db;
+const CHAR: u64 = 0x8ebc_6af0_9c88_c6e3;
+pub(crate) const STRING: u64 = 0x5899_65cc_7537_4cc3;
+pub(crate) const KEYWORD: u64 = 0x1d8e_4e27_c47d_124f;
+pub(crate) const SYMBOL: u64 = 0xeb44_acca_b455_d165;
+const INST: u64 = 0x9fb2_1c65_1e98_df25;
+const UUID: u64 = 0xc2b2_ae3d_27d4_eb4f;
+const SEQUENCE: u64 = 0x2127_599b_f432_5c37;
+const SET: u64 = 0x8805_51e5_5a2b_4a6d;
+const MAP: u64 = 0x6c62_272e_07bb_0143;
+const TAGGED: u64 = 0xaf63_dc4c_8601_ec8d;
+
+/// The fingerprint of any value.
+pub(crate) fn of(value: &Value) -> u64 {
+    let mut open: Vec<Group> = Vec::new();
+    for step in Walk::new(value) {
+        let done = match step {
+            Step::Atom(value) => atom(value),
+            Step::Open(value) => {
+                open.push(Group::of(value));
+                continue;
+            }
+            Step::Close(_) => open.pop().map_or(0, |group| group.finish()),
+        };
+        match open.last_mut() {
+            Some(group) => group.push(done),
+            None => return done,
+        }
+    }
+    0
+}
+
+/// The fingerprint of a value that is made of no others.
+pub(crate) fn atom(value: &Value) -> u64 {
+    match value {
+        Value::Bool(value) => mix(BOOL, u64::from(*value)),
+        Value::Int(value) => int(*value),
+        Value::BigInt(value) => match value.to_i64() {
+            Some(small) => int(small),
+            None => text(INTEGER, value.as_str()),
+        },
+        Value::Float(value) => mix(FLOAT, float_bits(*value, false)),
+        Value::Decimal(value) => {
+            let (negative, digits, power) = value.value();
+            mix(
+                text(DECIMAL, digits),
+                power.cast_unsigned() ^ u64::from(negative),
+            )
+        }
+        Value::Ratio(value) => mix(
+            text(RATIO, value.numerator().as_str()),
+            text(RATIO, value.denominator().as_str()),
+        ),
+        Value::Char(value) => mix(CHAR, u64::from(u32::from(*value))),
+        Value::String(value) => text(STRING, value),
+        Value::Keyword(value) => text(KEYWORD, value.as_str()),
+        Value::Symbol(value) => text(SYMBOL, value.as_str()),
+        Value::Inst(value) => mix(INST, value.as_millis().cast_unsigned()),
+        Value::Uuid(value) => {
+            let bits = value.as_u128();
+            mix(mix(UUID, low(bits >> 64)), low(bits))
+        }
+        _ => NIL,
+    }
+}
+
+pub(crate) fn int(value: i64) -> u64 {
+    mix(INTEGER, value.cast_unsigned())
+}
+
+pub(crate) fn text(kind: u64, text: &str) -> u64 {
+    let mut state = kind;
+    let (chunks, rest) = text.as_bytes().as_chunks::<8>();
+    for chunk in chunks {
+        state = mix(state, u64::from_le_bytes(*chunk));
+    }
+    let mut last: u64 = 0;
+    for byte in rest {
+        last = (last << 8) | u64::from(*byte);
+    }
+    let length = u64::try_from(text.len()).unwrap_or(u64::MAX);
+    mix(mix(state, last), length)
+}
+
+/// What is known of a collection while its items come in.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Group {
+    kind: GroupKind,
+    sum: u64,
+    count: u64,
+    key: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+enum GroupKind {
+    #[default]
+    Sequence,
+    Set,
+    Map,
+    Tagged,
+}
+
+impl Group {
+    pub(crate) const fn sequence() -> Self {
+        Self {
+            kind: GroupKind::Sequence,
+            sum: SEQUENCE,
+            count: 0,
+            key: 0,
+        }
+    }
+
+    pub(crate) const fn set() -> Self {
+        Self {
+            kind: GroupKind::Set,
+            sum: SET,
+            count: 0,
+            key: 0,
+        }
+    }
+
+    pub(crate) const fn map() -> Self {
+        Self {
+            kind: GroupKind::Map,
+            sum: MAP,
+            count: 0,
+            key: 0,
+        }
+    }
+
+    pub(crate) fn tagged(tag: &str) -> Self {
+        Self {
+            kind: GroupKind::Tagged,
+            sum: text(TAGGED, tag),
+            count: 0,
+            key: 0,
+        }
+    }
+
+    fn of(value: &Value) -> Self {
+        match value {
+            Value::Set(_) => Self::set(),
+            Value::Map(_) => Self::map(),
+            Value::Tagged(tagged) => Self::tagged(tagged.tag().as_str()),
+            _ => Self::sequence(),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn push(&mut self, item: u64) {
+        self.count = self.count.wrapping_add(1);
+        match self.kind {
+            GroupKind::Sequence | GroupKind::Tagged => self.sum = mix(self.sum, item),
+            // Sums do not depend on the order.
+            GroupKind::Set => self.sum = self.sum.wrapping_add(mix(SET, item)),
+            GroupKind::Map if self.count & 1 == 1 => self.key = item,
+            GroupKind::Map => self.sum = self.sum.wrapping_add(mix(self.key, item)),
+        }
+    }
+
+    pub(crate) fn finish(self) -> u64 {
+        mix(self.sum, self.count)
+    }
+}
+
+#[inline]
+fn mix(a: u64, b: u64) -> u64 {
+    let wide = u128::from(a ^ NIL).wrapping_mul(u128::from(b ^ UUID));
+    low(wide) ^ low(wide >> 64)
+}
+
+/// The lower half.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the upper half is dropped on purpose"
+)]
+fn low(wide: u128) -> u64 {
+    wide as u64
+}

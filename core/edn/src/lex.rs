@@ -1,0 +1,270 @@
+//! Where tokens begin and end: blanks, comments, names, characters and strings in the text.
+
+use crate::class;
+use crate::error::{Error, ErrorKind, Inside};
+use crate::limits::Dialect;
+use crate::text;
+
+/// What follows the part of the text that is valid UTF-8.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Tail {
+    /// Nothing: the text is UTF-8 throughout.
+    None,
+    /// Bytes that are not UTF-8.
+    Invalid,
+    /// The beginning of a character.
+    Truncated,
+}
+
+/// A place in a text.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Lexer<'a> {
+    text: &'a str,
+    pos: usize,
+    tail: Tail,
+}
+
+impl<'a> Lexer<'a> {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+        let (text, tail) = match core::str::from_utf8(bytes) {
+            Ok(text) => (text, Tail::None),
+            Err(error) => {
+                let valid = bytes.get(..error.valid_up_to()).unwrap_or_default();
+                let tail = match error.error_len() {
+                    Some(_) => Tail::Invalid,
+                    None => Tail::Truncated,
+                };
+                (core::str::from_utf8(valid).unwrap_or_default(), tail)
+            }
+        };
+        Self { text, pos: 0, tail }
+    }
+
+    #[inline]
+    pub(crate) fn pos(&self) -> usize {
+        self.pos
+    }
+
+    #[inline]
+    pub(crate) fn seek(&mut self, pos: usize) {
+        self.pos = pos;
+    }
+
+    /// Steps over so many bytes, which the caller has looked at.
+    #[inline]
+    pub(crate) fn advance(&mut self, bytes: usize) {
+        self.pos = self.pos.saturating_add(bytes);
+    }
+
+    #[inline]
+    pub(crate) fn peek(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.pos).copied()
+    }
+
+    #[inline]
+    pub(crate) fn peek_at(&self, ahead: usize) -> Option<u8> {
+        self.text
+            .as_bytes()
+            .get(self.pos.saturating_add(ahead))
+            .copied()
+    }
+
+    pub(crate) fn rest(&self) -> &'a str {
+        self.text.get(self.pos..).unwrap_or_default()
+    }
+
+    pub(crate) fn peek_char(&self) -> Option<char> {
+        self.rest().chars().next()
+    }
+
+    #[inline]
+    pub(crate) fn slice(&self, start: usize, end: usize) -> &'a str {
+        self.text.get(start..end).unwrap_or_default()
+    }
+
+    /// Why there is nothing more to read, for one who needs more.
+    #[cold]
+    pub(crate) fn end(&self, inside: Inside, offset: usize) -> Error {
+        match self.tail {
+            Tail::None => Error::new(ErrorKind::UnexpectedEnd { inside }, offset),
+            _ => self.tail_error(),
+        }
+    }
+
+    /// An error if what ends at the end of the text may have been cut by bytes that are not UTF-8.
+    #[inline]
+    pub(crate) fn check_tail(&self) -> Result<(), Error> {
+        if self.tail == Tail::None || self.pos < self.text.len() {
+            Ok(())
+        } else {
+            Err(self.tail_error())
+        }
+    }
+
+    #[cold]
+    fn tail_error(&self) -> Error {
+        let kind = match self.tail {
+            Tail::Truncated => ErrorKind::UnexpectedEnd {
+                inside: Inside::CodePoint,
+            },
+            _ => ErrorKind::InvalidUtf8,
+        };
+        Error::new(kind, self.text.len())
+    }
+
+    /// Skips whitespace and comments, and says which byte comes next.
+    #[inline]
+    pub(crate) fn skip_blank(&mut self, dialect: Dialect) -> Option<u8> {
+        loop {
+            let byte = self.skip_whitespace()?;
+            let comment = byte == b';'
+                || (byte == b'#' && dialect.is_wide() && self.peek_at(1) == Some(b'!'));
+            if !comment {
+                return Some(byte);
+            }
+            let rest = self.rest().as_bytes();
+            let length = memchr::memchr2(b'\n', b'\r', rest).unwrap_or(rest.len());
+            self.advance(length);
+        }
+    }
+
+    /// Skips whitespace, and says which byte comes next.
+    #[inline]
+    pub(crate) fn skip_whitespace(&mut self) -> Option<u8> {
+        loop {
+            let byte = self.peek()?;
+            if class::is_blank(byte) {
+                self.advance(1);
+            } else if class::is_wide(byte) {
+                let c = self.peek_char()?;
+                if !class::is_whitespace(c) {
+                    return Some(byte);
+                }
+                self.advance(c.len_utf8());
+            } else {
+                return Some(byte);
+            }
+        }
+    }
+
+    /// Reads on to the end of a name, whose first character has been looked at, from `start`.
+    #[inline]
+    pub(crate) fn token(&mut self, start: usize) -> Result<&'a str, Error> {
+        loop {
+            match self.peek() {
+                Some(byte) if class::is_plain(byte) || byte == b'#' => self.advance(1),
+                Some(byte) if class::is_wide(byte) => match self.peek_char() {
+                    Some(c) if !class::is_whitespace(c) => self.advance(c.len_utf8()),
+                    _ => break,
+                },
+                Some(byte) if class::is_banned(byte) => {
+                    let kind = ErrorKind::BannedCharacter(char::from(byte));
+                    return Err(Error::new(kind, self.pos));
+                }
+                Some(_) => break,
+                None => {
+                    self.check_tail()?;
+                    break;
+                }
+            }
+        }
+        Ok(self.slice(start, self.pos))
+    }
+
+    /// Reads a number's characters: unlike names it ends at `#`, and nothing is banned in it.
+    #[inline]
+    pub(crate) fn number(&mut self) -> Result<&'a str, Error> {
+        let start = self.pos;
+        loop {
+            match self.peek() {
+                Some(byte) if class::is_plain(byte) || class::is_banned(byte) => self.advance(1),
+                Some(byte) if class::is_wide(byte) => match self.peek_char() {
+                    Some(c) if !class::is_whitespace(c) => self.advance(c.len_utf8()),
+                    _ => break,
+                },
+                Some(_) => break,
+                None => {
+                    self.check_tail()?;
+                    break;
+                }
+            }
+        }
+        Ok(self.slice(start, self.pos))
+    }
+
+    /// Whether nothing follows.
+    #[inline]
+    pub(crate) fn is_at_end(&self) -> bool {
+        self.pos >= self.text.len()
+    }
+
+    /// Reads a character, from its backslash on.
+    pub(crate) fn character(&mut self) -> Result<char, Error> {
+        let start = self.pos;
+        self.advance(1);
+        let Some(first) = self.peek_char() else {
+            return Err(self.end(Inside::Character, start));
+        };
+        let name_start = self.pos;
+        self.advance(first.len_utf8());
+        let name = self.token(name_start)?;
+        match text::character(name) {
+            Some(c) => Ok(c),
+            None if self.is_at_end() && text::may_become_character(name) => {
+                Err(self.end(Inside::Character, start))
+            }
+            None => Err(Error::new(ErrorKind::InvalidCharacter, start)),
+        }
+    }
+
+    /// Reads a string, from its opening quote on, and gives what stands between the quotes.
+    #[inline]
+    pub(crate) fn string(&mut self) -> Result<RawStr<'a>, Error> {
+        let open = self.pos;
+        self.advance(1);
+        let start = self.pos;
+        let mut escaped = false;
+        loop {
+            match self.peek() {
+                Some(b'"') => {
+                    let raw = RawStr {
+                        text: self.slice(start, self.pos),
+                        escaped,
+                    };
+                    self.advance(1);
+                    return Ok(raw);
+                }
+                Some(b'\\') => {
+                    escaped = true;
+                    let at = self.pos;
+                    self.advance(1);
+                    match text::escape(self.rest()) {
+                        Ok((_, length)) => self.advance(length),
+                        Err(text::EscapeFault::End) => return Err(self.end(Inside::String, open)),
+                        Err(text::EscapeFault::Invalid) => {
+                            return Err(Error::new(ErrorKind::InvalidEscape, at));
+                        }
+                    }
+                }
+                Some(_) => {
+                    let rest = self.rest_bytes();
+                    let length = text::plain_length(rest);
+                    self.advance(length.max(1));
+                }
+                None => return Err(self.end(Inside::String, open)),
+            }
+        }
+    }
+
+    fn rest_bytes(&self) -> &'a [u8] {
+        self.text.as_bytes().get(self.pos..).unwrap_or_default()
+    }
+}
+
+/// What stands between a string's quotes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct RawStr<'a> {
+    pub(crate) text: &'a str,
+    /// Whether there is a backslash in it.
+    pub(crate) escaped: bool,
+}

@@ -1,0 +1,122 @@
+//! Stacks that need no heap while they are low.
+
+use alloc::vec::Vec;
+
+/// A stack whose first `N` places are inside of it.
+pub(crate) struct Stack<T, const N: usize> {
+    near: [T; N],
+    length: usize,
+    far: Vec<T>,
+}
+
+impl<T: Default, const N: usize> Stack<T, N> {
+    pub(crate) fn new() -> Self {
+        Self {
+            near: core::array::from_fn(|_| T::default()),
+            length: 0,
+            far: Vec::new(),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.length
+    }
+
+    #[inline]
+    pub(crate) fn push(&mut self, item: T) {
+        match self.near.get_mut(self.length) {
+            Some(place) => *place = item,
+            None => self.far.push(item),
+        }
+        self.length = self.length.saturating_add(1);
+    }
+
+    #[inline]
+    pub(crate) fn pop(&mut self) -> Option<T> {
+        self.length = self.length.checked_sub(1)?;
+        match self.near.get_mut(self.length) {
+            Some(place) => Some(core::mem::take(place)),
+            None => self.far.pop(),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn last(&self) -> Option<&T> {
+        let top = self.length.checked_sub(1)?;
+        self.near.get(top).or_else(|| self.far.last())
+    }
+
+    #[inline]
+    pub(crate) fn last_mut(&mut self) -> Option<&mut T> {
+        let top = self.length.checked_sub(1)?;
+        match self.near.get_mut(top) {
+            Some(place) => Some(place),
+            None => self.far.last_mut(),
+        }
+    }
+
+    pub(crate) fn truncate(&mut self, length: usize) {
+        while self.length > length {
+            self.pop();
+        }
+    }
+}
+
+/// A stack of numbers that is always one slice.
+pub(crate) struct Numbers<const N: usize> {
+    near: [u64; N],
+    length: usize,
+    /// Holds everything once the near places did not suffice.
+    far: Vec<u64>,
+}
+
+impl<const N: usize> Numbers<N> {
+    pub(crate) const fn new() -> Self {
+        Self {
+            near: [0; N],
+            length: 0,
+            far: Vec::new(),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.length
+    }
+
+    #[inline]
+    pub(crate) fn push(&mut self, number: u64) {
+        if self.far.is_empty() {
+            if let Some(place) = self.near.get_mut(self.length) {
+                *place = number;
+                self.length = self.length.saturating_add(1);
+                return;
+            }
+            self.far.extend_from_slice(&self.near);
+        }
+        self.far.push(number);
+        self.length = self.far.len();
+    }
+
+    #[inline]
+    pub(crate) fn truncate(&mut self, length: usize) {
+        if self.far.is_empty() {
+            self.length = length.min(self.length);
+        } else {
+            self.far.truncate(length);
+            self.length = self.far.len();
+        }
+    }
+
+    /// Everything from a place on.
+    #[inline]
+    pub(crate) fn since(&mut self, start: usize) -> &mut [u64] {
+        let all = if self.far.is_empty() {
+            self.near.as_mut_slice()
+        } else {
+            self.far.as_mut_slice()
+        };
+        all.get_mut(start..self.length).unwrap_or_default()
+    }
+}

@@ -1,0 +1,168 @@
+//! How strings and characters are escaped in a text.
+
+use alloc::borrow::Cow;
+use alloc::string::String;
+
+use crate::class;
+use crate::lex::RawStr;
+
+/// Why an escape in a string is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum EscapeFault {
+    /// The text ends before the escape does.
+    End,
+    /// No continuation could mend it.
+    Invalid,
+}
+
+/// How many bytes a string goes on without a quote or backslash.
+#[inline]
+pub(crate) fn plain_length(bytes: &[u8]) -> usize {
+    // Most strings end within a few bytes, sooner than a wide search pays.
+    const NEAR: usize = 16;
+    let near = bytes.get(..NEAR).unwrap_or(bytes);
+    if let Some(at) = near.iter().position(|byte| matches!(byte, b'"' | b'\\')) {
+        return at;
+    }
+    let far = bytes.get(near.len()..).unwrap_or_default();
+    let at = memchr::memchr2(b'"', b'\\', far).unwrap_or(far.len());
+    near.len().saturating_add(at)
+}
+
+/// Reads an escape, whose backslash has been taken: the UTF-16 unit it means and its length.
+pub(crate) fn escape(rest: &str) -> Result<(u16, usize), EscapeFault> {
+    let first = rest.chars().next().ok_or(EscapeFault::End)?;
+    let unit = match first {
+        't' => 0x09,
+        'r' => 0x0d,
+        'n' => 0x0a,
+        'b' => 0x08,
+        'f' => 0x0c,
+        '"' => 0x22,
+        '\\' => 0x5c,
+        'u' => {
+            let (unit, length) = code(rest.get(1..).unwrap_or_default(), 16, 4, Exact::Yes)?;
+            return Ok((unit, length.saturating_add(1)));
+        }
+        other if class::is_digit(other) => {
+            let (unit, length) = code(rest, 8, 3, Exact::No)?;
+            if unit > 0o377 {
+                return Err(EscapeFault::Invalid);
+            }
+            return Ok((unit, length));
+        }
+        _ => return Err(EscapeFault::Invalid),
+    };
+    Ok((unit, 1))
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Exact {
+    Yes,
+    No,
+}
+
+/// Reads a code of at most `most` digits, which a blank or a macro character cuts short.
+fn code(rest: &str, radix: u32, most: usize, exact: Exact) -> Result<(u16, usize), EscapeFault> {
+    let mut value: u16 = 0;
+    let mut length: usize = 0;
+    let mut chars = rest.chars();
+    for taken in 0..most {
+        let next = chars.next();
+        let stops = next.is_none_or(|c| class::is_whitespace(c) || class::is_macro_char(c));
+        if stops && taken > 0 && (exact == Exact::No) {
+            break;
+        }
+        let c = next.ok_or(EscapeFault::End)?;
+        let digit = class::digit(c, radix).and_then(|digit| u16::try_from(digit).ok());
+        let digit = digit.ok_or(EscapeFault::Invalid)?;
+        // Four hexadecimal digits fill sixteen bits, three octal ones do not.
+        value = value
+            .wrapping_mul(if radix == 16 { 16 } else { 8 })
+            .wrapping_add(digit);
+        length = length.saturating_add(c.len_utf8());
+    }
+    Ok((value, length))
+}
+
+/// What a string that was read says. Surrogate escapes that make no pair become U+FFFD.
+pub(crate) fn unescape(raw: RawStr<'_>) -> Cow<'_, str> {
+    if !raw.escaped {
+        return Cow::Borrowed(raw.text);
+    }
+    let mut out = String::with_capacity(raw.text.len());
+    let mut rest = raw.text;
+    let mut high: Option<u16> = None;
+    while let Some((plain, after)) = rest.split_once('\\') {
+        if !plain.is_empty() && high.take().is_some() {
+            out.push(char::REPLACEMENT_CHARACTER);
+        }
+        out.push_str(plain);
+        // The reader has taken this string, so each escape in it is one.
+        let Ok((unit, length)) = escape(after) else {
+            break;
+        };
+        push_unit(&mut out, &mut high, unit);
+        rest = after.get(length..).unwrap_or_default();
+    }
+    if high.is_some() {
+        out.push(char::REPLACEMENT_CHARACTER);
+    }
+    out.push_str(rest);
+    Cow::Owned(out)
+}
+
+fn push_unit(out: &mut String, high: &mut Option<u16>, unit: u16) {
+    if let Some(first) = high.take() {
+        if let Some(Ok(joined)) = char::decode_utf16([first, unit]).next() {
+            out.push(joined);
+            return;
+        }
+        out.push(char::REPLACEMENT_CHARACTER);
+    }
+    match unit {
+        0xd800..=0xdbff => *high = Some(unit),
+        _ => out.push(char::from_u32(u32::from(unit)).unwrap_or(char::REPLACEMENT_CHARACTER)),
+    }
+}
+
+/// The characters with names.
+pub(crate) const NAMED: [(&str, char); 6] = [
+    ("newline", '\n'),
+    ("space", ' '),
+    ("tab", '\t'),
+    ("backspace", '\u{8}'),
+    ("formfeed", '\u{c}'),
+    ("return", '\r'),
+];
+
+/// The character that stands behind a backslash, if it is one of Java's 16 bits.
+pub(crate) fn character(token: &str) -> Option<char> {
+    let mut chars = token.chars();
+    let first = chars.next()?;
+    let code = chars.as_str();
+    if code.is_empty() {
+        return (u32::from(first) <= 0xffff).then_some(first);
+    }
+    if let Some((_, c)) = NAMED.iter().find(|(name, _)| *name == token) {
+        return Some(*c);
+    }
+    let (radix, most) = match first {
+        'u' if code.chars().count() == 4 => (16, 0xffff),
+        'o' if code.chars().count() <= 3 => (8, 0o377),
+        _ => return None,
+    };
+    let mut value: u32 = 0;
+    for c in code.chars() {
+        let digit = class::digit(c, radix)?;
+        value = value.checked_mul(radix)?.checked_add(digit)?;
+    }
+    (value <= most).then_some(value).and_then(char::from_u32)
+}
+
+/// Whether more behind an unknown character's name could make it known.
+pub(crate) fn may_become_character(token: &str) -> bool {
+    let code = token.strip_prefix('u').unwrap_or("no code");
+    (code.chars().count() < 4 && code.chars().all(|c| class::digit(c, 16).is_some()))
+        || NAMED.iter().any(|(name, _)| name.starts_with(token))
+}

@@ -1,0 +1,93 @@
+//! UUIDs as `#uuid` has them: which texts are one, and which 128 bits they mean.
+
+use core::fmt;
+
+use crate::class;
+
+/// 128 bits that identify something: `#uuid "f81d4fae-7dec-11d0-a765-00a0c91e6bf6"`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Uuid(u128);
+
+impl Uuid {
+    /// Takes the bits, the first hexadecimal digit being the highest.
+    #[must_use]
+    pub const fn from_u128(bits: u128) -> Self {
+        Self(bits)
+    }
+
+    /// The bits, the first hexadecimal digit being the highest.
+    #[must_use]
+    pub const fn as_u128(self) -> u128 {
+        self.0
+    }
+
+    /// Reads what stands in the string behind `#uuid`, as `java.util.UUID.fromString` does.
+    ///
+    /// That takes five hexadecimal numbers of any length, and keeps what fits of each.
+    ///
+    /// # Errors
+    ///
+    /// If Java would refuse the text.
+    pub fn parse(text: &str) -> Result<Self, InvalidUuid> {
+        parse(text).map(Self).ok_or(InvalidUuid(()))
+    }
+}
+
+/// The usual form, in lower case.
+impl fmt::Display for Uuid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let group = |shift: u32, bits: u32| (self.0 >> shift) & ((1 << bits) - 1);
+        let (first, second, third) = (group(96, 32), group(80, 16), group(64, 16));
+        let (fourth, fifth) = (group(48, 16), group(0, 48));
+        write!(
+            f,
+            "{first:08x}-{second:04x}-{third:04x}-{fourth:04x}-{fifth:012x}"
+        )
+    }
+}
+
+impl fmt::Debug for Uuid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "#uuid \"{self}\"")
+    }
+}
+
+/// A text that is no UUID.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a UUID")]
+#[non_exhaustive]
+pub struct InvalidUuid(());
+
+/// How many bits each group has.
+const GROUPS: [u32; 5] = [32, 16, 16, 16, 48];
+
+fn parse(text: &str) -> Option<u128> {
+    if text.encode_utf16().take(37).count() > 36 {
+        return None;
+    }
+    let mut groups = text.split('-');
+    let mut bits: u128 = 0;
+    for width in GROUPS {
+        let group = parse_group(groups.next()?)?;
+        bits = (bits << width) | (u128::from(group) & ((1 << width) - 1));
+    }
+    if groups.next().is_some() {
+        None
+    } else {
+        Some(bits)
+    }
+}
+
+/// `Long.parseLong` in base sixteen, of a text without a minus sign.
+fn parse_group(text: &str) -> Option<u64> {
+    let digits = text.strip_prefix('+').unwrap_or(text);
+    if digits.is_empty() {
+        return None;
+    }
+    let mut value: i64 = 0;
+    for c in digits.chars() {
+        let digit = i64::from(class::digit(c, 16)?);
+        value = value.checked_mul(16)?.checked_add(digit)?;
+    }
+    u64::try_from(value).ok()
+}
