@@ -7,14 +7,29 @@ use core::cell::UnsafeCell;
 use core::panic::PanicInfo;
 use core::ptr;
 
-#[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
+#[cfg(not(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+)))]
 compile_error!("the link test needs Linux on x86-64 or ARM64");
 
 // The kernel enters here with an aligned stack and no return address.
 #[cfg(target_arch = "x86_64")]
-global_asm!(".globl _start", "_start:", "xor ebp, ebp", "call start_rust", "ud2");
+global_asm!(
+    ".globl _start",
+    "_start:",
+    "xor ebp, ebp",
+    "call start_rust",
+    "ud2"
+);
 #[cfg(target_arch = "aarch64")]
-global_asm!(".globl _start", "_start:", "mov x29, xzr", "bl start_rust", "brk #1");
+global_asm!(
+    ".globl _start",
+    "_start:",
+    "mov x29, xzr",
+    "bl start_rust",
+    "brk #1"
+);
 
 #[unsafe(no_mangle)]
 extern "C" fn start_rust() -> ! {
