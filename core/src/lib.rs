@@ -1,15 +1,108 @@
-//! The engine. (Front page to be written with the connection.)
+//! The sans-IO protocol engine for Sente-style events.
+//!
+//! An event is `[event-id ?data]`. A [`Connection`] exchanges events, calls and replies over one
+//! open transport, in either role and either [`Dialect`], and touches no socket, clock or entropy
+//! of its own: bytes and time go in; bytes, a deadline and events come out.
+//!
+//! # The rules
+//!
+//! 1. The engine never reads a clock, a socket, a file or entropy.
+//! 2. Inputs are ordered, so they are one [`Input`]. Outputs have separate readiness, so each has
+//!    its own `poll_*`.
+//! 3. Not polling is backpressure: read only while [`Connection::wants_read`].
+//! 4. Time enters with inputs and commands only; `poll_*` can be called at any time.
+//! 5. A peer's mistake is an event, a caller's mistake is a `Result`, our mistake is a bug.
+//! 6. Every message has one visible fate, and every call settles once.
+//! 7. An event is packed once, when it is queued; batches and broadcasts share the bytes.
+//! 8. The same five verbs at every layer: `handle_input`, `handle_timeout`, `poll_transmit`,
+//!    `poll_timeout`, `poll_event`.
+//!
+//! # A whole conversation, without any I/O
+//!
+//! ```
+//! use std::time::Duration;
+//! use bytes::{Buf, BytesMut};
+//! use sente_core::{
+//!     Accept, Carrier, Connection, ConnectionConfig, ConnectionEvent, Dialect, Event, EventId,
+//!     Input, Instant, Role, TransmitBuf,
+//! };
+//!
+//! // Carries what one side has to write to the other: the driver's whole work.
+//! fn carry(from: &mut Connection, to: &mut Connection, now: Instant) {
+//!     let mut out = TransmitBuf::new();
+//!     while from.poll_transmit(&mut out).is_some() {
+//!         let mut bytes = BytesMut::from(&*out.copy_to_bytes(out.remaining()));
+//!         from.handle_transmitted(now);
+//!         to.handle_input(now, Input::Bytes(&mut bytes));
+//!     }
+//! }
+//!
+//! let now = Instant::EPOCH;
+//! let config = |role| {
+//!     ConnectionConfig::builder(role, Dialect::Sente, Carrier::WebSocket).build()
+//! };
+//! let mut server = Connection::new(config(Role::Server)?, [1; 32], now);
+//! let mut client = Connection::new(config(Role::Client)?, [2; 32], now);
+//!
+//! server.accept(now, Accept::new("ada"));
+//! carry(&mut server, &mut client, now);
+//!
+//! let question = Event::new(EventId::new("chat/ask")?, "who is there?");
+//! let call = client.call(now, question, Duration::from_secs(5))?;
+//! carry(&mut client, &mut server, now);
+//!
+//! while let Some(event) = server.poll_event() {
+//!     if let ConnectionEvent::Message(message) = event
+//!         && let Some(token) = message.reply
+//!     {
+//!         server.reply(now, token, "ada")?;
+//!     }
+//! }
+//! carry(&mut server, &mut client, now);
+//!
+//! let reply = std::iter::from_fn(|| client.poll_event()).find_map(|event| match event {
+//!     ConnectionEvent::Settled { call: settled, result } if settled == call => Some(result),
+//!     _ => None,
+//! });
+//! assert_eq!(reply.unwrap()?.to_value()?.as_str(), Some("ada"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 #![no_std]
 
 extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
+mod calls;
+mod connection;
+mod error;
+mod event;
 pub mod framing;
+mod handlers;
+mod hub;
+mod id;
 mod limits;
+mod packed;
+pub mod packer;
+mod profile;
+mod queue;
 mod time;
 mod transmit;
+mod wire;
 
+pub use connection::{
+    Accept, BadEvent, Capacity, ConfigError, Connection, ConnectionConfig, ConnectionConfigBuilder,
+    ConnectionEvent, Hello, HelloReceived, Input, Message, Opened, PackedSendError, State, Stats,
+    Transmit,
+};
+pub use error::{BadReason, CallError, CloseReason, ReplyError, SendError};
+pub use event::{Event, EventError, EventId, EventIdError, Payload};
+pub use handlers::{Gone, HandlerId, Pattern, Registry};
+pub use hub::{Fanout, Hub, Target};
+pub use id::{CallId, ConnId, FlushId, ReplyToken};
 pub use limits::Limits;
+pub use packed::PackedEvent;
+pub use profile::{Carrier, Dialect, Keepalive, Role};
+pub use sente_edn as edn;
 pub use time::Instant;
 pub use transmit::TransmitBuf;

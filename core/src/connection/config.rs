@@ -1,0 +1,330 @@
+//! What a connection is told before it starts.
+
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use bytes::Bytes;
+use sente_edn::{Keyword, Map, Value};
+use thiserror::Error;
+
+use crate::framing::Kind;
+use crate::limits::Limits;
+use crate::packer::{Edn, Packer, Tokens};
+use crate::profile::{Carrier, Dialect, Keepalive, Profile, Role};
+
+/// The configuration connections share: build it once, hand out clones of the `Arc`.
+///
+/// ```
+/// use sente_core::{Carrier, ConnectionConfig, Dialect, Role};
+///
+/// let config = ConnectionConfig::builder(Role::Client, Dialect::Sente, Carrier::WebSocket)
+///     .build()?;
+/// # Ok::<(), sente_core::ConfigError>(())
+/// ```
+#[derive(Debug)]
+pub struct ConnectionConfig {
+    pub(crate) profile: Profile,
+    pub(crate) carrier: Carrier,
+    pub(crate) packer: Arc<dyn Packer>,
+    pub(crate) limits: Arc<Limits>,
+    pub(crate) keepalive: Option<Keepalive>,
+    pub(crate) handshake_timeout: Duration,
+    pub(crate) close_timeout: Duration,
+    pub(crate) hello: Option<Hello>,
+    pub(crate) atoms: Atoms,
+}
+
+impl ConnectionConfig {
+    /// Starts a configuration with the defaults of this role, dialect and carrier.
+    #[must_use]
+    pub fn builder(role: Role, dialect: Dialect, carrier: Carrier) -> ConnectionConfigBuilder {
+        ConnectionConfigBuilder {
+            profile: Profile {
+                role,
+                dialect,
+                stream: carrier.is_stream(),
+            },
+            carrier,
+            packer: Arc::new(Edn),
+            limits: Limits::default(),
+            keepalive: Some(Keepalive::default_for(role, dialect)),
+            handshake_timeout: Duration::from_secs(10),
+            close_timeout: Duration::from_secs(5),
+            hello: None,
+        }
+    }
+
+    /// The limits in force.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// The packer in force.
+    #[must_use]
+    pub fn packer(&self) -> &Arc<dyn Packer> {
+        &self.packer
+    }
+
+    /// The dialect the connection begins with.
+    #[must_use]
+    pub const fn dialect(&self) -> Dialect {
+        self.profile.dialect
+    }
+
+    /// The side of the connection.
+    #[must_use]
+    pub const fn role(&self) -> Role {
+        self.profile.role
+    }
+
+    /// What carries the frames.
+    #[must_use]
+    pub const fn carrier(&self) -> Carrier {
+        self.carrier
+    }
+}
+
+/// Builds a [`ConnectionConfig`].
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until it is built"]
+pub struct ConnectionConfigBuilder {
+    profile: Profile,
+    carrier: Carrier,
+    packer: Arc<dyn Packer>,
+    limits: Limits,
+    keepalive: Option<Keepalive>,
+    handshake_timeout: Duration,
+    close_timeout: Duration,
+    hello: Option<Hello>,
+}
+
+impl ConnectionConfigBuilder {
+    /// The packer. Default [`Edn`].
+    pub fn packer(mut self, packer: Arc<dyn Packer>) -> Self {
+        self.packer = packer;
+        self
+    }
+
+    /// The limits. Default [`Limits::default`].
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// When to ping and give up; `None` for never. Default [`Keepalive::default_for`] the role and
+    /// dialect. A byte stream is only pinged after a hello: a bare script is never killed for its
+    /// silence.
+    pub fn keepalive(mut self, keepalive: Option<Keepalive>) -> Self {
+        self.keepalive = keepalive;
+        self
+    }
+
+    /// How long a client waits for the handshake. Default 10 s.
+    pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
+        self.handshake_timeout = timeout;
+        self
+    }
+
+    /// How long the closing handshake of a WebSocket may take before the transport is cut
+    /// (http-kit never closes its TCP side). Default 5 s.
+    pub fn close_timeout(mut self, timeout: Duration) -> Self {
+        self.close_timeout = timeout;
+        self
+    }
+
+    /// The hello a client says on a byte stream. Default none: it is a bare sente-lite peer.
+    pub fn hello(mut self, hello: Hello) -> Self {
+        self.hello = Some(hello);
+        self
+    }
+
+    /// The finished configuration.
+    ///
+    /// # Errors
+    /// [`ConfigError`] naming what does not fit together.
+    pub fn build(self) -> Result<Arc<ConnectionConfig>, ConfigError> {
+        let Self {
+            profile, carrier, ..
+        } = self;
+        if carrier == Carrier::Lines && self.packer.kind() == Kind::Binary {
+            return Err(ConfigError::BinaryInLines(String::from(self.packer.name())));
+        }
+        if self.hello.is_some() && (profile.role == Role::Server || !profile.stream) {
+            return Err(ConfigError::MisplacedHello);
+        }
+        if self.limits.max_frame_bytes == 0 {
+            return Err(ConfigError::NoFrames);
+        }
+        let atoms = Atoms::new(&*self.packer)
+            .ok_or_else(|| ConfigError::UnfitPacker(String::from(self.packer.name())))?;
+        Ok(Arc::new(ConnectionConfig {
+            profile,
+            carrier,
+            packer: self.packer,
+            limits: Arc::new(self.limits),
+            keepalive: self.keepalive,
+            handshake_timeout: self.handshake_timeout,
+            close_timeout: self.close_timeout,
+            hello: self.hello,
+            atoms,
+        }))
+    }
+}
+
+/// What does not fit together in a configuration: the caller's mistake.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// A binary packer on a carrier of lines.
+    #[error("the packer {0} is binary and cannot travel in lines: use LengthPrefixed")]
+    BinaryInLines(String),
+    /// A hello elsewhere than on the client side of a byte stream.
+    #[error("only the client side of a byte stream says hello")]
+    MisplacedHello,
+    /// A frame limit of nothing.
+    #[error("max_frame_bytes is 0: no frame could ever pass")]
+    NoFrames,
+    /// A packer that cannot pack keywords and strings.
+    #[error("the packer {0} cannot pack the protocol's own keywords and strings")]
+    UnfitPacker(String),
+}
+
+/// What a client may say of itself on a byte stream, `[:sente-lite/hello {..}]`.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Hello {
+    /// A label for the client, never a proof of anything.
+    pub client_id: Option<String>,
+    /// A token for the server's admission.
+    pub token: Option<String>,
+    /// The dialect asked for from the second handshake on.
+    pub dialect: Option<Dialect>,
+}
+
+impl Hello {
+    /// An empty hello: it makes keepalive work and asks for nothing.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    pub(crate) fn to_event(&self) -> Value {
+        let mut map = Map::new();
+        let mut put = |key: &str, value: Value| {
+            map.insert(keyword(key), value);
+        };
+        if let Some(id) = &self.client_id {
+            put("client-id", Value::from(id.as_str()));
+        }
+        if let Some(token) = &self.token {
+            put("token", Value::from(token.as_str()));
+        }
+        match self.dialect {
+            Some(Dialect::Sente) => put("dialect", keyword("sente")),
+            Some(Dialect::SenteLite) => put("dialect", keyword("sente-lite")),
+            None => {}
+        }
+        vector([keyword("sente-lite/hello"), Value::Map(map)])
+    }
+}
+
+/// What a server tells a client in its handshake.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Accept {
+    /// The user id: any value; Sente's default for nobody is `:sente/nil-uid`.
+    pub uid: Value,
+    /// The CSRF token, sent in sente-lite's handshake only (Sente's slot is always nil).
+    pub csrf_token: Value,
+    /// The application's data. sente-lite's stock server sends `{:sente-lite-version "2.0.0"}`.
+    pub data: Value,
+}
+
+impl Accept {
+    /// The handshake of `uid`, without a token and with nil data.
+    #[must_use]
+    pub fn new(uid: impl Into<Value>) -> Self {
+        Self {
+            uid: uid.into(),
+            csrf_token: Value::Nil,
+            data: Value::Nil,
+        }
+    }
+
+    /// The handshake as the frame of `dialect`. Sente: three slots in an envelope; sente-lite:
+    /// four slots, the last always true.
+    pub(crate) fn to_frame(&self, dialect: Dialect) -> Value {
+        let id = keyword("chsk/handshake");
+        match dialect {
+            Dialect::Sente => vector([
+                vector([
+                    id,
+                    vector([self.uid.clone(), Value::Nil, self.data.clone()]),
+                ]),
+                Value::Nil,
+            ]),
+            Dialect::SenteLite => vector([
+                id,
+                vector([
+                    self.uid.clone(),
+                    self.csrf_token.clone(),
+                    self.data.clone(),
+                    Value::Bool(true),
+                ]),
+            ]),
+        }
+    }
+}
+
+/// The protocol's own values, packed once.
+#[derive(Debug)]
+pub(crate) struct Atoms {
+    pub(crate) nil: Bytes,
+    pub(crate) ping: Bytes,
+    pub(crate) ping_event: Bytes,
+    pub(crate) pong_event: Bytes,
+    pub(crate) pong: Bytes,
+    pub(crate) error: Bytes,
+    pub(crate) reply_id: Bytes,
+    pub(crate) callback_key: Bytes,
+    pub(crate) data_key: Bytes,
+    pub(crate) single: Tokens,
+    pub(crate) pair: Tokens,
+    pub(crate) map: Tokens,
+}
+
+impl Atoms {
+    fn new(packer: &dyn Packer) -> Option<Self> {
+        let pack = |value: Value| {
+            let mut out = Vec::new();
+            packer.pack(&value, &mut out).ok()?;
+            Some(Bytes::from(out))
+        };
+        Some(Self {
+            nil: pack(Value::Nil)?,
+            ping: pack(keyword("chsk/ws-ping"))?,
+            ping_event: pack(vector([keyword("chsk/ws-ping")]))?,
+            pong_event: pack(vector([keyword("chsk/ws-pong")]))?,
+            pong: pack(Value::from("pong"))?,
+            error: pack(keyword("chsk/error"))?,
+            reply_id: pack(keyword("chsk/reply"))?,
+            callback_key: pack(keyword("cb-uuid"))?,
+            data_key: pack(keyword("data"))?,
+            single: packer.sequence(1),
+            pair: packer.sequence(2),
+            map: packer.map(2),
+        })
+    }
+}
+
+/// A keyword the engine itself spells; nil if it should ever be misspelt.
+pub(crate) fn keyword(name: &str) -> Value {
+    Keyword::new(name).map_or(Value::Nil, Value::Keyword)
+}
+
+pub(crate) fn vector<const N: usize>(items: [Value; N]) -> Value {
+    Value::Vector(Vec::from(items).into())
+}

@@ -1,0 +1,163 @@
+//! The grammar of both dialects, writing side: which bytes stand around a packed message.
+
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+
+use crate::framing::websocket::Part;
+use crate::packer::Packer;
+use crate::profile::{Dialect, Profile, Role};
+use crate::queue::Outgoing;
+
+use super::config::Atoms;
+
+/// The parts of one frame, in order.
+pub(super) type Parts<'a> = Vec<Part<'a>>;
+
+/// A frame with one message.
+pub(super) fn message<'a>(profile: Profile, atoms: &'a Atoms, item: &'a Outgoing) -> Parts<'a> {
+    let mut parts = Vec::with_capacity(16);
+    match item {
+        Outgoing::Event {
+            packed,
+            callback: None,
+        } => match (profile.dialect, profile.role) {
+            (Dialect::SenteLite, _) => parts.push(Part::Shared(packed)),
+            (Dialect::Sente, Role::Client) => pair(atoms, packed, &atoms.nil, &mut parts),
+            (Dialect::Sente, Role::Server) => {
+                parts.push(Part::Slice(atoms.pair.open()));
+                parts.push(Part::Slice(atoms.single.open()));
+                parts.push(Part::Shared(packed));
+                parts.push(Part::Slice(atoms.single.close()));
+                parts.push(Part::Slice(atoms.pair.separator()));
+                parts.push(Part::Slice(&atoms.nil));
+                parts.push(Part::Slice(atoms.pair.close()));
+            }
+        },
+        Outgoing::Event {
+            packed,
+            callback: Some(callback),
+        } => pair(atoms, packed, callback, &mut parts),
+        Outgoing::Reply { callback, packed } => {
+            if profile.positional_replies() {
+                pair(atoms, packed, callback, &mut parts);
+            } else if profile.dialect == Dialect::Sente {
+                parts.push(Part::Slice(atoms.pair.open()));
+                reply_event(atoms, callback, packed, &mut parts);
+                parts.push(Part::Slice(atoms.pair.separator()));
+                parts.push(Part::Slice(&atoms.nil));
+                parts.push(Part::Slice(atoms.pair.close()));
+            } else {
+                reply_event(atoms, callback, packed, &mut parts);
+            }
+        }
+    }
+    parts
+}
+
+/// A frame with a batch of pushes, `[[event ..] nil]`.
+pub(super) fn batch<'a>(
+    packer_tokens: &'a crate::packer::Tokens,
+    atoms: &'a Atoms,
+    events: &'a [Bytes],
+) -> Parts<'a> {
+    let mut parts = Vec::with_capacity(events.len() * 2 + 8);
+    parts.push(Part::Slice(atoms.pair.open()));
+    parts.push(Part::Slice(packer_tokens.open()));
+    for (index, event) in events.iter().enumerate() {
+        if index > 0 {
+            parts.push(Part::Slice(packer_tokens.separator()));
+        }
+        parts.push(Part::Shared(event));
+    }
+    parts.push(Part::Slice(packer_tokens.close()));
+    parts.push(Part::Slice(atoms.pair.separator()));
+    parts.push(Part::Slice(&atoms.nil));
+    parts.push(Part::Slice(atoms.pair.close()));
+    parts
+}
+
+/// The bytes a batch of `count` events needs beyond the events themselves.
+pub(super) fn batch_overhead(packer: &dyn Packer, atoms: &Atoms, count: usize) -> usize {
+    let tokens = packer.sequence(count);
+    let separators = tokens
+        .separator()
+        .len()
+        .saturating_mul(count.saturating_sub(1));
+    tokens.open().len()
+        + tokens.close().len()
+        + atoms.pair.open().len()
+        + atoms.pair.separator().len()
+        + atoms.pair.close().len()
+        + atoms.nil.len()
+        + separators
+}
+
+/// The frame of a keepalive ping. `callback` is the packed id a Sente server answers to.
+pub(super) fn ping<'a>(
+    profile: Profile,
+    atoms: &'a Atoms,
+    callback: Option<&'a Bytes>,
+) -> Parts<'a> {
+    let mut parts = Vec::with_capacity(8);
+    match (profile.dialect, profile.role) {
+        (Dialect::SenteLite, _) => parts.push(Part::Slice(&atoms.ping_event)),
+        (Dialect::Sente, Role::Server) => pair(atoms, &atoms.ping, &atoms.nil, &mut parts),
+        (Dialect::Sente, Role::Client) => pair(
+            atoms,
+            &atoms.ping_event,
+            callback.unwrap_or(&atoms.nil),
+            &mut parts,
+        ),
+    }
+    parts
+}
+
+/// The frame that answers a ping, if this dialect answers it.
+pub(super) fn pong<'a>(
+    profile: Profile,
+    atoms: &'a Atoms,
+    callback: Option<&'a Bytes>,
+) -> Option<Parts<'a>> {
+    let mut parts = Vec::with_capacity(8);
+    match (profile.dialect, profile.role, profile.stream, callback) {
+        (Dialect::SenteLite, ..) => parts.push(Part::Slice(&atoms.pong_event)),
+        (Dialect::Sente, Role::Server, false, Some(callback)) => {
+            pair(atoms, &atoms.pong, callback, &mut parts);
+        }
+        // Sente's server answers only pings that carry a callback id.
+        (Dialect::Sente, Role::Server, false, None) => return None,
+        (Dialect::Sente, ..) => pair(atoms, &atoms.pong_event, &atoms.nil, &mut parts),
+    }
+    Some(parts)
+}
+
+fn pair<'a>(atoms: &'a Atoms, first: &'a Bytes, second: &'a Bytes, parts: &mut Parts<'a>) {
+    parts.push(Part::Slice(atoms.pair.open()));
+    parts.push(Part::Shared(first));
+    parts.push(Part::Slice(atoms.pair.separator()));
+    parts.push(Part::Shared(second));
+    parts.push(Part::Slice(atoms.pair.close()));
+}
+
+/// `[:chsk/reply {:cb-uuid callback, :data packed}]`
+fn reply_event<'a>(
+    atoms: &'a Atoms,
+    callback: &'a Bytes,
+    packed: &'a Bytes,
+    parts: &mut Parts<'a>,
+) {
+    parts.push(Part::Slice(atoms.pair.open()));
+    parts.push(Part::Slice(&atoms.reply_id));
+    parts.push(Part::Slice(atoms.pair.separator()));
+    parts.push(Part::Slice(atoms.map.open()));
+    parts.push(Part::Slice(&atoms.callback_key));
+    parts.push(Part::Slice(atoms.map.key_separator()));
+    parts.push(Part::Shared(callback));
+    parts.push(Part::Slice(atoms.map.separator()));
+    parts.push(Part::Slice(&atoms.data_key));
+    parts.push(Part::Slice(atoms.map.key_separator()));
+    parts.push(Part::Shared(packed));
+    parts.push(Part::Slice(atoms.map.close()));
+    parts.push(Part::Slice(atoms.pair.close()));
+}

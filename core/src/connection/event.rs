@@ -1,0 +1,191 @@
+//! What a connection tells the application, and what it asks of the driver.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use bytes::{Bytes, BytesMut};
+
+use crate::error::{BadReason, CallError, CloseReason};
+use crate::event::{Event, Payload};
+use crate::id::{CallId, FlushId, ReplyToken};
+use crate::packed::PackedEvent;
+use crate::profile::Dialect;
+
+/// Something that came from the transport.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Input<'a> {
+    /// Bytes that were read. The connection takes all of them; it may change them in place and
+    /// keep slices of them.
+    Bytes(&'a mut BytesMut),
+    /// The peer ended its stream.
+    Eof,
+    /// The transport failed, and how.
+    Failed(String),
+}
+
+/// What the driver has to do now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+#[must_use = "a transmit that is not carried out stalls the connection"]
+pub enum Transmit {
+    /// Write what stands in the buffer, then call `handle_transmitted`.
+    Data,
+    /// Everything was written: shut the writing side of the transport down.
+    Shutdown,
+}
+
+/// Something the application should know.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ConnectionEvent {
+    /// The peer sent something that is no event: Sente's `:chsk/bad-event`. The link lives on.
+    BadEvent(BadEvent),
+    /// More bad frames came than are reported one by one: how many more.
+    BadEventsSuppressed(u64),
+    /// The connection ended. The last event of all.
+    Closed(CloseReason),
+    /// What the flush waited for will never be written: the connection ended first.
+    FlushFailed(FlushId),
+    /// Everything queued before this flush has been handed to the transport.
+    Flushed(FlushId),
+    /// A client on a byte stream said who it is.
+    Hello(HelloReceived),
+    /// A frame of at least `Limits::warn_frame_bytes` was received or sent: its size.
+    LargeFrame {
+        /// Its size in bytes.
+        size: usize,
+        /// Whether it came from the peer.
+        received: bool,
+    },
+    /// An event arrived, or a call.
+    Message(Message),
+    /// The connection is open: a client read the handshake, a server wrote it.
+    Opened(Opened),
+    /// The peer ended its sending side. Events can still be sent to it, and replies it waits for;
+    /// calls to it have been settled. React with `drain` or `close`.
+    PeerFinished,
+    /// There is room again after a send was refused as full.
+    SendReady,
+    /// A call ended, once.
+    Settled {
+        /// The call, as `call` returned it.
+        call: CallId,
+        /// The reply, or why there is none.
+        result: Result<Payload, CallError>,
+    },
+    /// The connection ended before these queued events were written, in their order.
+    Undelivered(Vec<PackedEvent>),
+}
+
+/// A received event, with the right to answer it if it is a call.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Message {
+    /// The event.
+    pub event: Event,
+    /// Given back to `Connection::reply`; `None` for an event nobody waits on.
+    pub reply: Option<ReplyToken>,
+}
+
+/// A frame or an event in it that could not be taken.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct BadEvent {
+    /// What was wrong.
+    pub reason: BadReason,
+    /// The first bytes of the frame, `Limits::max_bad_frame_excerpt` at most.
+    pub excerpt: Bytes,
+    /// The size of the whole frame in bytes; 0 if the framing skipped it.
+    pub frame_len: usize,
+    /// The right to answer, if the frame had a callback id (Sente hands it over too).
+    pub reply: Option<ReplyToken>,
+}
+
+/// The terms of an open connection.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Opened {
+    /// The user id.
+    pub uid: Option<Payload>,
+    /// The CSRF token, if the server sent one.
+    pub csrf_token: Option<Payload>,
+    /// The server's handshake data.
+    pub data: Option<Payload>,
+    /// Whether this is the connection's first handshake; a server may send more.
+    pub first: bool,
+    /// The dialect spoken from here on.
+    pub dialect: Dialect,
+}
+
+/// What a client's hello said.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct HelloReceived {
+    /// The label the client gave itself.
+    pub client_id: Option<String>,
+    /// The token it showed.
+    pub token: Option<String>,
+    /// The dialect it asked for, already in force.
+    pub dialect: Option<Dialect>,
+}
+
+/// Where a connection is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum State {
+    /// A server that has not accepted yet.
+    Accepting,
+    /// A client that waits for the handshake.
+    Handshaking,
+    /// Open in both directions, or after `PeerFinished` in ours only.
+    Open,
+    /// Emptying its queue; sends are refused, replies still taken.
+    Draining,
+    /// The WebSocket closing handshake is under way.
+    Closing,
+    /// Over.
+    Closed,
+}
+
+/// Counts since the connection began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Frames received, good and bad.
+    pub frames_received: u64,
+    /// Frames written.
+    pub frames_sent: u64,
+    /// Bytes received from the transport, framing included.
+    pub bytes_received: u64,
+    /// Bytes given to the transport, framing included.
+    pub bytes_sent: u64,
+    /// Events and calls received.
+    pub events_received: u64,
+    /// Events and calls queued.
+    pub events_queued: u64,
+    /// Sends refused.
+    pub sends_refused: u64,
+    /// Bad frames and events, reported or not.
+    pub bad_events: u64,
+    /// Reserved ids that were ignored because a bare script may echo them.
+    pub ignored: u64,
+    /// Replies to calls that had settled already, or that nobody made.
+    pub late_replies: u64,
+    /// Pings sent.
+    pub pings_sent: u64,
+}
+
+/// How full the send queue is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Capacity {
+    /// Messages queued.
+    pub messages: usize,
+    /// Bytes queued.
+    pub bytes: usize,
+    /// The limit on messages.
+    pub max_messages: usize,
+    /// The limit on bytes.
+    pub max_bytes: usize,
+}

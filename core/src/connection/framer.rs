@@ -1,0 +1,144 @@
+//! The framing of one connection, whatever its carrier: bytes in, frames out, and the reverse.
+
+use alloc::boxed::Box;
+
+use bytes::BytesMut;
+
+use crate::framing::websocket::{Closed, Part, WebSocket, WebSocketConfig, WebSocketEvent};
+use crate::framing::{Frame, FrameError, Kind, LengthPrefixed, Lines};
+use crate::profile::Carrier;
+use crate::time::Instant;
+use crate::transmit::TransmitBuf;
+
+use super::config::ConnectionConfig;
+
+#[derive(Debug)]
+pub(super) enum Framer {
+    LengthPrefixed(LengthPrefixed),
+    Lines(Lines),
+    WebSocket(Box<WebSocket>),
+}
+
+/// One thing the framing saw.
+#[derive(Debug)]
+pub(super) enum Framed {
+    Closed(Closed),
+    Error(FrameError),
+    Frame(Frame),
+    /// A control frame that only proves the peer's life.
+    Life,
+}
+
+impl Framer {
+    pub(super) fn new(config: &ConnectionConfig, seed: [u8; 32]) -> Self {
+        let max = config.limits.max_frame_bytes;
+        match config.carrier {
+            Carrier::LengthPrefixed => Self::LengthPrefixed(LengthPrefixed::new(max)),
+            Carrier::Lines => Self::Lines(Lines::new(max)),
+            Carrier::WebSocket => {
+                let mut websocket = WebSocketConfig::default();
+                websocket.max_frame_bytes = max;
+                websocket.max_message_bytes = max;
+                websocket.close_timeout = config.close_timeout;
+                Self::WebSocket(Box::new(WebSocket::new(
+                    config.profile.role,
+                    websocket,
+                    seed,
+                )))
+            }
+        }
+    }
+
+    pub(super) fn handle_input(&mut self, now: Instant, input: &mut BytesMut) {
+        match self {
+            Self::LengthPrefixed(framing) => framing.handle_input(input),
+            Self::Lines(framing) => framing.handle_input(input),
+            Self::WebSocket(websocket) => websocket.handle_input(now, input),
+        }
+    }
+
+    pub(super) fn handle_eof(&mut self, now: Instant) {
+        match self {
+            Self::LengthPrefixed(framing) => framing.handle_eof(),
+            Self::Lines(framing) => framing.handle_eof(),
+            Self::WebSocket(websocket) => websocket.handle_eof(now),
+        }
+    }
+
+    pub(super) fn handle_timeout(&mut self, now: Instant) {
+        if let Self::WebSocket(websocket) = self {
+            websocket.handle_timeout(now);
+        }
+    }
+
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        match self {
+            Self::WebSocket(websocket) => websocket.poll_timeout(),
+            Self::LengthPrefixed(_) | Self::Lines(_) => None,
+        }
+    }
+
+    pub(super) fn poll(&mut self) -> Option<Framed> {
+        let frame = match self {
+            Self::LengthPrefixed(framing) => framing.poll_frame()?,
+            Self::Lines(framing) => framing.poll_frame()?,
+            Self::WebSocket(websocket) => {
+                return Some(match websocket.poll_event()? {
+                    WebSocketEvent::Closed(closed) => Framed::Closed(closed),
+                    WebSocketEvent::Message(frame) => Framed::Frame(frame),
+                    WebSocketEvent::Ping(_) | WebSocketEvent::Pong(_) => Framed::Life,
+                });
+            }
+        };
+        Some(match frame {
+            Ok(frame) => Framed::Frame(frame),
+            Err(error) => Framed::Error(error),
+        })
+    }
+
+    /// Writes one frame. Whether it was: a WebSocket that is closing takes none.
+    pub(super) fn write(&mut self, kind: Kind, parts: &[Part<'_>], out: &mut TransmitBuf) -> bool {
+        match self {
+            Self::WebSocket(websocket) => websocket.write_message(kind, parts, out),
+            Self::Lines(_) => {
+                put_parts(parts, out);
+                out.put_slice(Lines::SUFFIX);
+                true
+            }
+            Self::LengthPrefixed(_) => {
+                let Some(header) = LengthPrefixed::header(kind, len_of(parts)) else {
+                    return false;
+                };
+                out.put_slice(&header);
+                put_parts(parts, out);
+                true
+            }
+        }
+    }
+
+    pub(super) fn websocket(&mut self) -> Option<&mut WebSocket> {
+        match self {
+            Self::WebSocket(websocket) => Some(websocket),
+            Self::LengthPrefixed(_) | Self::Lines(_) => None,
+        }
+    }
+}
+
+fn put_parts(parts: &[Part<'_>], out: &mut TransmitBuf) {
+    for part in parts {
+        match part {
+            Part::Slice(bytes) => out.put_slice(bytes),
+            Part::Shared(bytes) => out.put_shared(bytes),
+        }
+    }
+}
+
+pub(super) fn len_of(parts: &[Part<'_>]) -> usize {
+    parts
+        .iter()
+        .map(|part| match part {
+            Part::Slice(bytes) => bytes.len(),
+            Part::Shared(bytes) => bytes.len(),
+        })
+        .sum()
+}

@@ -1,0 +1,483 @@
+//! One open transport, either role, either dialect: the machine in the middle of everything.
+
+mod config;
+mod envelope;
+mod event;
+mod framer;
+mod receive;
+mod send;
+
+use alloc::collections::VecDeque;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+use rand_chacha::ChaCha12Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+
+use crate::calls::Calls;
+use crate::error::{CallError, CloseReason};
+use crate::id::FlushId;
+use crate::packed::PackedEvent;
+use crate::profile::{Dialect, Keepalive, Profile, Role};
+use crate::queue::{Outgoing, SendQueue};
+use crate::time::Instant;
+use framer::Framer;
+
+pub(crate) use config::keyword;
+pub use config::{Accept, ConfigError, ConnectionConfig, ConnectionConfigBuilder, Hello};
+pub use event::{
+    BadEvent, Capacity, ConnectionEvent, HelloReceived, Input, Message, Opened, State, Stats,
+    Transmit,
+};
+pub use send::PackedSendError;
+
+/// One connection, from the moment its transport is open to the moment it ends.
+///
+/// It has five verbs for the driver, and plain ones for the application:
+///
+/// | verb | what it does |
+/// | --- | --- |
+/// | [`handle_input`](Self::handle_input) | takes what the transport read |
+/// | [`handle_timeout`](Self::handle_timeout) | says that the time of `poll_timeout` has come |
+/// | [`poll_transmit`](Self::poll_transmit) | gives out what to write, answered by [`handle_transmitted`](Self::handle_transmitted) |
+/// | [`poll_timeout`](Self::poll_timeout) | says when to come back |
+/// | [`poll_event`](Self::poll_event) | gives out what the application should know |
+///
+/// Polls take no time and can be called in any order, any number of times. Not polling is
+/// backpressure: read from the transport only while [`wants_read`](Self::wants_read) says so.
+///
+/// A server calls [`accept`](Self::accept) first; a client is open once the handshake arrived.
+#[derive(Debug)]
+pub struct Connection {
+    config: Arc<ConnectionConfig>,
+    profile: Profile,
+    framer: Framer,
+    rng: ChaCha12Rng,
+    /// Marks this connection's reply tokens.
+    serial: u64,
+    now: Instant,
+    state: State,
+
+    accept: Option<Accept>,
+    handshakes: u32,
+    handshake_deadline: Option<Instant>,
+    drain_deadline: Option<Instant>,
+
+    /// `None` where nobody is pinged (yet).
+    keepalive: Option<Keepalive>,
+    last_received: Instant,
+    ping_sent: Option<Instant>,
+    ping_callback: Option<Bytes>,
+
+    /// Whole frames that go before everything else: handshake, hello, pings and pongs.
+    control: VecDeque<Bytes>,
+    control_bytes: usize,
+    queue: SendQueue,
+    calls: Calls,
+    flushes: VecDeque<(FlushId, u64)>,
+    next_flush: u64,
+    /// Whether a transmit is with the driver, and how far into the queue it reaches.
+    transmitting: bool,
+    transmitted_to: u64,
+    written_to: u64,
+    shutdown_given: bool,
+    /// A send was refused as full, so a `SendReady` is owed.
+    send_refused: bool,
+
+    /// How the transport's reading side ended.
+    ended: Option<CloseReason>,
+    peer_finished: bool,
+    events: VecDeque<(ConnectionEvent, usize)>,
+    recv_messages: usize,
+    recv_bytes: usize,
+    /// Calls received and not answered yet.
+    owed_replies: usize,
+    bad_since: Option<Instant>,
+    bad_reported: usize,
+    bad_suppressed: u64,
+    stats: Stats,
+}
+
+impl Connection {
+    /// A connection over a transport that is open at `now` (a WebSocket: after its upgrade).
+    ///
+    /// `seed` is where its callback ids and WebSocket masks come from: unpredictable and fresh for
+    /// every connection, or fixed in a test.
+    #[must_use]
+    pub fn new(config: Arc<ConnectionConfig>, seed: [u8; 32], now: Instant) -> Self {
+        let mut rng = ChaCha12Rng::from_seed(seed);
+        let serial = rng.next_u64();
+        let mut mask_seed = [0; 32];
+        rng.fill_bytes(&mut mask_seed);
+        let profile = config.profile;
+        // On a byte stream everybody begins as a sente-lite peer, whatever the hello asks for.
+        let dialect = match (profile.stream, profile.role, &config.hello) {
+            (true, Role::Client, Some(_)) => Dialect::SenteLite,
+            _ => profile.dialect,
+        };
+        let keepalive = config.keepalive.filter(|_| !profile.stream);
+        let mut connection = Self {
+            framer: Framer::new(&config, mask_seed),
+            profile: Profile { dialect, ..profile },
+            rng,
+            serial,
+            now,
+            state: State::Accepting,
+            accept: None,
+            handshakes: 0,
+            handshake_deadline: None,
+            drain_deadline: None,
+            keepalive,
+            last_received: now,
+            ping_sent: None,
+            ping_callback: None,
+            control: VecDeque::new(),
+            control_bytes: 0,
+            queue: SendQueue::default(),
+            calls: Calls::default(),
+            flushes: VecDeque::new(),
+            next_flush: 0,
+            transmitting: false,
+            transmitted_to: 0,
+            written_to: 0,
+            shutdown_given: false,
+            send_refused: false,
+            ended: None,
+            peer_finished: false,
+            events: VecDeque::new(),
+            recv_messages: 0,
+            recv_bytes: 0,
+            owed_replies: 0,
+            bad_since: None,
+            bad_reported: 0,
+            bad_suppressed: 0,
+            stats: Stats::default(),
+            config,
+        };
+        if profile.role == Role::Client {
+            connection.state = State::Handshaking;
+            connection.handshake_deadline = Some(now + connection.config.handshake_timeout);
+            if let Some(hello) = &connection.config.hello {
+                let event = hello.to_event();
+                connection.push_control_value(&event);
+            }
+        }
+        connection
+    }
+
+    /// Says what time it is. Calls before [`poll_timeout`](Self::poll_timeout) do nothing.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.tick(now);
+        self.framer.handle_timeout(now);
+        while let Some(call) = self.calls.expire(now) {
+            self.push_event(ConnectionEvent::Settled {
+                call,
+                result: Err(CallError::Timeout),
+            });
+        }
+        if self
+            .bad_since
+            .is_some_and(|since| since + self.config.limits.bad_frame_period <= now)
+        {
+            self.report_suppressed();
+        }
+        if self.handshake_deadline.is_some_and(|at| at <= now) {
+            self.handshake_deadline = None;
+            self.abort(CloseReason::HandshakeTimeout);
+        }
+        if self.drain_deadline.is_some_and(|at| at <= now) {
+            self.drain_deadline = None;
+            self.close(now);
+            if self.profile.stream {
+                self.finish(CloseReason::Requested);
+            }
+        }
+        self.check_keepalive(now);
+        self.process();
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) wants to be called; `None` for never.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let suppressed = (self.bad_suppressed > 0)
+            .then_some(self.bad_since)
+            .flatten()
+            .map(|since| since + self.config.limits.bad_frame_period);
+        [
+            self.calls.next_deadline(),
+            self.framer.poll_timeout(),
+            self.handshake_deadline,
+            self.drain_deadline,
+            self.keepalive_deadline(),
+            suppressed,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// The next thing the application should know. Taking messages makes room, and so may make
+    /// [`wants_read`](Self::wants_read) true again.
+    #[must_use]
+    pub fn poll_event(&mut self) -> Option<ConnectionEvent> {
+        if self.events.is_empty() {
+            self.process();
+        }
+        let (event, size) = self.events.pop_front()?;
+        if matches!(
+            event,
+            ConnectionEvent::Message(_) | ConnectionEvent::BadEvent(_)
+        ) {
+            self.recv_messages = self.recv_messages.saturating_sub(1);
+            self.recv_bytes = self.recv_bytes.saturating_sub(size);
+        }
+        Some(event)
+    }
+
+    /// Whether the driver should read from the transport. False while the receive queue is full,
+    /// while the peer lets its replies pile up, before `accept`, and at the end.
+    #[must_use]
+    pub fn wants_read(&self) -> bool {
+        let alive = !matches!(self.state, State::Accepting) && self.ended.is_none();
+        let open = match (self.state, &self.framer) {
+            (State::Closed, Framer::WebSocket(websocket)) => !websocket.wants_shutdown(),
+            (State::Closed, _) => false,
+            _ => true,
+        };
+        alive && open && self.has_recv_room() && self.has_reply_room()
+    }
+
+    /// Whether the connection is over and has nothing left to write: drop the transport.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.state == State::Closed
+            && (self.shutdown_given || self.ended_badly())
+            && !self.transmitting
+    }
+
+    /// Where the connection is in its life.
+    #[must_use]
+    pub const fn state(&self) -> State {
+        self.state
+    }
+
+    /// The dialect in force.
+    #[must_use]
+    pub const fn dialect(&self) -> Dialect {
+        self.profile.dialect
+    }
+
+    /// The configuration the connection was made with.
+    #[must_use]
+    pub const fn config(&self) -> &Arc<ConnectionConfig> {
+        &self.config
+    }
+
+    /// Counts since the connection began.
+    #[must_use]
+    pub const fn stats(&self) -> Stats {
+        self.stats
+    }
+
+    /// How full the send queue is.
+    #[must_use]
+    pub fn send_capacity(&self) -> Capacity {
+        Capacity {
+            messages: self.queue.len(),
+            bytes: self.queue.bytes(),
+            max_messages: self.config.limits.max_send_messages,
+            max_bytes: self.config.limits.max_send_bytes,
+        }
+    }
+
+    /// Calls waiting for their reply.
+    #[must_use]
+    pub fn pending_calls(&self) -> usize {
+        self.calls.len()
+    }
+
+    /// Ends the connection now: what is queued comes back as `Undelivered`, pending calls settle.
+    /// A WebSocket says goodbye with code 1000 and waits for the answer, at most for the close
+    /// timeout; `Closed` follows then.
+    pub fn close(&mut self, now: Instant) {
+        self.close_with(now, 1000, "");
+    }
+
+    /// The same with a WebSocket close code and reason. Other carriers have no place for them.
+    pub fn close_with(&mut self, now: Instant, code: u16, reason: &str) {
+        self.tick(now);
+        if matches!(self.state, State::Closing | State::Closed) {
+            return;
+        }
+        self.drain_deadline = None;
+        match self.framer.websocket() {
+            Some(websocket) => {
+                websocket.close(now, code, reason);
+                self.state = State::Closing;
+                self.handshake_deadline = None;
+                self.release();
+                self.process();
+            }
+            None => self.finish(CloseReason::Requested),
+        }
+    }
+
+    /// Ends the connection in order: new events and calls are refused, what is queued is written,
+    /// owed replies and pending calls are waited for, then the connection closes. A byte stream is
+    /// half-closed and read to its end. At `deadline` it is cut.
+    pub fn drain(&mut self, now: Instant, deadline: Instant) {
+        self.tick(now);
+        match self.state {
+            State::Open => {
+                self.state = State::Draining;
+                self.drain_deadline = Some(deadline);
+            }
+            State::Draining => {
+                self.drain_deadline = self.drain_deadline.map(|at| at.min(deadline));
+            }
+            State::Accepting | State::Handshaking => self.close(now),
+            State::Closing | State::Closed => {}
+        }
+    }
+
+    /// Time enters with inputs and commands only, and never runs backwards.
+    fn tick(&mut self, now: Instant) {
+        self.now = self.now.max(now);
+    }
+
+    fn push_event(&mut self, event: ConnectionEvent) {
+        self.events.push_back((event, 0));
+    }
+
+    fn has_recv_room(&self) -> bool {
+        self.recv_messages < self.config.limits.max_recv_messages
+            && self.recv_bytes < self.config.limits.max_recv_bytes
+    }
+
+    /// Whether the peer's questions may still cause answers.
+    fn has_reply_room(&self) -> bool {
+        self.queue.bytes().saturating_add(self.control_bytes) < self.config.limits.max_send_bytes
+            || self.queue.bytes() == 0
+    }
+
+    fn ended_badly(&self) -> bool {
+        matches!(self.ended, Some(CloseReason::Failed(_)))
+    }
+
+    /// When the keepalive next has something to decide.
+    fn keepalive_deadline(&self) -> Option<Instant> {
+        let keepalive = self.keepalive?;
+        let live = matches!(self.state, State::Open | State::Draining) && !self.peer_finished;
+        live.then(|| match self.ping_sent {
+            Some(at) => at + keepalive.timeout,
+            None => self.last_received + keepalive.interval,
+        })
+    }
+
+    fn check_keepalive(&mut self, now: Instant) {
+        if self.keepalive_deadline().is_none_or(|at| at > now) {
+            return;
+        }
+        if !self.wants_read() {
+            // Bytes we chose not to read may be the sign of life.
+            self.last_received = now;
+            self.ping_sent = None;
+        } else if self.ping_sent.is_some() {
+            self.abort(CloseReason::PingTimeout);
+        } else {
+            self.ping_sent = Some(now);
+            self.send_ping();
+        }
+    }
+
+    /// Ends the connection for a reason of our own: a WebSocket still says goodbye.
+    fn abort(&mut self, reason: CloseReason) {
+        if let Some(websocket) = self.framer.websocket() {
+            websocket.close(self.now, 1000, "");
+        }
+        self.finish(reason);
+    }
+
+    /// Settles the calls and gives the queue back: nothing of it will happen any more.
+    fn release(&mut self) {
+        for call in self.calls.drain() {
+            self.push_event(ConnectionEvent::Settled {
+                call,
+                result: Err(CallError::Closed),
+            });
+        }
+        let undelivered: Vec<PackedEvent> = core::iter::from_fn(|| self.queue.pop())
+            .filter_map(|item| match item {
+                Outgoing::Event { packed, .. } => Some(PackedEvent {
+                    bytes: packed,
+                    packer: self.config.packer.name().into(),
+                }),
+                Outgoing::Reply { .. } => None,
+            })
+            .collect();
+        if !undelivered.is_empty() {
+            self.push_event(ConnectionEvent::Undelivered(undelivered));
+        }
+        for (flush, mark) in core::mem::take(&mut self.flushes) {
+            // What is with the driver may still go out; it is known by `handle_transmitted`.
+            if self.transmitting && mark <= self.transmitted_to {
+                self.flushes.push_back((flush, mark));
+            } else {
+                self.push_event(ConnectionEvent::FlushFailed(flush));
+            }
+        }
+    }
+
+    /// The end. Everything that waits is told, `Closed` last.
+    fn finish(&mut self, reason: CloseReason) {
+        if self.state == State::Closed {
+            return;
+        }
+        self.state = State::Closed;
+        self.handshake_deadline = None;
+        self.drain_deadline = None;
+        self.keepalive = None;
+        self.control.clear();
+        self.control_bytes = 0;
+        self.report_suppressed();
+        self.release();
+        for (flush, _) in core::mem::take(&mut self.flushes) {
+            self.push_event(ConnectionEvent::FlushFailed(flush));
+        }
+        self.push_event(ConnectionEvent::Closed(reason));
+    }
+
+    fn report_suppressed(&mut self) {
+        let count = core::mem::take(&mut self.bad_suppressed);
+        self.bad_since = None;
+        self.bad_reported = 0;
+        if count > 0 {
+            self.push_event(ConnectionEvent::BadEventsSuppressed(count));
+        }
+    }
+
+    /// Six hexadecimal digits as Sente's clients choose them, packed; longer if they are taken.
+    fn fresh_callback(&mut self) -> Bytes {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let mut length = 6;
+        loop {
+            let bits = self.rng.next_u64();
+            let text: String = (0..length)
+                .map(|at| {
+                    let digit = usize::try_from((bits >> (4 * at)) & 15).unwrap_or(0);
+                    DIGITS.get(digit).map_or('0', |byte| char::from(*byte))
+                })
+                .collect();
+            let mut packed = Vec::new();
+            let value = sente_edn::Value::from(text.as_str());
+            // A packer that could not pack a string was refused with the configuration.
+            let _ = self.config.packer.pack(&value, &mut packed);
+            if !self.calls.is_taken(&packed) {
+                return Bytes::from(packed);
+            }
+            length = 16;
+        }
+    }
+}

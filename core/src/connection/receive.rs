@@ -1,0 +1,404 @@
+//! The receiving half of a connection: bytes in, events out.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+use sente_edn::Value;
+
+use crate::error::{BadReason, CallError, CloseReason};
+use crate::event::{Event, PackedPayload, Payload};
+use crate::framing::websocket::{Closed, ClosedBy, Violation};
+use crate::framing::{Frame, FrameError};
+use crate::id::ReplyToken;
+use crate::packer::{Span, UnpackError};
+use crate::profile::{Dialect, Role};
+use crate::time::Instant;
+use crate::wire::{self, Handshake, Packet};
+
+use super::Connection;
+use super::event::{BadEvent, ConnectionEvent, HelloReceived, Input, Message, Opened, State};
+use super::framer::Framed;
+
+/// Frames up to this size are copied out of for what outlives them; of larger ones the callback
+/// id is copied so that it does not keep the frame.
+const PIN_BELOW: usize = 4096;
+
+impl Connection {
+    /// Takes what the transport read, or how its reading side ended. Never fails: what the peer
+    /// does wrong comes out of [`poll_event`](Self::poll_event).
+    pub fn handle_input(&mut self, now: Instant, input: Input<'_>) {
+        self.tick(now);
+        match input {
+            Input::Bytes(bytes) => {
+                self.stats.bytes_received += bytes.len() as u64;
+                if !bytes.is_empty() {
+                    self.last_received = self.now;
+                    self.ping_sent = None;
+                }
+                self.framer.handle_input(now, bytes);
+            }
+            Input::Eof => {
+                if self.ended.is_none() {
+                    self.ended = Some(CloseReason::Eof);
+                    self.framer.handle_eof(now);
+                }
+            }
+            Input::Failed(error) => {
+                if !self.ended_badly() {
+                    self.ended = Some(CloseReason::Failed(error));
+                    self.framer.handle_eof(now);
+                    self.transmitting = false;
+                }
+            }
+        }
+        self.process();
+    }
+
+    /// Decodes what has been received, as far as there is room for it.
+    pub(super) fn process(&mut self) {
+        while self.has_recv_room() {
+            match self.framer.poll() {
+                Some(Framed::Life) => {}
+                Some(Framed::Frame(frame)) => {
+                    self.stats.frames_received += 1;
+                    if self.state != State::Closed {
+                        self.handle_frame(&frame);
+                    }
+                }
+                Some(Framed::Error(error)) => self.handle_frame_error(error),
+                Some(Framed::Closed(closed)) => self.handle_closed(closed),
+                None => {
+                    self.handle_end();
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Everything received has been decoded; if nothing more will come, says so.
+    fn handle_end(&mut self) {
+        let Some(ended) = &self.ended else { return };
+        let eof = matches!(ended, CloseReason::Eof);
+        match self.state {
+            State::Closed => {}
+            State::Open if eof && self.profile.stream && !self.peer_finished => {
+                self.peer_finished = true;
+                for call in self.calls.drain() {
+                    self.push_event(ConnectionEvent::Settled {
+                        call,
+                        result: Err(CallError::Closed),
+                    });
+                }
+                self.push_event(ConnectionEvent::PeerFinished);
+            }
+            State::Draining if eof && self.profile.stream && !self.shutdown_given => {
+                self.peer_finished = true;
+            }
+            State::Open if eof && self.profile.stream => {}
+            State::Draining if eof => self.finish(CloseReason::Requested),
+            _ => {
+                let reason = ended.clone();
+                self.finish(reason);
+            }
+        }
+    }
+
+    fn handle_closed(&mut self, closed: Closed) {
+        let failed = match &self.ended {
+            Some(reason @ CloseReason::Failed(_)) => Some(reason.clone()),
+            _ => None,
+        };
+        let requested = self.state == State::Closing;
+        self.finish(match closed {
+            _ if requested => CloseReason::Requested,
+            Closed {
+                error: Some(error), ..
+            } if error.violation == Violation::EndedWithoutClose => {
+                failed.unwrap_or(CloseReason::Eof)
+            }
+            Closed {
+                error: Some(error), ..
+            } => CloseReason::WebSocket(error),
+            Closed {
+                by: ClosedBy::Us, ..
+            } => CloseReason::Requested,
+            Closed { code, reason, .. } => CloseReason::PeerClosed { code, reason },
+        });
+    }
+
+    fn handle_frame_error(&mut self, error: FrameError) {
+        let fatal = error.is_fatal();
+        self.report_bad(BadReason::Frame(error.clone()), &Bytes::new(), None);
+        if fatal && self.state != State::Closed {
+            self.finish(CloseReason::LostFraming(error));
+        }
+    }
+
+    fn handle_frame(&mut self, frame: &Frame) {
+        let bytes = &frame.bytes;
+        let size = bytes.len();
+        if size >= self.config.limits.warn_frame_bytes {
+            self.push_event(ConnectionEvent::LargeFrame {
+                size,
+                received: true,
+            });
+        }
+        let expected = self.config.packer.kind();
+        if frame.kind != expected {
+            let error = UnpackError::WrongKind {
+                expected,
+                got: frame.kind,
+            };
+            self.report_bad(BadReason::Unpack(error), bytes, None);
+            return;
+        }
+        let mut packets = Vec::with_capacity(1);
+        let config = &*self.config;
+        let read = wire::read(
+            self.profile,
+            &*config.packer,
+            &config.limits,
+            bytes,
+            &mut packets,
+        );
+        match read {
+            Err(error) => self.report_bad(BadReason::Unpack(error), bytes, None),
+            Ok(()) => {
+                for packet in packets {
+                    self.handle_packet(bytes, packet);
+                }
+            }
+        }
+    }
+
+    fn handle_packet(&mut self, frame: &Bytes, packet: Packet) {
+        match packet {
+            Packet::Ignored => self.stats.ignored += 1,
+            Packet::Pong => {}
+            Packet::Ping { callback } => {
+                let callback = callback.map(|span| small_slice(frame, span));
+                self.send_pong(callback);
+            }
+            Packet::Bad { reason, callback } => self.report_bad(reason, frame, callback),
+            Packet::Event { id, data, callback } => {
+                if self.state == State::Handshaking {
+                    // A stock sente-lite server may push before its handshake; nothing is lost.
+                }
+                let size = data.map_or(0, |span| span.end.saturating_sub(span.start));
+                let event = Event {
+                    id,
+                    data: data.map(|span| self.payload(frame, span)),
+                };
+                let reply = callback.map(|span| self.token(frame, span));
+                self.stats.events_received += 1;
+                self.push_message(ConnectionEvent::Message(Message { event, reply }), size);
+            }
+            Packet::Reply { callback, data } => {
+                let callback = small_slice(frame, callback);
+                self.settle(&callback, frame, data);
+            }
+            Packet::ReplyMap(map) => self.handle_reply_map(frame, map),
+            Packet::Handshake(handshake) => self.handle_handshake(frame, &handshake),
+            Packet::Hello(data) => self.handle_hello(frame, data),
+        }
+    }
+
+    /// `[:chsk/reply {:cb-uuid .. :data ..}]`
+    fn handle_reply_map(&mut self, frame: &Bytes, map: Span) {
+        let mut callback = None;
+        let mut data = None;
+        let packed = frame.get(map.start..map.end).unwrap_or_default();
+        self.config
+            .packer
+            .entries(packed, &self.config.limits, &mut |key, mut span| {
+                span.start += map.start;
+                span.end += map.start;
+                match key {
+                    "cb-uuid" => callback = Some(span),
+                    "data" => data = Some(span),
+                    _ => {}
+                }
+            });
+        match callback {
+            Some(callback) => {
+                let callback = small_slice(frame, callback);
+                self.settle(&callback, frame, data);
+            }
+            None => self.report_bad(
+                BadReason::NotAnEvent("a :chsk/reply without :cb-uuid"),
+                frame,
+                None,
+            ),
+        }
+    }
+
+    fn settle(&mut self, callback: &[u8], frame: &Bytes, data: Option<Span>) {
+        if self.ping_callback.as_deref() == Some(callback) {
+            self.ping_callback = None;
+            return;
+        }
+        let Some(call) = self.calls.settle(callback) else {
+            self.stats.late_replies += 1;
+            return;
+        };
+        let payload = match data {
+            Some(span) => self.payload(frame, span),
+            None => Payload::from(Value::Nil),
+        };
+        let failed = payload.raw() == Some(&self.config.atoms.error);
+        let result = if failed {
+            Err(CallError::Peer)
+        } else {
+            Ok(payload)
+        };
+        self.push_event(ConnectionEvent::Settled { call, result });
+    }
+
+    fn handle_handshake(&mut self, frame: &Bytes, handshake: &Handshake) {
+        let slot = |span: Option<Span>| span.map(|span| self.payload(frame, span));
+        let mut opened = Opened {
+            uid: slot(handshake.uid),
+            csrf_token: slot(handshake.csrf_token),
+            data: slot(handshake.data),
+            first: false,
+            dialect: handshake.dialect,
+        };
+        if self.profile.stream {
+            self.profile.dialect = handshake.dialect;
+        }
+        opened.dialect = self.profile.dialect;
+        self.handshakes = self.handshakes.saturating_add(1);
+        let wanted = self.config.hello.as_ref().and_then(|hello| hello.dialect);
+        if self.state == State::Handshaking
+            && wanted.is_some_and(|wanted| wanted != self.profile.dialect)
+            && self.handshakes < 2
+        {
+            // The answer to our hello is still to come, and with it the dialect asked for.
+            return;
+        }
+        if self.state == State::Handshaking {
+            self.state = State::Open;
+            self.handshake_deadline = None;
+            opened.first = true;
+            if self.profile.stream && self.config.hello.is_some() {
+                self.keepalive = self.config.keepalive;
+            }
+        }
+        self.push_event(ConnectionEvent::Opened(opened));
+    }
+
+    fn handle_hello(&mut self, frame: &Bytes, data: Option<Span>) {
+        let mut hello = HelloReceived {
+            client_id: None,
+            token: None,
+            dialect: None,
+        };
+        let map = data.and_then(|span| frame.get(span.start..span.end));
+        if let Some(packed) = map {
+            let config = &self.config;
+            config
+                .packer
+                .entries(packed, &config.limits, &mut |key, span| {
+                    let text = packed
+                        .get(span.start..span.end)
+                        .and_then(|slice| config.packer.unpack(slice, &config.limits).ok())
+                        .and_then(|value| match value {
+                            Value::String(text) => Some(text),
+                            Value::Keyword(keyword) => Some(String::from(keyword.as_str())),
+                            _ => None,
+                        });
+                    match (key, text) {
+                        ("client-id", text) => hello.client_id = text,
+                        ("token", text) => hello.token = text,
+                        ("dialect", Some(name)) if name == "sente" => {
+                            hello.dialect = Some(Dialect::Sente);
+                        }
+                        ("dialect", Some(name)) if name == "sente-lite" => {
+                            hello.dialect = Some(Dialect::SenteLite);
+                        }
+                        _ => {}
+                    }
+                });
+        }
+        if self.profile.role != Role::Server || self.state != State::Open {
+            self.stats.ignored += 1;
+            return;
+        }
+        if let Some(dialect) = hello.dialect {
+            self.profile.dialect = dialect;
+        }
+        self.keepalive = self.config.keepalive;
+        self.push_event(ConnectionEvent::Hello(hello));
+        if let Some(accept) = self.accept.take() {
+            self.send_handshake(accept, false);
+        }
+    }
+
+    fn report_bad(&mut self, reason: BadReason, frame: &Bytes, callback: Option<Span>) {
+        self.stats.bad_events += 1;
+        let limits = &self.config.limits;
+        let since = *self.bad_since.get_or_insert(self.now);
+        if since + limits.bad_frame_period <= self.now {
+            self.report_suppressed();
+            self.bad_since = Some(self.now);
+        }
+        let limits = &self.config.limits;
+        if self.bad_reported >= limits.max_bad_frames_reported {
+            self.bad_suppressed += 1;
+            return;
+        }
+        self.bad_reported += 1;
+        let end = frame.len().min(limits.max_bad_frame_excerpt);
+        let excerpt = Bytes::copy_from_slice(frame.get(..end).unwrap_or_default());
+        let reply = callback.map(|span| self.token(frame, span));
+        let bad = BadEvent {
+            reason,
+            excerpt,
+            frame_len: frame.len(),
+            reply,
+        };
+        self.push_message(ConnectionEvent::BadEvent(bad), end);
+    }
+
+    fn push_message(&mut self, event: ConnectionEvent, size: usize) {
+        self.recv_messages = self.recv_messages.saturating_add(1);
+        self.recv_bytes = self.recv_bytes.saturating_add(size);
+        self.events.push_back((event, size));
+    }
+
+    fn token(&mut self, frame: &Bytes, callback: Span) -> ReplyToken {
+        self.owed_replies = self.owed_replies.saturating_add(1);
+        ReplyToken {
+            callback: small_slice(frame, callback),
+            connection: self.serial,
+        }
+    }
+
+    fn payload(&self, frame: &Bytes, span: Span) -> Payload {
+        Payload::from_packed(PackedPayload {
+            bytes: slice(frame, span),
+            packer: self.config.packer.clone(),
+            limits: self.config.limits.clone(),
+            line_safe: span.line_safe,
+            portable: span.portable,
+        })
+    }
+}
+
+fn slice(frame: &Bytes, span: Span) -> Bytes {
+    if span.start <= span.end && span.end <= frame.len() {
+        frame.slice(span.start..span.end)
+    } else {
+        Bytes::new()
+    }
+}
+
+fn small_slice(frame: &Bytes, span: Span) -> Bytes {
+    let slice = slice(frame, span);
+    if frame.len() < PIN_BELOW {
+        slice
+    } else {
+        Bytes::copy_from_slice(&slice)
+    }
+}

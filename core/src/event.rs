@@ -1,0 +1,262 @@
+//! Events: what applications say to each other, and the payload they carry.
+
+use alloc::string::String;
+use alloc::sync::Arc;
+use core::fmt;
+
+use bytes::Bytes;
+use sente_edn::{Keyword, Value};
+use smol_str::SmolStr;
+use thiserror::Error;
+
+use crate::limits::Limits;
+use crate::packer::{Packer, UnpackError};
+
+/// The name of an event: a keyword with a namespace, outside the protocol's own namespace `chsk`.
+///
+/// Sente's rule (`validate-event` in Sente 1.22): a keyword, and namespaced.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EventId(SmolStr);
+
+impl EventId {
+    /// The id named by `text`, `"chat/message"` or `":chat/message"`.
+    ///
+    /// # Errors
+    /// [`EventIdError`] if it is no keyword, has no namespace, or is reserved.
+    pub fn new(text: &str) -> Result<Self, EventIdError> {
+        let name = text.strip_prefix(':').unwrap_or(text);
+        let keyword =
+            Keyword::new(name).map_err(|_| EventIdError::NotAKeyword(String::from(text)))?;
+        match keyword.namespace() {
+            None => Err(EventIdError::NoNamespace(String::from(text))),
+            Some("chsk") => Err(EventIdError::Reserved(String::from(text))),
+            Some(_) => Ok(Self(SmolStr::new(name))),
+        }
+    }
+
+    /// An id a packer has already read as a keyword; `None` if it has no namespace.
+    pub(crate) fn from_wire(name: &SmolStr) -> Option<Self> {
+        let slash = name.find('/')?;
+        (slash > 0 && slash + 1 < name.len()).then(|| Self(name.clone()))
+    }
+
+    /// The part before the first slash.
+    #[must_use]
+    pub fn namespace(&self) -> &str {
+        self.0.split('/').next().unwrap_or_default()
+    }
+
+    /// The part behind the first slash.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.0.split_once('/').map_or("", |(_, name)| name)
+    }
+
+    /// The whole id without its colon.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for EventId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, ":{}", self.0)
+    }
+}
+
+impl fmt::Debug for EventId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Why a text cannot name an event: the caller's mistake.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum EventIdError {
+    /// No namespace.
+    #[error("event id {0:?} has no namespace: write it as namespace/name")]
+    NoNamespace(String),
+    /// Not readable as a keyword.
+    #[error("event id {0:?} is not a keyword")]
+    NotAKeyword(String),
+    /// In the namespace `chsk`, which the protocol keeps for itself.
+    #[error("event id {0:?} is reserved: the namespace chsk belongs to the protocol")]
+    Reserved(String),
+}
+
+/// An event: its id and, if it has any, its data.
+///
+/// `[:a/b]` and `[:a/b nil]` are different events, as in Sente: the first has no data, the second
+/// has `nil`.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Event {
+    /// The name of the event.
+    pub id: EventId,
+    /// What it carries; `None` for an event without a second slot.
+    pub data: Option<Payload>,
+}
+
+impl Event {
+    /// An event with data.
+    #[must_use]
+    pub fn new(id: EventId, data: impl Into<Payload>) -> Self {
+        Self {
+            id,
+            data: Some(data.into()),
+        }
+    }
+
+    /// An event without data.
+    #[must_use]
+    pub const fn bare(id: EventId) -> Self {
+        Self { id, data: None }
+    }
+
+    /// The event an EDN vector such as `[:chat/message {:text "hi"}]` stands for.
+    ///
+    /// # Errors
+    /// [`EventError`] if `value` is not a vector of a namespaced keyword and at most one datum.
+    pub fn from_value(value: Value) -> Result<Self, EventError> {
+        let Value::Vector(items) = value else {
+            return Err(EventError::NotAVector);
+        };
+        let slots = items.len();
+        let mut items = items.into_iter();
+        let id = match items.next() {
+            Some(Value::Keyword(id)) => EventId::new(id.as_str())?,
+            _ => return Err(EventError::IdNotAKeyword),
+        };
+        let data = items.next().map(Payload::from);
+        if items.next().is_some() {
+            return Err(EventError::TooLong(slots));
+        }
+        Ok(Self { id, data })
+    }
+
+    /// The event as the EDN vector that stands for it.
+    ///
+    /// # Errors
+    /// [`UnpackError`] if the data came packed and a custom packer cannot read back what it
+    /// accepted.
+    pub fn to_value(&self) -> Result<Value, UnpackError> {
+        let id = Keyword::new(self.id.as_str()).map_or(Value::Nil, Value::Keyword);
+        let mut items = alloc::vec![id];
+        if let Some(data) = &self.data {
+            items.push(data.to_value()?);
+        }
+        Ok(Value::Vector(items.into()))
+    }
+}
+
+/// Why a value does not stand for an event: the caller's mistake.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum EventError {
+    /// The keyword cannot name an event.
+    #[error(transparent)]
+    Id(#[from] EventIdError),
+    /// The first element is no keyword.
+    #[error("an event starts with a keyword such as :chat/message")]
+    IdNotAKeyword,
+    /// Not a vector.
+    #[error("an event is a vector [:namespace/name data]")]
+    NotAVector,
+    /// More than an id and one datum.
+    #[error("an event has an id and at most one datum, this has {0} elements")]
+    TooLong(usize),
+}
+
+/// What an event or a reply carries: a value, or a packed one that nobody has needed to read yet.
+///
+/// A received payload is a slice of the received frame, proven readable. Relaying or logging it
+/// builds no tree; [`to_value`](Self::to_value) builds one.
+#[derive(Clone)]
+pub struct Payload(Inner);
+
+#[derive(Clone)]
+enum Inner {
+    Value(Value),
+    Packed(PackedPayload),
+}
+
+/// A validated slice and the packer that reads it.
+#[derive(Clone)]
+pub(crate) struct PackedPayload {
+    pub(crate) bytes: Bytes,
+    pub(crate) packer: Arc<dyn Packer>,
+    pub(crate) limits: Arc<Limits>,
+    pub(crate) line_safe: bool,
+    pub(crate) portable: bool,
+}
+
+impl Payload {
+    pub(crate) const fn from_packed(packed: PackedPayload) -> Self {
+        Self(Inner::Packed(packed))
+    }
+
+    /// The value, unpacked if it came packed.
+    ///
+    /// # Errors
+    /// [`UnpackError`] only if a custom packer cannot read back what it accepted; the payloads of
+    /// the packers here have been validated when they arrived.
+    pub fn to_value(&self) -> Result<Value, UnpackError> {
+        match &self.0 {
+            Inner::Value(value) => Ok(value.clone()),
+            Inner::Packed(packed) => packed.packer.unpack(&packed.bytes, &packed.limits),
+        }
+    }
+
+    /// The packed bytes, if the payload came from a peer.
+    #[must_use]
+    pub const fn raw(&self) -> Option<&Bytes> {
+        match &self.0 {
+            Inner::Value(_) => None,
+            Inner::Packed(packed) => Some(&packed.bytes),
+        }
+    }
+
+    /// Whether it is a packed payload without any tag or form that the reader of a Clojure or
+    /// ClojureScript peer would drop the whole frame for.
+    #[must_use]
+    pub const fn is_portable(&self) -> bool {
+        match &self.0 {
+            Inner::Value(_) => true,
+            Inner::Packed(packed) => packed.portable,
+        }
+    }
+
+    pub(crate) const fn as_packed(&self) -> Option<&PackedPayload> {
+        match &self.0 {
+            Inner::Value(_) => None,
+            Inner::Packed(packed) => Some(packed),
+        }
+    }
+
+    pub(crate) const fn as_value(&self) -> Option<&Value> {
+        match &self.0 {
+            Inner::Value(value) => Some(value),
+            Inner::Packed(_) => None,
+        }
+    }
+}
+
+impl<T: Into<Value>> From<T> for Payload {
+    fn from(value: T) -> Self {
+        Self(Inner::Value(value.into()))
+    }
+}
+
+impl fmt::Debug for Payload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Inner::Value(value) => write!(f, "{value}"),
+            Inner::Packed(packed) => match core::str::from_utf8(&packed.bytes) {
+                Ok(text) => f.write_str(text),
+                Err(_) => write!(f, "#<{} packed bytes>", packed.bytes.len()),
+            },
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! The EDN packer, Sente's default and sente-lite's only one.
+
+use alloc::vec::Vec;
+
+use sente_edn::{Cursor as EdnCursor, Limits as EdnLimits, Shape, Value};
+use smol_str::SmolStr;
+
+use super::{Cursor, PackError, Packer, Span, Tokens, UnpackError, Visit};
+use crate::framing::Kind;
+use crate::limits::Limits;
+
+/// Text packer: EDN as `pr-str` writes it and Clojure's EDN reader reads it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "a unit, complete by nature")]
+pub struct Edn;
+
+impl Packer for Edn {
+    fn name(&self) -> &str {
+        "edn"
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Text
+    }
+
+    fn pack(&self, value: &Value, out: &mut Vec<u8>) -> Result<(), PackError> {
+        sente_edn::write(value, out);
+        Ok(())
+    }
+
+    fn unpack(&self, packed: &[u8], limits: &Limits) -> Result<Value, UnpackError> {
+        let first = sente_edn::read_first(packed, &edn_limits(limits))?;
+        Ok(first.map_or(Value::Nil, |(value, _)| value))
+    }
+
+    fn walk(
+        &self,
+        packed: &[u8],
+        limits: &Limits,
+        visit: &mut Visit<'_>,
+    ) -> Result<(), UnpackError> {
+        visit(&mut Walk(EdnCursor::new(packed, &edn_limits(limits))))
+    }
+
+    fn entries(&self, packed: &[u8], limits: &Limits, visit: &mut dyn FnMut(&str, Span)) {
+        let Some(inside) = packed
+            .strip_prefix(b"{")
+            .and_then(|rest| rest.strip_suffix(b"}"))
+        else {
+            return;
+        };
+        let mut cursor = EdnCursor::new(inside, &edn_limits(limits));
+        while let Ok(Some(_)) = cursor.peek() {
+            let (Ok(key), Ok(value)) = (cursor.skip(), cursor.skip()) else {
+                return;
+            };
+            let key = key.text().strip_prefix(b":").map(core::str::from_utf8);
+            if let Some(Ok(key)) = key {
+                let mut span = span_of(&value);
+                // One for the bracket that was cut off.
+                span.start += 1;
+                span.end += 1;
+                visit(key, span);
+            }
+        }
+    }
+
+    fn sequence(&self, _len: usize) -> Tokens {
+        Tokens::new(b"[", b" ", b"", b"]")
+    }
+
+    fn map(&self, _len: usize) -> Tokens {
+        Tokens::new(b"{", b", ", b" ", b"}")
+    }
+}
+
+struct Walk<'a>(EdnCursor<'a>);
+
+impl Cursor for Walk<'_> {
+    fn peek(&mut self) -> Result<Option<Shape>, UnpackError> {
+        Ok(self.0.peek()?)
+    }
+
+    fn enter(&mut self) -> Result<(), UnpackError> {
+        Ok(self.0.enter()?)
+    }
+
+    fn leave(&mut self) -> Result<(), UnpackError> {
+        Ok(self.0.leave()?)
+    }
+
+    fn skip(&mut self) -> Result<Span, UnpackError> {
+        Ok(span_of(&self.0.skip()?))
+    }
+
+    fn keyword_span(&mut self) -> Result<(SmolStr, Span), UnpackError> {
+        let form = self.0.skip()?;
+        let span = span_of(&form);
+        let name = form
+            .text()
+            .strip_prefix(b":")
+            .and_then(|name| core::str::from_utf8(name).ok());
+        match name {
+            Some(name) => Ok((SmolStr::new(name), span)),
+            None => Err(UnpackError::Other {
+                offset: span.start,
+                message: alloc::string::String::from("expected a keyword"),
+            }),
+        }
+    }
+}
+
+fn span_of(form: &sente_edn::Form<'_>) -> Span {
+    let mut span = Span::new(form.start(), form.end(), form.shape());
+    span.line_safe = form.is_line_safe();
+    span.portable = form.is_portable();
+    span.truthy = !matches!(form.text(), b"nil" | b"false");
+    span
+}
+
+fn edn_limits(limits: &Limits) -> EdnLimits {
+    EdnLimits::default()
+        .max_bytes(limits.max_frame_bytes)
+        .max_depth(limits.max_depth)
+        .max_elements(limits.max_elements)
+}
