@@ -1,1 +1,65 @@
-//! Placeholder.
+//! What the tests share: two connections and a virtual clock, a raw WebSocket peer, and the
+//! captured vectors. Never published.
+
+mod pair;
+mod raw;
+pub mod vectors;
+
+pub use pair::{Pair, config, millis, seconds};
+pub use raw::{RawPeer, Said};
+
+use sente_core::{Connection, ConnectionEvent, Event, EventId, Message};
+use sente_edn::Value;
+
+/// Reads EDN that a test wrote.
+///
+/// # Panics
+/// If the test misspelt it.
+#[must_use]
+pub fn edn(text: &str) -> Value {
+    sente_edn::from_str(text).unwrap_or_else(|error| panic!("{text}: {error}"))
+}
+
+/// The event a test wrote as EDN.
+///
+/// # Panics
+/// If it is none.
+#[must_use]
+pub fn event(text: &str) -> Event {
+    Event::from_value(edn(text)).unwrap_or_else(|error| panic!("{text}: {error}"))
+}
+
+/// An event id a test wrote.
+///
+/// # Panics
+/// If it is none.
+#[must_use]
+pub fn id(text: &str) -> EventId {
+    EventId::new(text).unwrap_or_else(|error| panic!("{text}: {error}"))
+}
+
+/// Everything the connection has to tell now.
+pub fn events(connection: &mut Connection) -> Vec<ConnectionEvent> {
+    std::iter::from_fn(|| connection.poll_event()).collect()
+}
+
+/// The messages among what the connection has to tell now.
+pub fn messages(connection: &mut Connection) -> Vec<Message> {
+    events(connection)
+        .into_iter()
+        .filter_map(|event| match event {
+            ConnectionEvent::Message(message) => Some(message),
+            _ => None,
+        })
+        .collect()
+}
+
+/// A message's event as EDN text.
+///
+/// # Panics
+/// If its payload cannot be read, which the engine rules out.
+#[must_use]
+pub fn text(message: &Message) -> String {
+    let value = message.event.to_value().expect("a received payload reads");
+    sente_edn::to_string(&value)
+}
