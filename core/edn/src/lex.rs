@@ -173,10 +173,11 @@ impl<'a> Lexer<'a> {
 
     /// Reads a number's characters: unlike names it ends at `#`, and nothing is banned in it.
     #[inline]
-    pub(crate) fn number(&mut self) -> Result<&'a str, Error> {
+    pub(crate) fn number(&mut self, dialect: Dialect) -> Result<&'a str, Error> {
         let start = self.pos;
         loop {
             match self.peek() {
+                Some(b':') if dialect.is_wide() => break,
                 Some(byte) if class::is_plain(byte) || class::is_banned(byte) => self.advance(1),
                 Some(byte) if class::is_wide(byte) => match self.peek_char() {
                     Some(c) if !class::is_whitespace(c) => self.advance(c.len_utf8()),
@@ -199,7 +200,7 @@ impl<'a> Lexer<'a> {
     }
 
     /// Reads a character, from its backslash on.
-    pub(crate) fn character(&mut self) -> Result<char, Error> {
+    pub(crate) fn character(&mut self, dialect: Dialect) -> Result<char, Error> {
         let start = self.pos;
         self.advance(1);
         let Some(first) = self.peek_char() else {
@@ -207,6 +208,15 @@ impl<'a> Lexer<'a> {
         };
         let name_start = self.pos;
         self.advance(first.len_utf8());
+        // `clojure.tools.reader` takes `\(a` for a character and a symbol, Clojure for a mistake.
+        let ends_itself = dialect.is_wide()
+            && first != '#'
+            && (class::is_macro_char(first)
+                || class::is_whitespace(first)
+                || matches!(first, '@' | '`' | '~'));
+        if ends_itself {
+            return Ok(first);
+        }
         let name = self.token(name_start)?;
         match text::character(name) {
             Some(c) => Ok(c),

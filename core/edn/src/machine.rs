@@ -235,7 +235,7 @@ impl<'a, S: Sink> Machine<'a, S> {
                     continue;
                 }
                 b'\\' => {
-                    let c = self.lexer.character()?;
+                    let c = self.lexer.character(self.limits.dialect)?;
                     self.atom(Atom::Char(c), Shape::Char, Fact::Other, start)
                 }
                 _ if self.starts_number(byte) => self.number(start)?,
@@ -281,7 +281,7 @@ impl<'a, S: Sink> Machine<'a, S> {
     }
 
     fn number(&mut self, start: usize) -> Result<Done<'a, S::Item>, Error> {
-        let token = self.lexer.number()?;
+        let token = self.lexer.number(self.limits.dialect)?;
         match number::parse(token) {
             Ok(number) => Ok(self.atom(Atom::Num(number), Shape::Number, Fact::Other, start)),
             Err(fault) => Err(self.number_error(token, fault, start)),
@@ -368,18 +368,24 @@ impl<'a, S: Sink> Machine<'a, S> {
 
     fn tag(&mut self, start: usize) -> Result<(), Error> {
         self.lexer.advance(1);
-        if self.limits.dialect.is_wide() {
-            self.lexer.skip_whitespace();
+        let is_wide = self.limits.dialect.is_wide();
+        if is_wide {
+            self.lexer.skip_blank(self.limits.dialect);
         }
-        let Some(first) = self.lexer.peek_char() else {
-            return Err(self.lexer.end(Inside::Dispatch, start));
+        let first = self.lexer.peek_char();
+        let starts_tag = match first {
+            None => return Err(self.lexer.end(Inside::Dispatch, start)),
+            Some(first) if is_wide => {
+                class::starts_symbol(first) && !matches!(first, '<' | '_' | '!')
+            }
+            Some(first) => class::is_tag_start(first),
         };
-        if !class::is_tag_start(first) {
+        if !starts_tag {
             return Err(Error::new(ErrorKind::InvalidDispatch, start));
         }
         let name_start = self.lexer.pos();
         let tag = self.lexer.token(name_start)?;
-        if matches!(tag, "nil" | "true" | "false") {
+        if name::reads_otherwise(tag) {
             return Err(Error::new(ErrorKind::InvalidTag, start));
         }
         if !name::is_symbol(tag, self.limits.dialect) {

@@ -302,7 +302,7 @@ fn is_token(text: &str) -> bool {
 }
 
 /// Whether a token that would pass for a symbol is read as something else.
-fn reads_otherwise(text: &str) -> bool {
+pub(crate) fn reads_otherwise(text: &str) -> bool {
     let mut chars = text.chars();
     match chars.next() {
         Some('+' | '-') => chars.next().is_some_and(class::is_digit),
