@@ -407,36 +407,10 @@ mod writing {
     }
 }
 
-/// Frames of all sorts, mostly legal.
-fn frames() -> impl Strategy<Value = Vec<Raw>> {
-    let payload = prop_oneof![
-        4 => "[a-zé😀]{0,9}".prop_map(String::into_bytes),
-        1 => proptest::collection::vec(any::<u8>(), 0..9),
-        1 => (100_usize..300).prop_map(|length| vec![b'x'; length]),
-    ];
-    let opcode = prop_oneof![
-        3 => Just(TEXT),
-        2 => Just(BINARY),
-        4 => Just(CONTINUATION),
-        2 => Just(PING),
-        1 => Just(PONG),
-        1 => Just(CLOSE),
-        1 => 0_u8..16,
-    ];
-    let rsv = prop_oneof![30 => Just(0_u8), 1 => 0_u8..8];
-    let frame = (any::<bool>(), rsv, opcode, payload).prop_map(|(fin, rsv, opcode, payload)| Raw {
-        fin: fin || opcode >= CLOSE,
-        rsv,
-        opcode,
-        payload,
-    });
-    proptest::collection::vec(frame, 0..12)
-}
-
 proptest! {
     #[test]
     fn events_come_out_the_same_in_any_pieces(
-        frames in frames(),
+        frames in any_frames(),
         is_server in any::<bool>(),
         noise in proptest::collection::vec((0_usize..200, 0_u8..8), 0..2),
         sizes in proptest::collection::vec(0_usize..40, 0..20),

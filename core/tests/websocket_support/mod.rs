@@ -2,6 +2,7 @@
 #![allow(dead_code, missing_docs, unreachable_pub)]
 
 use bytes::{Buf, Bytes, BytesMut};
+use proptest::prelude::*;
 use sente_core::framing::websocket::{Role, Violation, WebSocket, WebSocketConfig, WebSocketEvent};
 use sente_core::framing::{Frame, Kind};
 use sente_core::{Instant, TransmitBuf};
@@ -213,4 +214,30 @@ pub fn violation(events: &[WebSocketEvent]) -> Option<Violation> {
         }
         _ => None,
     }
+}
+
+/// Frames of all sorts, mostly legal.
+pub fn any_frames() -> impl Strategy<Value = Vec<Raw>> {
+    let payload = prop_oneof![
+        4 => "[a-zé😀]{0,9}".prop_map(String::into_bytes),
+        1 => proptest::collection::vec(any::<u8>(), 0..9),
+        1 => (100_usize..300).prop_map(|length| vec![b'x'; length]),
+    ];
+    let opcode = prop_oneof![
+        3 => Just(TEXT),
+        2 => Just(BINARY),
+        4 => Just(CONTINUATION),
+        2 => Just(PING),
+        1 => Just(PONG),
+        1 => Just(CLOSE),
+        1 => 0_u8..16,
+    ];
+    let rsv = prop_oneof![30 => Just(0_u8), 1 => 0_u8..8];
+    let frame = (any::<bool>(), rsv, opcode, payload).prop_map(|(fin, rsv, opcode, payload)| Raw {
+        fin: fin || opcode >= CLOSE,
+        rsv,
+        opcode,
+        payload,
+    });
+    proptest::collection::vec(frame, 0..12)
 }
