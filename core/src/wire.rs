@@ -197,7 +197,7 @@ fn sente_push(
     let callback = read_callback(cursor)?;
     cursor.leave()?;
     match (payload, callback) {
-        (Some(span), None) if matches!(span.shape, Shape::Vector | Shape::List) => {
+        (Some(span), None) if span.shape == Shape::Vector => {
             *batch = Some(span);
         }
         (data, Some(callback)) => packets.push(Packet::Reply { callback, data }),
@@ -240,13 +240,16 @@ fn sente_stream(
     }
     let callback = read_callback(cursor)?;
     cursor.leave()?;
-    if let (Some(span), [only]) = (callback, packets.get_mut(from..).unwrap_or_default()) {
-        match only {
+    if let (
+        Some(span),
+        [
             Packet::Event { callback, .. }
             | Packet::Bad { callback, .. }
-            | Packet::Ping { callback } => *callback = Some(span),
-            _ => {}
-        }
+            | Packet::Ping { callback },
+        ],
+    ) = (callback, packets.get_mut(from..).unwrap_or_default())
+    {
+        *callback = Some(span);
     }
     Ok(())
 }
@@ -307,7 +310,8 @@ fn lite(
             cursor.leave()?;
             let is_call = callback.is_some_and(|span| span.shape == Shape::String);
             // The one Sente frame a sente-lite peer may see: the handshake its hello asked for.
-            packets.push(if is_call || matches!(event, Form::Handshake { .. }) {
+            let is_answer = profile.stream && matches!(event, Form::Handshake { .. });
+            packets.push(if is_call || is_answer {
                 let callback = callback.filter(|_| is_call);
                 event.into_packet_from(profile, Dialect::Sente, callback)
             } else {

@@ -11,13 +11,23 @@ pub use raw::{RawPeer, Said};
 use sente_core::{Connection, ConnectionEvent, Event, EventId, Message};
 use sente_edn::Value;
 
-/// Reads EDN that a test wrote.
+/// Reads EDN that a test or a recorded peer wrote.
 ///
 /// # Panics
-/// If the test misspelt it.
+/// If it is unreadable.
 #[must_use]
 pub fn edn(text: &str) -> Value {
-    sente_edn::from_str(text).unwrap_or_else(|error| panic!("{text}: {error}"))
+    try_edn(text).unwrap_or_else(|error| panic!("{text}: {error}"))
+}
+
+/// Reads the first form of what a recorded peer wrote, as either of Clojure's readers does.
+///
+/// # Errors
+/// The reader's.
+pub fn try_edn(text: &str) -> Result<Value, sente_edn::Error> {
+    let limits = sente_edn::Limits::default().dialect(sente_edn::Dialect::Either);
+    let first = sente_edn::read_first(text.as_bytes(), &limits)?;
+    Ok(first.map_or(Value::Nil, |(value, _)| value))
 }
 
 /// The event a test wrote as EDN.

@@ -11,6 +11,7 @@ use sente_core::{
 
 /// A client and a server joined by a perfect wire.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Pair {
     /// The side that dialled.
     pub client: Connection,

@@ -38,7 +38,6 @@ pub struct ConnectionConfig {
 
 impl ConnectionConfig {
     /// Starts a configuration with the defaults of this role, dialect and carrier.
-    #[must_use]
     pub fn builder(role: Role, dialect: Dialect, carrier: Carrier) -> ConnectionConfigBuilder {
         ConnectionConfigBuilder {
             profile: Profile {

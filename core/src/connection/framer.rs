@@ -36,10 +36,11 @@ impl Framer {
             Carrier::LengthPrefixed => Self::LengthPrefixed(LengthPrefixed::new(max)),
             Carrier::Lines => Self::Lines(Lines::new(max)),
             Carrier::WebSocket => {
-                let mut websocket = WebSocketConfig::default();
-                websocket.max_frame_bytes = max;
-                websocket.max_message_bytes = max;
-                websocket.close_timeout = config.close_timeout;
+                let websocket = WebSocketConfig {
+                    max_frame_bytes: max,
+                    max_message_bytes: max,
+                    close_timeout: config.close_timeout,
+                };
                 Self::WebSocket(Box::new(WebSocket::new(
                     config.profile.role,
                     websocket,

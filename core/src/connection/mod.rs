@@ -358,8 +358,8 @@ impl Connection {
 
     /// Whether the peer's questions may still cause answers.
     fn has_reply_room(&self) -> bool {
-        self.queue.bytes().saturating_add(self.control_bytes) < self.config.limits.max_send_bytes
-            || self.queue.bytes() == 0
+        let waiting = self.queue.bytes().saturating_add(self.control_bytes);
+        waiting <= self.config.limits.max_send_bytes
     }
 
     fn ended_badly(&self) -> bool {

@@ -20,8 +20,7 @@ use super::Connection;
 use super::event::{BadEvent, ConnectionEvent, HelloReceived, Input, Message, Opened, State};
 use super::framer::Framed;
 
-/// Frames up to this size are copied out of for what outlives them; of larger ones the callback
-/// id is copied so that it does not keep the frame.
+/// A callback id is a slice of its frame, unless the frame is so large that the id must not keep it.
 const PIN_BELOW: usize = 4096;
 
 impl Connection {
@@ -182,9 +181,6 @@ impl Connection {
             }
             Packet::Bad { reason, callback } => self.report_bad(reason, frame, callback),
             Packet::Event { id, data, callback } => {
-                if self.state == State::Handshaking {
-                    // A stock sente-lite server may push before its handshake; nothing is lost.
-                }
                 let size = data.map_or(0, |span| span.end.saturating_sub(span.start));
                 let event = Event {
                     id,

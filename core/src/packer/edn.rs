@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use sente_edn::{Cursor as EdnCursor, Limits as EdnLimits, Shape, Value};
+use sente_edn::{Cursor as EdnCursor, Dialect, Limits as EdnLimits, Shape, Value};
 use smol_str::SmolStr;
 
 use super::{Cursor, PackError, Packer, Span, Tokens, UnpackError, Visit};
@@ -118,8 +118,11 @@ fn span_of(form: &sente_edn::Form<'_>) -> Span {
     span
 }
 
+/// Reads what either of Clojure's EDN readers reads: sente-lite's peers use `clojure.edn`, Sente's
+/// `clojure.tools.reader.edn`, and either's message is worth taking.
 fn edn_limits(limits: &Limits) -> EdnLimits {
     EdnLimits::default()
+        .dialect(Dialect::Either)
         .max_bytes(limits.max_frame_bytes)
         .max_depth(limits.max_depth)
         .max_elements(limits.max_elements)
