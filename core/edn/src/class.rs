@@ -142,9 +142,3 @@ fn decimal(c: char) -> Option<u32> {
 pub(crate) fn is_tag_start(c: char) -> bool {
     u32::from(c) < 256 && c.is_alphabetic()
 }
-
-/// Whether a symbol may begin so, for a reader that lets every symbol be a tag.
-pub(crate) fn starts_symbol(c: char) -> bool {
-    let is_banned = u8::try_from(c).is_ok_and(is_banned);
-    !(is_banned || is_macro_char(c) || is_whitespace(c) || is_digit(c) || c == ':')
-}

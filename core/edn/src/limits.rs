@@ -92,9 +92,10 @@ pub enum Dialect {
     /// What either `clojure.edn` or `clojure.tools.reader.edn` reads.
     ///
     /// Real Sente reads with the second, so its peers may send a little that the first refuses:
-    /// names like `:user/1` and `a::b`, any symbol as a tag, blanks between `#` and a tag, `#!`
-    /// comments, and `\(a` and `1:a` for two forms each. Of what only the second reads this leaves
-    /// out what no `pr-str` writes: `#::a{}`, `#:1{}`, and a set that holds `##NaN` twice.
+    /// names like `:user/1` and `a::b`, tags that begin with any letter, blanks between `#` and a
+    /// tag, `#!` comments, and `\(a` and `1:a` for two forms each. Of what only the second reads
+    /// this leaves out what no peer prints or keeps: `#::a{}`, `#:1{}`, `#'a 1`, and a set that
+    /// holds `##NaN` twice.
     Either,
 }
 

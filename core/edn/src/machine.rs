@@ -375,9 +375,7 @@ impl<'a, S: Sink> Machine<'a, S> {
         let first = self.lexer.peek_char();
         let starts_tag = match first {
             None => return Err(self.lexer.end(Inside::Dispatch, start)),
-            Some(first) if is_wide => {
-                class::starts_symbol(first) && !matches!(first, '<' | '_' | '!')
-            }
+            Some(first) if is_wide => first.is_alphabetic(),
             Some(first) => class::is_tag_start(first),
         };
         if !starts_tag {
