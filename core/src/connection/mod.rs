@@ -89,7 +89,12 @@ pub struct Connection {
     /// How the transport's reading side ended.
     ended: Option<CloseReason>,
     peer_finished: bool,
-    events: VecDeque<(ConnectionEvent, usize)>,
+    /// What the application should know, numbered so that the two queues keep one order.
+    events: VecDeque<Queued>,
+    /// What somebody waits for: it can be taken ahead of the messages.
+    answers: VecDeque<Queued>,
+    next_event: u64,
+    close_reason: Option<CloseReason>,
     recv_messages: usize,
     recv_bytes: usize,
     /// Calls received and not answered yet.
@@ -98,6 +103,15 @@ pub struct Connection {
     bad_reported: usize,
     bad_suppressed: u64,
     stats: Stats,
+}
+
+/// An event on its way to the application.
+#[derive(Debug)]
+struct Queued {
+    number: u64,
+    /// The bytes it counts for in the receive queue.
+    size: usize,
+    event: ConnectionEvent,
 }
 
 impl Connection {
@@ -147,6 +161,9 @@ impl Connection {
             ended: None,
             peer_finished: false,
             events: VecDeque::new(),
+            answers: VecDeque::new(),
+            next_event: 0,
+            close_reason: None,
             recv_messages: 0,
             recv_bytes: 0,
             owed_replies: 0,
@@ -225,15 +242,42 @@ impl Connection {
         if self.events.is_empty() {
             self.process();
         }
-        let (event, size) = self.events.pop_front()?;
+        let answer_first = match (self.answers.front(), self.events.front()) {
+            (Some(answer), Some(event)) => answer.number < event.number,
+            (answer, _) => answer.is_some(),
+        };
+        if answer_first {
+            return self.poll_answer();
+        }
+        let queued = self.events.pop_front()?;
         if matches!(
-            event,
+            queued.event,
             ConnectionEvent::Message(_) | ConnectionEvent::BadEvent(_)
         ) {
             self.recv_messages = self.recv_messages.saturating_sub(1);
-            self.recv_bytes = self.recv_bytes.saturating_sub(size);
+            self.recv_bytes = self.recv_bytes.saturating_sub(queued.size);
         }
-        Some(event)
+        Some(queued.event)
+    }
+
+    /// The next `Settled`, `Flushed`, `FlushFailed` or `SendReady`, ahead of any message. For a
+    /// driver whose callers wait for these while the application takes its time with the messages;
+    /// [`poll_event`](Self::poll_event) alone gives everything out in one order.
+    #[must_use]
+    pub fn poll_answer(&mut self) -> Option<ConnectionEvent> {
+        self.answers.pop_front().map(|queued| queued.event)
+    }
+
+    /// Whether [`poll_event`](Self::poll_event) would give something out.
+    #[must_use]
+    pub fn has_event(&self) -> bool {
+        !self.events.is_empty() || !self.answers.is_empty()
+    }
+
+    /// Why the connection ended, once it has: what `Closed` says or will say.
+    #[must_use]
+    pub const fn close_reason(&self) -> Option<&CloseReason> {
+        self.close_reason.as_ref()
     }
 
     /// Whether the driver should read from the transport. False while the receive queue is full,
@@ -348,7 +392,29 @@ impl Connection {
     }
 
     fn push_event(&mut self, event: ConnectionEvent) {
-        self.events.push_back((event, 0));
+        self.push_sized(event, 0);
+    }
+
+    fn push_sized(&mut self, event: ConnectionEvent, size: usize) {
+        let number = self.next_event;
+        self.next_event = self.next_event.wrapping_add(1);
+        let is_answer = matches!(
+            event,
+            ConnectionEvent::Settled { .. }
+                | ConnectionEvent::Flushed(_)
+                | ConnectionEvent::FlushFailed(_)
+                | ConnectionEvent::SendReady
+        );
+        let queue = if is_answer {
+            &mut self.answers
+        } else {
+            &mut self.events
+        };
+        queue.push_back(Queued {
+            number,
+            size,
+            event,
+        });
     }
 
     fn has_recv_room(&self) -> bool {
@@ -446,6 +512,7 @@ impl Connection {
         for (flush, _) in core::mem::take(&mut self.flushes) {
             self.push_event(ConnectionEvent::FlushFailed(flush));
         }
+        self.close_reason = Some(reason.clone());
         self.push_event(ConnectionEvent::Closed(reason));
     }
 

@@ -360,7 +360,7 @@ impl Connection {
     fn push_message(&mut self, event: ConnectionEvent, size: usize) {
         self.recv_messages = self.recv_messages.saturating_add(1);
         self.recv_bytes = self.recv_bytes.saturating_add(size);
-        self.events.push_back((event, size));
+        self.push_sized(event, size);
     }
 
     fn token(&mut self, frame: &Bytes, callback: Span) -> ReplyToken {
