@@ -1,0 +1,353 @@
+//! The command line: commands, flags and what they accept.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
+use sente_adapters::Url;
+use sente_core::Dialect;
+
+/// Serve, reach and watch Sente-style events over WebSocket, TCP, Unix sockets and pipes.
+///
+/// An event is an EDN vector: [:namespace/name data]. Standard output carries data, standard error
+/// everything else.
+#[derive(Debug, Parser)]
+#[command(
+    name = "sente",
+    version,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+#[command(after_help = EXAMPLES, after_long_help = LONG_HELP)]
+pub(crate) struct Cli {
+    /// Say more on standard error (-vv: still more); SENTE_LOG has the last word
+    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    pub(crate) verbose: u8,
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve an echo server on WebSocket, TCP, Unix sockets or one's own pipes
+    Serve(ServeArgs),
+    /// Talk: events as EDN lines in, received events as EDN lines out
+    Connect(ConnectArgs),
+    /// Send one event that asks for a reply, and print the reply
+    Call(CallArgs),
+    /// Send one event and return when it is written
+    Send(SendArgs),
+    /// Read packed messages, one a line, and write them packed another way
+    Recode(RecodeArgs),
+    /// Show the engine at work: one hub, five links, calls, pushes and a broadcast
+    Demo(DemoArgs),
+}
+
+/// `sente serve`.
+///
+/// Prints `listening URL` for each listener once all of them are ready. Answers a call of
+/// :test/echo with the event's data, and any other event with :sente-lite/echo, as sente-lite's
+/// stock server does. On SIGTERM it takes no new connections and lets the open ones finish.
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("where").required(true).multiple(true).args(["ws", "tcp", "unix", "stdio"]))]
+#[command(after_help = "Examples:
+  sente serve --ws 127.0.0.1:8080
+  sente serve --ws 127.0.0.1:0 --tcp 127.0.0.1:0 --unix /tmp/sente.sock
+  sente call 'exec:sente serve --stdio' '[:test/echo {:a 1}]'")]
+pub(crate) struct ServeArgs {
+    /// Listen for WebSockets; port 0 takes a free one. The path /chsk or a client-id parameter
+    /// means Sente, any other path sente-lite
+    #[arg(long, value_name = "HOST:PORT", value_parser = address)]
+    pub(crate) ws: Vec<String>,
+    /// Listen for TCP, one event a line; port 0 takes a free one
+    #[arg(long, value_name = "HOST:PORT", value_parser = address)]
+    pub(crate) tcp: Vec<String>,
+    /// Listen on a Unix socket, one event a line
+    #[arg(long, value_name = "PATH")]
+    pub(crate) unix: Vec<PathBuf>,
+    /// Speak over one's own standard input and output, as the child of a parent that speaks first;
+    /// the `listening` lines go to standard error then
+    #[arg(long)]
+    pub(crate) stdio: bool,
+    /// Speak this dialect on every listener, whatever the path says
+    #[arg(long, value_enum)]
+    pub(crate) dialect: Option<DialectName>,
+    /// Ask every WebSocket for this token in the parameter csrf-token; 403 without it
+    #[arg(long, value_name = "TOKEN", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub(crate) csrf: Option<String>,
+}
+
+/// `sente connect`.
+///
+/// Reads one event a line from standard input; blank lines and comments are skipped, a line that
+/// is no event is reported and makes the exit code 2. Calls the peer makes are printed like
+/// events, and not answered.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  sente connect ws://127.0.0.1:8080/
+  printf '[:test/echo {:a 1}]\\n' | sente connect tcp://127.0.0.1:9000
+  printf '[:test/echo {:a 1}]\\n' | sente connect 'exec:python3 tests/peers/echo.py'")]
+pub(crate) struct ConnectArgs {
+    #[command(flatten)]
+    pub(crate) link: LinkArgs,
+    /// How long to wait for the peer after the end of input
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
+    pub(crate) linger: Duration,
+    /// How long connecting may take
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
+    pub(crate) timeout: Duration,
+}
+
+/// `sente call`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exit code: 0 reply, 1 the peer reports an error, 2 usage or unreadable EDN, 3 timeout,
+4 closed or refused.
+
+Examples:
+  sente call ws://127.0.0.1:8080/chsk '[:test/echo {:a 1}]'
+  sente call --timeout 500ms unix:/tmp/sente.sock '[:test/echo 1]'
+  sente call 'exec:python3 tests/peers/echo.py' '[:test/echo {:a 1}]'"
+)]
+pub(crate) struct CallArgs {
+    #[command(flatten)]
+    pub(crate) link: LinkArgs,
+    /// The event, in EDN: '[:namespace/name data]'
+    #[arg(value_name = "EVENT")]
+    pub(crate) event: String,
+    /// How long it may take, connecting included
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration)]
+    pub(crate) timeout: Duration,
+}
+
+/// `sente send`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  sente send tcp://127.0.0.1:9000 '[:log/line \"done\"]'
+  sente send --client-id robot ws://127.0.0.1:8080/chsk '[:chat/message {:text \"hi\"}]'")]
+pub(crate) struct SendArgs {
+    #[command(flatten)]
+    pub(crate) link: LinkArgs,
+    /// The event, in EDN: '[:namespace/name data]'
+    #[arg(value_name = "EVENT")]
+    pub(crate) event: String,
+    /// How long it may take, connecting included
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration)]
+    pub(crate) timeout: Duration,
+}
+
+/// Whom to speak to, and how.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct LinkArgs {
+    /// ws://HOST:PORT/PATH, tcp://HOST:PORT, unix:/PATH, exec:COMMAND or stdio:
+    #[arg(value_name = "URL")]
+    pub(crate) url: Url,
+    /// The dialect to speak [default: for ws:// what the path says, sente-lite elsewhere]
+    #[arg(long, value_enum)]
+    pub(crate) dialect: Option<DialectName>,
+    /// The client-id parameter of a Sente URL (ws:// only) [default: a random one]
+    #[arg(long, value_name = "ID", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub(crate) client_id: Option<String>,
+    /// The csrf-token parameter of a Sente URL (ws:// only)
+    #[arg(long, value_name = "TOKEN")]
+    pub(crate) csrf_token: Option<String>,
+    /// A further parameter of the URL (ws:// only); can be repeated
+    #[arg(long, value_name = "NAME=VALUE", value_parser = parameter)]
+    pub(crate) param: Vec<(String, String)>,
+    /// A header of the upgrade request (ws:// only); can be repeated
+    #[arg(long, value_name = "NAME: VALUE", value_parser = header)]
+    pub(crate) header: Vec<(String, String)>,
+}
+
+/// `sente recode`.
+///
+/// Only the first form of a line is read. A blank line stays a blank line. An unreadable line
+/// gives an empty line in its place, its number and offset go to standard error, and the exit code
+/// is 1.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  printf '#:a{:b 1e3}\\n' | sente recode --from edn --to edn
+  printf '\"{:text 1}\"\\n' | sente recode --from edn --to edn --jsonl")]
+pub(crate) struct RecodeArgs {
+    /// The packer that wrote the input
+    #[arg(long, value_enum)]
+    pub(crate) from: PackerName,
+    /// The packer for the output
+    #[arg(long, value_enum)]
+    pub(crate) to: PackerName,
+    /// Lines are JSON strings that hold the messages, in and out, so that any text can pass
+    #[arg(long)]
+    pub(crate) jsonl: bool,
+    /// The longest line taken, in bytes; a longer one is unreadable
+    #[arg(long, value_name = "BYTES", default_value_t = 16 * 1024 * 1024)]
+    pub(crate) max_line: u32,
+}
+
+/// `sente demo`.
+///
+/// Starts a hub on WebSocket, TCP and a Unix socket, a child process on pipes, and one client on
+/// each; prints who said what to whom, over what, and how long it took. Needs no network but the
+/// loopback interface.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  sente demo
+  sente demo --serve")]
+pub(crate) struct DemoArgs {
+    /// Leave the hub up afterwards and print how to talk to it
+    #[arg(long)]
+    pub(crate) serve: bool,
+    /// How long the show may take
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
+    pub(crate) timeout: Duration,
+    /// Be the demo's child process, under this name
+    #[arg(long, value_name = "NAME", hide = true)]
+    pub(crate) child: Option<String>,
+}
+
+/// The two wire formats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DialectName {
+    /// Sente since 1.18: [event callback-id]
+    Sente,
+    /// sente-lite 2.x: bare [event-id data]
+    SenteLite,
+}
+
+impl From<DialectName> for Dialect {
+    fn from(name: DialectName) -> Self {
+        match name {
+            DialectName::Sente => Self::Sente,
+            DialectName::SenteLite => Self::SenteLite,
+        }
+    }
+}
+
+/// The packers there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PackerName {
+    /// EDN text
+    Edn,
+}
+
+/// A duration with its unit, at most a year.
+fn duration(text: &str) -> Result<Duration, String> {
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(format!(
+            "a duration needs a unit: write {text}s or {text}ms"
+        ));
+    }
+    let duration = humantime::parse_duration(text)
+        .map_err(|error| format!("{error}; write durations like 2s or 500ms"))?;
+    if duration > LONGEST {
+        return Err("longer than a year".to_owned());
+    }
+    Ok(duration)
+}
+
+/// What `--ws` and `--tcp` take.
+fn address(text: &str) -> Result<String, String> {
+    let fault = "write HOST:PORT, such as 127.0.0.1:8080 or [::1]:0";
+    let (host, port) = text.rsplit_once(':').ok_or(fault)?;
+    let bare_v6 = host.contains(':') && !(host.starts_with('[') && host.ends_with(']'));
+    if host.is_empty() || host.contains(['/', '@', '?', '#', ' ']) || bare_v6 {
+        return Err(fault.to_owned());
+    }
+    let digits = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+    if !digits || port.parse::<u16>().is_err() {
+        return Err(format!("{port:?} is not a port; {fault}"));
+    }
+    Ok(text.to_owned())
+}
+
+fn parameter(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("write NAME=VALUE".to_owned()),
+    }
+}
+
+fn header(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text
+        .split_once(':')
+        .ok_or("write a header as 'Name: value'")?;
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    if name.is_empty() || !name.bytes().all(is_token) {
+        return Err(format!("{name:?} is not a header name"));
+    }
+    let value = value.trim();
+    if value.chars().any(|c| c.is_control() && c != '\t') {
+        return Err("a header value has no control characters".to_owned());
+    }
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+
+const EXAMPLES: &str = "Examples:
+  sente demo
+  sente serve --ws 127.0.0.1:8080 --tcp 127.0.0.1:9000
+  sente call ws://127.0.0.1:8080/chsk '[:test/echo {:a 1}]'
+  sente call 'exec:python3 tests/peers/echo.py' '[:test/echo {:a 1}]'
+  printf '[:chat/message \"hi\"]\\n' | sente connect tcp://127.0.0.1:9000
+
+`sente help COMMAND` says more about each.";
+
+const LONG_HELP: &str = "URLs:
+  ws://HOST:PORT/PATH   a WebSocket; the path /chsk or a client-id parameter means Sente,
+                        any other path sente-lite
+  tcp://HOST:PORT       one event a line over TCP
+  unix:/PATH            one event a line over a Unix socket
+  exec:COMMAND          a child process on pipes; words are split as a shell does, without a shell
+  stdio:                one's own standard input and output, as a child process (call and send)
+
+Exit codes: 0 done, 1 failed, 2 usage or unreadable EDN, 3 timeout, 4 closed or refused.
+
+Durations have a unit: 2s, 500ms. Colours only on a terminal. SENTE_LOG takes filters such as
+`debug` or `sente_adapters=trace`. SIGTERM and SIGINT end any command within five seconds.
+
+Examples:
+  sente demo
+  sente serve --ws 127.0.0.1:8080 --tcp 127.0.0.1:9000
+  sente call ws://127.0.0.1:8080/chsk '[:test/echo {:a 1}]'
+  sente call 'exec:python3 tests/peers/echo.py' '[:test/echo {:a 1}]'
+  printf '[:chat/message \"hi\"]\\n' | sente connect tcp://127.0.0.1:9000";
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::{Cli, address, duration, header};
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_duration_needs_its_unit() {
+        assert!(duration("5").unwrap_err().contains("5s"));
+        assert!(duration("0").is_err());
+        assert!(duration("").is_err());
+        assert_eq!(duration("1500ms").unwrap().as_millis(), 1500);
+        assert!(duration("9999y").is_err());
+    }
+
+    #[test]
+    fn an_address_has_a_host_and_a_port() {
+        for good in ["127.0.0.1:0", "localhost:80", "[::1]:0", "0.0.0.0:65535"] {
+            assert!(address(good).is_ok(), "{good}");
+        }
+        for bad in ["8080", ":80", "::1:80", "a:65536", "a:+1", "ws://a:1", "a:"] {
+            assert!(address(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_header_can_not_smuggle_another() {
+        assert!(header("X: a\r\nY: b").is_err());
+        assert!(header("X y: a").is_err());
+        assert_eq!(header("X-A: b:c").unwrap(), ("X-A".into(), "b:c".into()));
+    }
+}

@@ -1,0 +1,239 @@
+//! The way to a peer: which flags fit which URL, connecting, and what is said about a link on
+//! standard error.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use sente_adapters::{ConnectError, ConnectOptions, End, Events, Handle, Url, connect};
+use sente_core::{BadEvent, CloseReason, ConnectionEvent};
+use tokio::time::{Instant, timeout, timeout_at};
+
+use crate::args::LinkArgs;
+use crate::exit::{Exit, Failure};
+use crate::output::{escape, say};
+
+/// What kind of way a URL names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// A child process on pipes.
+    Child,
+    /// One's own standard input and output.
+    Stdio,
+    /// A socket that carries lines.
+    Stream,
+    /// A WebSocket.
+    WebSocket,
+}
+
+impl Way {
+    /// The way `url` names.
+    pub(crate) fn of(url: &Url) -> Self {
+        let url = url.to_string();
+        match url.split(':').next() {
+            Some("exec") => Self::Child,
+            Some("stdio") => Self::Stdio,
+            Some("ws" | "wss") => Self::WebSocket,
+            _ => Self::Stream,
+        }
+    }
+}
+
+/// An open connection of this process to a peer.
+#[derive(Debug)]
+pub(crate) struct Link {
+    /// What is sent goes here.
+    pub(crate) handle: Handle,
+    events: Events,
+    /// What came before the link was open.
+    early: VecDeque<ConnectionEvent>,
+}
+
+impl Link {
+    /// Connects and waits until events can be sent.
+    ///
+    /// # Errors
+    /// A failure with its exit code: usage for flags that do not fit the URL, timeout, or closed.
+    pub(crate) async fn open(args: &LinkArgs, deadline: Instant) -> Result<Self, Failure> {
+        let options = options(args, deadline)?;
+        let url = &args.url;
+        let late = || Failure::timeout(format!("no connection to {url} in time"));
+        let connected = timeout_at(deadline, connect(url, &options)).await;
+        let (handle, events) = match connected {
+            Ok(Ok(link)) => link,
+            Ok(Err(error)) => return Err(refused(url, &error)),
+            Err(_) => return Err(late()),
+        };
+        let mut link = Self {
+            handle,
+            events,
+            early: VecDeque::new(),
+        };
+        match timeout_at(deadline, link.wait_until_open()).await {
+            Ok(Ok(())) => Ok(link),
+            Ok(Err(reason)) => Err(link.ended(&reason).await),
+            Err(_) => {
+                link.handle.close();
+                Err(late())
+            }
+        }
+    }
+
+    /// The next thing that happened; `None` after the end.
+    ///
+    /// # Cancel safety
+    /// Safe: nothing is lost.
+    pub(crate) async fn next(&mut self) -> Option<ConnectionEvent> {
+        match self.early.pop_front() {
+            Some(event) => Some(event),
+            None => self.events.next().await,
+        }
+    }
+
+    /// Reads on in the background, so that replies come through; what is no reply is only
+    /// mentioned.
+    pub(crate) fn listen_only(mut self) -> Handle {
+        let handle = self.handle.clone();
+        tokio::spawn(async move {
+            while let Some(event) = self.next().await {
+                if let ConnectionEvent::Message(message) = event {
+                    tracing::info!(event = %message.event.id, "an event nobody asked for");
+                    if let Some(token) = message.reply {
+                        self.handle.forget(token);
+                    }
+                } else {
+                    mention(&self.handle, event);
+                }
+            }
+        });
+        handle
+    }
+
+    async fn wait_until_open(&mut self) -> Result<(), CloseReason> {
+        while self.handle.opened().is_none() {
+            match self.events.next().await {
+                Some(ConnectionEvent::Opened(_)) => return Ok(()),
+                Some(ConnectionEvent::Closed(reason)) => return Err(reason),
+                Some(event) => self.early.push_back(event),
+                None => return Err(CloseReason::Eof),
+            }
+        }
+        Ok(())
+    }
+
+    async fn ended(&mut self, reason: &CloseReason) -> Failure {
+        for event in std::mem::take(&mut self.early) {
+            mention(&self.handle, event);
+        }
+        let end = timeout(LAST_WORDS, self.handle.ended()).await.ok();
+        let status = end.as_ref().and_then(exit_status).unwrap_or_default();
+        let exit = match reason {
+            CloseReason::HandshakeTimeout => Exit::Timeout,
+            _ => Exit::Closed,
+        };
+        let peer = self.handle.peer();
+        Failure::new(
+            exit,
+            format!("{peer} ended before the handshake: {reason}{status}"),
+        )
+    }
+}
+
+/// Ends a link in order: writes what is queued, lets a child or stream finish, then cuts.
+pub(crate) async fn close(handle: &Handle, patience: Duration) -> Option<End> {
+    handle.drain(patience);
+    match timeout(patience + LAST_WORDS, handle.ended()).await {
+        Ok(end) => Some(end),
+        Err(_) => {
+            handle.close();
+            None
+        }
+    }
+}
+
+/// Why a connection that should be open is not any more.
+pub(crate) async fn why_closed(handle: &Handle) -> String {
+    match timeout(LAST_WORDS, handle.ended()).await {
+        Ok(end) => {
+            let status = exit_status(&end).unwrap_or_default();
+            format!("{}{status}", end.reason)
+        }
+        Err(_) => "it is closing".to_owned(),
+    }
+}
+
+/// How a child ended, if there was one and it did not end well.
+pub(crate) fn exit_status(end: &End) -> Option<String> {
+    let status = end.exit?;
+    (!status.success()).then(|| format!(" ({status})"))
+}
+
+/// Says on standard error what an operator should know of; answers what waits in vain.
+pub(crate) fn mention(handle: &Handle, event: ConnectionEvent) {
+    let peer = handle.peer();
+    match event {
+        ConnectionEvent::BadEvent(bad) => {
+            let BadEvent {
+                reason,
+                excerpt,
+                frame_len,
+                reply,
+                ..
+            } = bad;
+            let shown = escape(&excerpt, EXCERPT);
+            say!("bad frame from {peer}: {reason} ({frame_len} bytes): {shown}");
+            if let Some(Err(error)) = reply.map(|token| handle.reply_error(token)) {
+                tracing::debug!("{peer} has left: {error}");
+            }
+        }
+        ConnectionEvent::BadEventsSuppressed(count) => {
+            say!("{count} more bad frames from {peer}");
+        }
+        ConnectionEvent::Undelivered(events) => {
+            say!("{} events were not delivered to {peer}", events.len());
+        }
+        ConnectionEvent::LargeFrame { size, received } => {
+            let which = if received { "from" } else { "to" };
+            tracing::warn!("a large frame {which} {peer}: {size} bytes");
+        }
+        other => tracing::debug!(%peer, event = ?other),
+    }
+}
+
+/// The options for connecting, if the flags fit the URL.
+fn options(args: &LinkArgs, deadline: Instant) -> Result<ConnectOptions, Failure> {
+    if Way::of(&args.url) != Way::WebSocket {
+        let misplaced = [
+            ("--client-id", args.client_id.is_some()),
+            ("--csrf-token", args.csrf_token.is_some()),
+            ("--param", !args.param.is_empty()),
+            ("--header", !args.header.is_empty()),
+        ];
+        if let Some((flag, _)) = misplaced.iter().find(|(_, given)| *given) {
+            return Err(Failure::usage(format!(
+                "{flag} belongs to the upgrade request of a WebSocket: it works with ws:// URLs \
+                 only, not with {}",
+                args.url
+            )));
+        }
+    }
+    let mut options = ConnectOptions::default();
+    options.dialect = args.dialect.map(Into::into);
+    options.client_id.clone_from(&args.client_id);
+    options.csrf_token.clone_from(&args.csrf_token);
+    options.params.clone_from(&args.param);
+    options.headers.clone_from(&args.header);
+    // This side's own deadline comes first and has the clearer message.
+    let left = deadline.saturating_duration_since(Instant::now());
+    options.connect_timeout = Some(left + Duration::from_secs(1));
+    Ok(options)
+}
+
+fn refused(url: &Url, error: &ConnectError) -> Failure {
+    Failure::closed(format!("cannot connect to {url}: {error}"))
+}
+
+/// How many bytes of a bad frame are shown.
+const EXCERPT: usize = 200;
+
+/// How long a closed link may take to say why, an ended child to be collected.
+const LAST_WORDS: Duration = Duration::from_millis(500);

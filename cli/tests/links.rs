@@ -1,0 +1,289 @@
+//! `serve`, `call`, `send` and `connect` over every transport.
+
+mod support;
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use support::{Server, run, sente, signal, wait};
+
+const PYTHON: &str = "exec:python3 tests/peers/echo.py";
+
+#[test]
+fn a_server_says_where_it_listens_and_ends_in_time() {
+    let server = Server::start(&[]);
+    assert!(server.urls[0].starts_with("ws://127.0.0.1:") && server.urls[0].ends_with('/'));
+    assert!(server.tcp().starts_with("tcp://127.0.0.1:"));
+    assert!(server.unix().starts_with("unix:/"));
+    assert!(
+        !server
+            .urls
+            .iter()
+            .any(|url| url.ends_with(":0") || url.contains(":0/"))
+    );
+    let began = Instant::now();
+    let ran = server.stop("TERM");
+    assert!(began.elapsed() < Duration::from_secs(5));
+    assert_eq!((ran.code, ran.out.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn a_call_is_answered_over_every_transport() {
+    let server = Server::start(&[]);
+    let own = format!("exec:'{}' serve --stdio", env!("CARGO_BIN_EXE_sente"));
+    for url in [
+        server.ws(""),
+        server.ws("chsk"),
+        server.ws("x?client-id=ada"),
+        server.tcp().to_owned(),
+        server.unix().to_owned(),
+        own,
+        PYTHON.to_owned(),
+    ] {
+        let ran = run(&["call", &url, "[:test/echo {:a 1}]"], b"");
+        assert_eq!(ran.out, "{:a 1}\n", "{url}: {}", ran.err);
+        assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""), "{url}");
+    }
+    let ran = run(&["call", server.tcp(), "[:test/echo]"], b"");
+    assert_eq!(ran.out, "nil\n");
+}
+
+#[test]
+fn an_unknown_call_is_answered_as_the_stock_server_echoes() {
+    let server = Server::start(&[]);
+    let ran = run(&["call", server.tcp(), "[:who/knows [1 \"x\"]]"], b"");
+    let start = r#"{:original-event-id :who/knows, :original-data [1 "x"], :conn-id ""#;
+    assert!(ran.out.starts_with(start), "{}", ran.out);
+    assert!(ran.out.contains(", :timestamp 1"), "{}", ran.out);
+}
+
+#[test]
+fn a_talk_prints_what_comes_back() {
+    let server = Server::start(&[]);
+    for url in [
+        server.ws("any"),
+        server.ws("chsk"),
+        server.tcp().to_owned(),
+        server.unix().to_owned(),
+    ] {
+        let input = b"[:a/b 1]\n\n; nothing\n[:sente-lite/echo 1]\n[:test/echo]\n";
+        let ran = run(&["connect", &url], input);
+        assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""), "{url}");
+        let lines: Vec<&str> = ran.out.lines().collect();
+        assert_eq!(lines.len(), 2, "{url}: {}", ran.out);
+        for (line, id, data) in [(0, ":a/b", "1"), (1, ":test/echo", "nil")] {
+            let start = format!(
+                "[:sente-lite/echo {{:original-event-id {id}, :original-data {data}, :conn-id \""
+            );
+            assert!(lines[line].starts_with(&start), "{url}: {}", ran.out);
+        }
+    }
+}
+
+#[test]
+fn a_python_child_echoes() {
+    let ran = run(
+        &["connect", PYTHON],
+        b"[:test/echo {:a 1}]\n[:x/y \"\xc3\xa9\"]\n",
+    );
+    assert_eq!(
+        ran.out, "[:test/echo {:a 1}]\n[:x/y \"é\"]\n",
+        "{}",
+        ran.err
+    );
+    assert_eq!(ran.code, Some(0));
+}
+
+#[test]
+fn everything_piped_in_comes_back_in_order() {
+    let mut input = String::new();
+    for number in 0..20_000 {
+        input.push_str(&format!("[:count/up {number}]\n"));
+    }
+    let ran = run(&["connect", PYTHON, "--linger", "30s"], input.as_bytes());
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    assert!(
+        ran.out == input,
+        "{} of {} bytes",
+        ran.out.len(),
+        input.len()
+    );
+}
+
+#[test]
+fn a_bad_line_is_told_and_the_rest_goes_on() {
+    let ran = run(&["connect", PYTHON], b"[:a/b 1]\n[:a/b\n[:a/b 2]\n{}\n");
+    assert_eq!(ran.out, "[:a/b 1]\n[:a/b 2]\n");
+    assert_eq!(ran.code, Some(2));
+    assert!(ran.err.contains("line 2: "), "{}", ran.err);
+    assert!(ran.err.contains("at byte 0"), "{}", ran.err);
+    assert!(ran.err.contains("line 4: "), "{}", ran.err);
+}
+
+#[test]
+fn a_calling_peer_is_printed_and_not_answered() {
+    let script = r#"exec:sh -c 'read a; echo "[[:who/there {:n 1}] \"cb-1\"]"; cat >/dev/null'"#;
+    let ran = run(&["connect", script], b"");
+    assert_eq!(ran.out, "[:who/there {:n 1}]\n", "{}", ran.err);
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    assert!(ran.err.contains("not answered"), "{}", ran.err);
+}
+
+#[test]
+fn a_sent_event_has_been_written() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("heard");
+    let url = format!("exec:tee {}", file.display());
+    let ran = run(&["send", &url, "[:log/line \"done\"]"], b"");
+    assert_eq!((ran.code, ran.out.as_str()), (Some(0), ""), "{}", ran.err);
+    let heard = std::fs::read_to_string(&file).unwrap();
+    assert!(heard.contains("[:log/line \"done\"]\n"), "{heard}");
+
+    let server = Server::start(&[]);
+    for url in [server.ws(""), server.ws("chsk"), server.unix().to_owned()] {
+        let ran = run(&["send", &url, "[:log/line 1]"], b"");
+        assert_eq!((ran.code, ran.out.as_str()), (Some(0), ""), "{}", ran.err);
+    }
+}
+
+#[test]
+fn a_token_is_asked_for_only_if_it_was_set() {
+    let server = Server::start(&["--csrf", "secret"]);
+    let url = server.ws("chsk");
+    let event = "[:test/echo 1]";
+    let ran = run(&["call", &url, event], b"");
+    assert_eq!(ran.code, Some(4), "{}", ran.err);
+    assert!(ran.err.contains("403"), "{}", ran.err);
+    let ran = run(&["call", &url, event, "--csrf-token", "wrong"], b"");
+    assert_eq!(ran.code, Some(4));
+    let ran = run(&["call", &url, event, "--csrf-token", "secret"], b"");
+    assert_eq!(
+        (ran.code, ran.out.as_str()),
+        (Some(0), "1\n"),
+        "{}",
+        ran.err
+    );
+    let ran = run(&["call", server.tcp(), event], b"");
+    assert_eq!(ran.code, Some(0));
+}
+
+#[test]
+fn a_dialect_can_be_forced_on_both_sides() {
+    let server = Server::start(&["--dialect", "sente"]);
+    for url in [server.ws("any"), server.tcp().to_owned()] {
+        let ran = run(&["call", &url, "[:test/echo 1]", "--dialect", "sente"], b"");
+        assert_eq!(
+            (ran.code, ran.out.as_str()),
+            (Some(0), "1\n"),
+            "{url}: {}",
+            ran.err
+        );
+    }
+}
+
+#[test]
+fn a_bad_frame_is_logged_in_one_short_line() {
+    let server = Server::start(&[]);
+    let address = server.tcp().trim_start_matches("tcp://");
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    let mut answers = BufReader::new(stream.try_clone().unwrap());
+    let bad = format!("[:a/b \x1b[2J{}\n[:a/b 1]\n", "x".repeat(5_000));
+    stream.write_all(bad.as_bytes()).unwrap();
+    let mut line = String::new();
+    while !line.starts_with("[:sente-lite/echo") {
+        line.clear();
+        assert!(
+            answers.read_line(&mut line).unwrap() > 0,
+            "the connection lives on"
+        );
+    }
+    drop((stream, answers));
+    let ran = server.stop("TERM");
+    let logged: Vec<&str> = ran
+        .err
+        .lines()
+        .filter(|line| line.contains("bad frame"))
+        .collect();
+    assert_eq!(logged.len(), 1, "{}", ran.err);
+    assert!(
+        !logged[0].contains('\x1b') && logged[0].matches('x').count() < 220,
+        "{}",
+        ran.err
+    );
+}
+
+#[test]
+fn a_signal_ends_a_talk_and_a_call() {
+    let server = Server::start(&[]);
+    let mut child = sente()
+        .args(["connect", server.tcp()])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child
+        .stdin
+        .as_mut()
+        .unwrap()
+        .write_all(b"[:a/b 1]\n")
+        .unwrap();
+    let mut line = String::new();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    stdout.read_line(&mut line).unwrap();
+    let began = Instant::now();
+    signal(child.id(), "TERM");
+    assert_eq!(wait(&mut child), Some(0));
+    assert!(began.elapsed() < Duration::from_secs(5));
+
+    let script = r#"exec:sh -c 'read a; read b; echo heard >&2; cat >/dev/null'"#;
+    let mut child = sente()
+        .args(["-v", "call", script, "[:a/b 1]", "--timeout", "50s"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("heard") {
+        line.clear();
+        assert!(stderr.read_line(&mut line).unwrap() > 0);
+    }
+    signal(child.id(), "INT");
+    assert_eq!(wait(&mut child), Some(1));
+    let mut rest = String::new();
+    stderr.read_to_string(&mut rest).unwrap();
+    assert!(rest.contains("interrupted"), "{rest}");
+}
+
+#[test]
+fn a_reader_that_leaves_ends_a_talk_quietly() {
+    let server = Server::start(&[]);
+    let mut child = sente()
+        .args(["connect", server.tcp()])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    child
+        .stdin
+        .as_mut()
+        .unwrap()
+        .write_all(b"[:a/b 1]\n")
+        .unwrap();
+    // The input stays open: only the missing reader can end it.
+    let stdin = child.stdin.take();
+    assert_eq!(wait(&mut child), Some(0));
+    drop(stdin);
+    let mut said = String::new();
+    child
+        .stderr
+        .take()
+        .unwrap()
+        .read_to_string(&mut said)
+        .unwrap();
+    assert_eq!(said, "");
+}

@@ -1,0 +1,175 @@
+//! What the tests of the command share: running it, and keeping a server of it.
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each test file uses its part of this"
+)]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+/// What came of a run.
+#[derive(Debug)]
+pub struct Ran {
+    /// The exit code; none if a signal ended it.
+    pub code: Option<i32>,
+    /// Standard output.
+    pub out: String,
+    /// Standard error.
+    pub err: String,
+}
+
+/// The command, to be run at the root of the workspace.
+pub fn sente() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sente"));
+    command.current_dir(root()).env_remove("SENTE_LOG");
+    command
+}
+
+/// Where the peers of the tests are found.
+pub fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// Runs the command to its end with this input. A run that does not end fails the test.
+pub fn run(args: &[&str], input: &[u8]) -> Ran {
+    let mut child = sente()
+        .args(args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let input = input.to_vec();
+    std::thread::spawn(move || {
+        // The command may have ended without reading it.
+        let _ = stdin.write_all(&input);
+    });
+    let out = collect(child.stdout.take().unwrap());
+    let err = collect(child.stderr.take().unwrap());
+    let code = wait(&mut child);
+    Ran {
+        code,
+        out: out.recv().unwrap(),
+        err: err.recv().unwrap(),
+    }
+}
+
+/// Waits for a process, at most for `LONGEST`.
+pub fn wait(child: &mut Child) -> Option<i32> {
+    let id = child.id();
+    let (done, ended) = mpsc::channel::<()>();
+    let guard = std::thread::spawn(move || {
+        if ended.recv_timeout(LONGEST) == Err(mpsc::RecvTimeoutError::Timeout) {
+            signal(id, "KILL");
+            panic!("the command did not end");
+        }
+    });
+    let code = child.wait().unwrap().code();
+    drop(done);
+    guard.join().unwrap();
+    code
+}
+
+/// Sends a signal to a process.
+pub fn signal(id: u32, name: &str) {
+    let status = Command::new("kill")
+        .args([format!("-{name}"), id.to_string()])
+        .status()
+        .unwrap();
+    assert!(status.success(), "kill -{name} {id}");
+}
+
+fn collect(mut from: impl Read + Send + 'static) -> mpsc::Receiver<String> {
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        from.read_to_end(&mut bytes).unwrap();
+        let _ = sender.send(String::from_utf8_lossy(&bytes).into_owned());
+    });
+    receiver
+}
+
+/// A `sente serve` that is ended with the test.
+pub struct Server {
+    child: Child,
+    stdout: BufReader<ChildStdout>,
+    err: Option<mpsc::Receiver<String>>,
+    /// The URLs it listens on, in the order of the flags' kinds: ws, tcp, unix.
+    pub urls: Vec<String>,
+    _directory: tempfile::TempDir,
+}
+
+impl Server {
+    /// Starts one on WebSocket, TCP and a Unix socket, with more flags.
+    pub fn start(more: &[&str]) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let socket = directory.path().join("s.sock");
+        let mut child = sente()
+            .args(["serve", "--ws", "127.0.0.1:0", "--tcp", "127.0.0.1:0"])
+            .arg("--unix")
+            .arg(&socket)
+            .args(more)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let err = collect(child.stderr.take().unwrap());
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let urls = (0..3)
+            .map(|_| {
+                let mut line = String::new();
+                stdout.read_line(&mut line).unwrap();
+                let url = line.strip_prefix("listening ").expect(&line);
+                url.trim_end_matches('\n').to_owned()
+            })
+            .collect();
+        Self {
+            child,
+            stdout,
+            err: Some(err),
+            urls,
+            _directory: directory,
+        }
+    }
+
+    /// The WebSocket, with this path behind the slash.
+    pub fn ws(&self, path: &str) -> String {
+        format!("{}{path}", self.urls[0])
+    }
+
+    /// The TCP port.
+    pub fn tcp(&self) -> &str {
+        &self.urls[1]
+    }
+
+    /// The Unix socket.
+    pub fn unix(&self) -> &str {
+        &self.urls[2]
+    }
+
+    /// Ends it with a signal; the exit code, what else it printed, and standard error.
+    pub fn stop(mut self, name: &str) -> Ran {
+        signal(self.child.id(), name);
+        let code = wait(&mut self.child);
+        let mut out = String::new();
+        self.stdout.read_to_string(&mut out).unwrap();
+        let err = self.err.take().unwrap().recv().unwrap();
+        Ran { code, out, err }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Far more than any run takes.
+const LONGEST: Duration = Duration::from_secs(60);
