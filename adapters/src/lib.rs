@@ -1,1 +1,38 @@
-//! Placeholder.
+//! Thin adapters that carry the [`sente_core`] engine over real transports on tokio: WebSocket,
+//! TCP, Unix sockets, a child process's standard streams, and one's own.
+//!
+//! [`connect`] opens a [`Url`] and gives a [`Handle`] to send with and [`Events`] to read from;
+//! [`Listener`] is the other side. One driver loop serves them all.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//! use sente_adapters::{ConnectOptions, connect};
+//! use sente_core::{Event, EventId};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let url = "exec:python3 tests/peers/echo.py".parse()?;
+//! let (handle, _events) = connect(&url, &ConnectOptions::default()).await?;
+//! let event = Event::new(EventId::new("test/echo")?, "hello");
+//! let reply = handle.call(event, Duration::from_secs(5)).await?;
+//! assert_eq!(reply.to_value()?.as_str(), Some("hello"));
+//! # Ok(())
+//! # }
+//! ```
+
+mod clock;
+mod connect;
+mod driver;
+mod handle;
+mod listen;
+mod process;
+mod seed;
+mod stdio;
+mod transport;
+mod url;
+mod websocket;
+
+pub use connect::{ConnectError, ConnectOptions, connect};
+pub use handle::{CallFailure, End, Ended, Events, Handle};
+pub use listen::{Incoming, ListenError, ListenOptions, Listener};
+pub use sente_core::framing::upgrade::UpgradeRequest;
+pub use url::{Url, UrlError, WsUrl};

@@ -1,0 +1,208 @@
+//! Opening a connection to a URL.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sente_core::framing::upgrade::UpgradeError;
+use sente_core::{
+    Accept, Carrier, CloseReason, ConfigError, Connection, ConnectionConfig, Dialect, Hello,
+    Keepalive, Limits, Role,
+};
+use sente_edn::{Map, Value};
+use thiserror::Error;
+use tokio::net::{TcpStream, UnixStream};
+use tokio::time::timeout;
+
+use crate::clock::Clock;
+use crate::handle::{Events, Handle, start};
+use crate::seed::{conn_id, random};
+use crate::transport::Transport;
+use crate::url::Url;
+use crate::{process, stdio, websocket};
+
+/// How to connect. The default suits most.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct ConnectOptions {
+    /// The dialect. Default: what the URL says, see [`Url::default_dialect`]. On a byte stream
+    /// Sente's dialect is asked for in a hello.
+    pub dialect: Option<Dialect>,
+    /// The label the client gives itself. Default in Sente's dialect over WebSocket: a fresh UUID;
+    /// elsewhere none.
+    pub client_id: Option<String>,
+    /// Sente's CSRF token, sent as a URL parameter.
+    pub csrf_token: Option<String>,
+    /// More parameters for a WebSocket's URL.
+    pub params: Vec<(String, String)>,
+    /// More headers for a WebSocket's request.
+    pub headers: Vec<(String, String)>,
+    /// The limits. Default [`Limits::default`].
+    pub limits: Option<Limits>,
+    /// When to ping and give up. Default [`Keepalive::default_for`].
+    pub keepalive: Option<Keepalive>,
+    /// How long connecting may take, handshake included. Default 10 s.
+    pub connect_timeout: Option<Duration>,
+    /// Whether to say hello on a byte stream. Default no, unless another option needs it.
+    pub hello: bool,
+    /// Which side this is. Default: the server of a child (`exec:`), the client everywhere else.
+    pub role: Option<Role>,
+}
+
+impl ConnectOptions {
+    /// The hello these options ask for.
+    fn to_hello(&self, dialect: Dialect) -> Option<Hello> {
+        let wanted = self.hello || self.client_id.is_some() || dialect == Dialect::Sente;
+        wanted.then(|| {
+            let mut hello = Hello::new();
+            hello.client_id.clone_from(&self.client_id);
+            hello.dialect = (dialect == Dialect::Sente).then_some(dialect);
+            hello
+        })
+    }
+
+    fn config(
+        &self,
+        role: Role,
+        dialect: Dialect,
+        carrier: Carrier,
+    ) -> Result<Arc<ConnectionConfig>, ConfigError> {
+        let mut builder = ConnectionConfig::builder(role, dialect, carrier);
+        if let Some(limits) = &self.limits {
+            builder = builder.limits(limits.clone());
+        }
+        if self.keepalive.is_some() {
+            builder = builder.keepalive(self.keepalive);
+        }
+        if role == Role::Client
+            && carrier != Carrier::WebSocket
+            && let Some(hello) = self.to_hello(dialect)
+        {
+            builder = builder.hello(hello);
+        }
+        builder.build()
+    }
+}
+
+/// Connects to `url` (dials, spawns, upgrades) and starts to drive the connection on a task of the
+/// current tokio runtime. A client's connection is open when this returns.
+///
+/// # Errors
+/// [`ConnectError`] says which step failed and why.
+///
+/// # Cancel safety
+/// Dropped, the attempt is given up: sockets are closed, a child is killed.
+pub async fn connect(
+    url: &Url,
+    options: &ConnectOptions,
+) -> Result<(Handle, Events), ConnectError> {
+    let patience = options.connect_timeout.unwrap_or(Duration::from_secs(10));
+    match timeout(patience, open(url, options, patience)).await {
+        Ok(result) => result,
+        Err(_) => Err(ConnectError::Timeout(patience)),
+    }
+}
+
+async fn open(
+    url: &Url,
+    options: &ConnectOptions,
+    patience: Duration,
+) -> Result<(Handle, Events), ConnectError> {
+    let dialect = options.dialect.unwrap_or_else(|| url.default_dialect());
+    let mut carrier = Carrier::Lines;
+    let mut role = Role::Client;
+    let transport = match url {
+        Url::Ws(url) => {
+            carrier = Carrier::WebSocket;
+            websocket::dial(url, dialect, options).await?
+        }
+        Url::Tcp { host, port } => {
+            let stream = TcpStream::connect((host.as_str(), *port)).await?;
+            stream.set_nodelay(true)?;
+            Transport::new(stream.into_split(), url.to_string())
+        }
+        Url::Unix(path) => {
+            let stream = UnixStream::connect(path).await?;
+            Transport::new(stream.into_split(), url.to_string())
+        }
+        Url::Exec(words) => {
+            role = Role::Server;
+            process::spawn(words).map_err(|error| ConnectError::Spawn {
+                command: words.first().cloned().unwrap_or_default(),
+                error,
+            })?
+        }
+        Url::Stdio => stdio::take()?,
+    };
+    let role = options.role.unwrap_or(role);
+    let config = options.config(role, dialect, carrier)?;
+    let clock = Clock::start();
+    let id = conn_id()?;
+    let mut connection = Connection::new(config, random()?, clock.now());
+    if role == Role::Server {
+        connection.accept(clock.now(), stock_accept(&id.to_string()));
+        let link = start(connection, clock, id, transport);
+        return Ok(link);
+    }
+    let (handle, mut events) = start(connection, clock, id, transport);
+    match events.wait_until_open().await {
+        Ok(()) => Ok((handle, events)),
+        Err(CloseReason::HandshakeTimeout) => Err(ConnectError::Timeout(patience)),
+        Err(reason) => Err(ConnectError::Ended(reason)),
+    }
+}
+
+/// The handshake of a sente-lite server: the connection's id for a uid, and its version.
+fn stock_accept(id: &str) -> Accept {
+    let mut accept = Accept::new(id);
+    let mut data = Map::new();
+    if let Some(key) = Value::keyword("sente-lite-version") {
+        data.insert(key, "2.0.0");
+    }
+    accept.data = Value::Map(data);
+    accept
+}
+
+/// Why there is no connection.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// The options do not fit together.
+    #[error("{0}")]
+    Config(#[from] ConfigError),
+    /// The peer ended it before the handshake.
+    #[error("ended before the handshake: {0}")]
+    Ended(CloseReason),
+    /// Dialling failed.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    /// The child could not be started.
+    #[error("cannot start {command:?}: {error}")]
+    Spawn {
+        /// The program.
+        command: String,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// Not in time.
+    #[error("not connected within {0:?}")]
+    Timeout(Duration),
+    /// The HTTP upgrade failed or was refused.
+    #[error("{}", Upgrade(.0))]
+    Upgrade(#[from] UpgradeError),
+}
+
+/// An upgrade error with what the server wrote beneath its status.
+struct Upgrade<'a>(&'a UpgradeError);
+
+impl std::fmt::Display for Upgrade<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0)?;
+        match self.0 {
+            UpgradeError::Refused { body, .. } if !body.trim().is_empty() => {
+                write!(f, ": {}", body.trim())
+            }
+            _ => Ok(()),
+        }
+    }
+}

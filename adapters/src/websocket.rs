@@ -1,0 +1,195 @@
+//! The HTTP upgrade over a socket, both sides, with the engine's machines.
+
+use std::io;
+
+use bytes::BytesMut;
+use sente_core::Dialect;
+use sente_core::TransmitBuf;
+use sente_core::framing::upgrade::{
+    ClientUpgrade, ServerUpgrade, UpgradeError, UpgradeLimits, UpgradeRequest,
+};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::connect::{ConnectError, ConnectOptions};
+use crate::seed::random;
+use crate::transport::Transport;
+use crate::url::{WsUrl, bracketed};
+
+/// Dials, asks for the upgrade and reads the answer.
+pub(crate) async fn dial(
+    url: &WsUrl,
+    dialect: Dialect,
+    options: &ConnectOptions,
+) -> Result<Transport, ConnectError> {
+    let address = format!("{}:{}", bracketed(&url.host), url.port);
+    let mut stream = TcpStream::connect((url.host.as_str(), url.port)).await?;
+    stream.set_nodelay(true)?;
+    let host = if url.port == 80 {
+        bracketed(&url.host)
+    } else {
+        address.clone()
+    };
+    let target = target(url, dialect, options)?;
+    let headers: Vec<(&str, &str)> = options
+        .headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect();
+    let mut upgrade = ClientUpgrade::new(&host, &target, &headers, random()?)?;
+    let mut out = TransmitBuf::new();
+    upgrade.poll_transmit(&mut out);
+    stream.write_all_buf(&mut out).await?;
+    loop {
+        if let Some(answer) = upgrade.poll_response() {
+            answer?;
+            break;
+        }
+        read_into(&mut stream, |input| match input {
+            Some(input) => upgrade.handle_input(input),
+            None => upgrade.handle_eof(),
+        })
+        .await?;
+    }
+    let (reader, writer) = stream.into_split();
+    let mut transport = Transport::new((reader, writer), format!("ws://{address}{}", url.path));
+    transport.rest = upgrade.take_rest();
+    Ok(transport)
+}
+
+/// Path and query: in Sente's dialect the caller's own parameters first, then `client-id`, then
+/// `csrf-token`, which the former cannot override (Sente 1.22, `chsk-url` and `get-chsk-url`).
+fn target(url: &WsUrl, dialect: Dialect, options: &ConnectOptions) -> io::Result<String> {
+    const OWN: [&str; 2] = ["client-id", "csrf-token"];
+    let mut pairs: Vec<(String, String)> = Vec::new();
+    let mut own: [Option<String>; 2] = [options.client_id.clone(), options.csrf_token.clone()];
+    let given = form_urlencoded::parse(url.query.as_bytes()).into_owned();
+    for (name, value) in given.chain(options.params.iter().cloned()) {
+        match OWN.iter().position(|known| *known == name) {
+            Some(at) if dialect == Dialect::Sente => {
+                if let Some(slot) = own.get_mut(at) {
+                    slot.get_or_insert(value);
+                }
+            }
+            _ => pairs.push((name, value)),
+        }
+    }
+    if dialect == Dialect::Sente {
+        let [client_id, csrf_token] = own;
+        let client_id = match client_id {
+            Some(id) => id,
+            None => crate::seed::conn_id()?.to_string(),
+        };
+        pairs.push(("client-id".to_owned(), client_id));
+        if let Some(token) = csrf_token {
+            pairs.push(("csrf-token".to_owned(), token));
+        }
+    }
+    let query: Vec<String> = pairs
+        .iter()
+        .map(|(name, value)| format!("{}={}", encode(name), encode(value)))
+        .collect();
+    Ok(if query.is_empty() {
+        url.path.clone()
+    } else {
+        format!("{}?{}", url.path, query.join("&"))
+    })
+}
+
+/// Percent-encoding as Sente's clients write it: the form encoding, but `%20` for a blank and
+/// `%2A` for an asterisk (encore's `url-encode`).
+fn encode(text: &str) -> String {
+    form_urlencoded::byte_serialize(text.as_bytes())
+        .collect::<String>()
+        .replace('+', "%20")
+        .replace('*', "%2A")
+}
+
+/// A request that asked for a WebSocket and waits for its answer.
+pub(crate) struct Asked {
+    pub(crate) stream: TcpStream,
+    pub(crate) upgrade: ServerUpgrade,
+    pub(crate) request: UpgradeRequest,
+}
+
+/// Reads a request. What is none, or asks for no upgrade, is answered here and gives `None`.
+pub(crate) async fn read_request(mut stream: TcpStream) -> io::Result<Option<Asked>> {
+    let mut upgrade = ServerUpgrade::new(UpgradeLimits::default());
+    let request = loop {
+        match upgrade.poll_request() {
+            Some(Ok(request)) => break request,
+            Some(Err(error)) => {
+                if let Some(status) = error.status() {
+                    refuse(&mut stream, status, &[], &error.to_string()).await?;
+                }
+                return Ok(None);
+            }
+            None => {
+                read_into(&mut stream, |input| match input {
+                    Some(input) => upgrade.handle_input(input),
+                    None => upgrade.handle_eof(),
+                })
+                .await?;
+            }
+        }
+    };
+    if let Err(problem) = request.upgradable {
+        refuse(
+            &mut stream,
+            problem.status(),
+            problem.headers(),
+            &problem.to_string(),
+        )
+        .await?;
+        return Ok(None);
+    }
+    Ok(Some(Asked {
+        stream,
+        upgrade,
+        request,
+    }))
+}
+
+impl Asked {
+    /// Agrees: the transport begins behind the 101 response.
+    pub(crate) async fn accept(mut self, peer: String) -> io::Result<Transport> {
+        let mut out = TransmitBuf::new();
+        self.upgrade
+            .accept(&self.request, &[], &mut out)
+            .map_err(invalid)?;
+        self.stream.write_all_buf(&mut out).await?;
+        let rest = self.upgrade.take_rest();
+        let (reader, writer) = self.stream.into_split();
+        let mut transport = Transport::new((reader, writer), peer);
+        transport.rest = rest;
+        Ok(transport)
+    }
+}
+
+/// Answers with a status and a text, and closes.
+pub(crate) async fn refuse(
+    stream: &mut TcpStream,
+    status: u16,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> io::Result<()> {
+    let mut out = TransmitBuf::new();
+    ServerUpgrade::refuse(status, headers, &format!("{body}\n"), &mut out).map_err(invalid)?;
+    stream.write_all_buf(&mut out).await?;
+    stream.shutdown().await
+}
+
+fn invalid(error: UpgradeError) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, error)
+}
+
+/// Reads once and gives what came to `take`; `None` for the end.
+async fn read_into(
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    take: impl FnOnce(Option<&mut BytesMut>),
+) -> io::Result<()> {
+    let mut input = BytesMut::with_capacity(4096);
+    let read = stream.read_buf(&mut input).await?;
+    take((read > 0).then_some(&mut input));
+    Ok(())
+}
