@@ -331,7 +331,7 @@ pub struct Ended;
 
 /// Why a call has no reply.
 #[derive(Clone, Debug, Error)]
-#[non_exhaustive]
+#[expect(clippy::exhaustive_enums, reason = "a call is made or not made")]
 pub enum CallFailure {
     /// It was made and settled without one.
     #[error(transparent)]

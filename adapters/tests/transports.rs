@@ -8,8 +8,7 @@ use sente_adapters::{
     connect,
 };
 use sente_core::{
-    Accept, CallError, CloseReason, ConnectionEvent, Dialect, Event, EventId, Limits, Payload,
-    State,
+    Accept, CallError, CloseReason, ConnectionEvent, Dialect, Event, Limits, Payload, State,
 };
 use sente_edn::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -202,8 +201,8 @@ async fn a_child_that_dies_settles_its_calls_and_leaves_its_status() {
     )
     .await
     .unwrap();
-    let call = handle.call(event("[:test/echo 1]"), PATIENCE);
-    match call.await {
+    handle.send(event("[:test/exit]")).await.unwrap();
+    match handle.call(event("[:test/echo 1]"), PATIENCE).await {
         Err(CallFailure::Failed(CallError::Closed)) => {}
         other => panic!("{other:?}"),
     }
@@ -536,7 +535,7 @@ fn urls_are_read_written_and_refused_with_a_reason() {
         assert_eq!(url(text).to_string(), text);
     }
     for (text, why) in [
-        ("127.0.0.1:80", "no scheme"),
+        ("127.0.0.1:80", "unknown scheme"),
         ("tcp://127.0.0.1", "port"),
         ("tcp://:80", "host"),
         ("tcp://127.0.0.1:99999", "port"),
@@ -547,13 +546,7 @@ fn urls_are_read_written_and_refused_with_a_reason() {
         ("exec:a 'b", "quote"),
         ("", "no scheme"),
     ] {
-        match text.parse::<Url>() {
-            Err(error) => assert!(error.to_string().contains(why), "{text}: {error}"),
-            Ok(url) => {
-                // A host and a port without a scheme may look like one.
-                assert_eq!(text, "127.0.0.1:80", "{url:?}");
-            }
-        }
+        let error = text.parse::<Url>().unwrap_err().to_string();
+        assert!(error.contains(why), "{text}: {error}");
     }
-    assert!(EventId::new("a/b").is_ok());
 }
