@@ -71,7 +71,8 @@ pub(crate) struct ServeArgs {
     /// the `listening` lines go to standard error then
     #[arg(long)]
     pub(crate) stdio: bool,
-    /// Speak this dialect on every listener, whatever the path says
+    /// Speak this dialect to every WebSocket, whatever its path says. Byte streams begin with
+    /// sente-lite, and a client can ask for Sente in its hello
     #[arg(long, value_enum)]
     pub(crate) dialect: Option<DialectName>,
     /// Ask every WebSocket for this token in the parameter csrf-token; 403 without it
@@ -144,10 +145,11 @@ pub(crate) struct LinkArgs {
     /// ws://HOST:PORT/PATH, tcp://HOST:PORT, unix:/PATH, exec:COMMAND or stdio:
     #[arg(value_name = "URL")]
     pub(crate) url: Url,
-    /// The dialect to speak [default: for ws:// what the path says, sente-lite elsewhere]
+    /// The dialect to speak [default: for ws:// what the URL says, sente-lite elsewhere]
     #[arg(long, value_enum)]
     pub(crate) dialect: Option<DialectName>,
-    /// The client-id parameter of a Sente URL (ws:// only) [default: a random one]
+    /// What this client calls itself: the client-id parameter of a Sente URL, a label in the hello
+    /// over TCP, Unix sockets and stdio: [default for Sente over ws://: a random one]
     #[arg(long, value_name = "ID", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub(crate) client_id: Option<String>,
     /// The csrf-token parameter of a Sente URL (ws:// only)

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use sente_adapters::{ConnectError, ConnectOptions, End, Events, Handle, Url, connect};
-use sente_core::{BadEvent, CloseReason, ConnectionEvent};
+use sente_core::{BadEvent, CloseReason, ConnectionEvent, Dialect};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::args::LinkArgs;
@@ -28,11 +28,10 @@ pub(crate) enum Way {
 impl Way {
     /// The way `url` names.
     pub(crate) fn of(url: &Url) -> Self {
-        let url = url.to_string();
-        match url.split(':').next() {
-            Some("exec") => Self::Child,
-            Some("stdio") => Self::Stdio,
-            Some("ws" | "wss") => Self::WebSocket,
+        match url {
+            Url::Exec(_) => Self::Child,
+            Url::Stdio => Self::Stdio,
+            Url::Ws(_) => Self::WebSocket,
             _ => Self::Stream,
         }
     }
@@ -201,9 +200,9 @@ pub(crate) fn mention(handle: &Handle, event: ConnectionEvent) {
 
 /// The options for connecting, if the flags fit the URL.
 fn options(args: &LinkArgs, deadline: Instant) -> Result<ConnectOptions, Failure> {
-    if Way::of(&args.url) != Way::WebSocket {
+    let way = Way::of(&args.url);
+    if way != Way::WebSocket {
         let misplaced = [
-            ("--client-id", args.client_id.is_some()),
             ("--csrf-token", args.csrf_token.is_some()),
             ("--param", !args.param.is_empty()),
             ("--header", !args.header.is_empty()),
@@ -216,11 +215,27 @@ fn options(args: &LinkArgs, deadline: Instant) -> Result<ConnectOptions, Failure
             )));
         }
     }
+    if way == Way::Child && args.client_id.is_some() {
+        return Err(Failure::usage(
+            "--client-id is what a client calls itself, and with exec: the child is the client",
+        ));
+    }
     let mut options = ConnectOptions::default();
-    options.dialect = args.dialect.map(Into::into);
+    // A client-id parameter means Sente, wherever it comes from.
+    let implied = (way == Way::WebSocket && args.client_id.is_some()).then_some(Dialect::Sente);
+    options.dialect = args.dialect.map(Dialect::from).or(implied);
     options.client_id.clone_from(&args.client_id);
     options.csrf_token.clone_from(&args.csrf_token);
     options.params.clone_from(&args.param);
+    let dialect = options
+        .dialect
+        .unwrap_or_else(|| args.url.default_dialect());
+    if let (Dialect::SenteLite, Some(token)) = (dialect, &args.csrf_token) {
+        // sente-lite has no such parameter of its own; a server that asks for it finds it.
+        options
+            .params
+            .push(("csrf-token".to_owned(), token.clone()));
+    }
     options.headers.clone_from(&args.header);
     // This side's own deadline comes first and has the clearer message.
     let left = deadline.saturating_duration_since(Instant::now());
@@ -229,7 +244,12 @@ fn options(args: &LinkArgs, deadline: Instant) -> Result<ConnectOptions, Failure
 }
 
 fn refused(url: &Url, error: &ConnectError) -> Failure {
-    Failure::closed(format!("cannot connect to {url}: {error}"))
+    let exit = match error {
+        ConnectError::Config(_) => Exit::Usage,
+        ConnectError::Timeout(_) => Exit::Timeout,
+        _ => Exit::Closed,
+    };
+    Failure::new(exit, format!("cannot connect to {url}: {error}"))
 }
 
 /// How many bytes of a bad frame are shown.

@@ -59,9 +59,7 @@ pub(crate) async fn run(args: ServeArgs, mut signals: Signals) -> Outcome {
 pub(crate) async fn bind(url: &Url, dialect: Option<Dialect>) -> Result<Listener, Failure> {
     let mut options = ListenOptions::default();
     options.dialect = dialect;
-    Listener::bind(url, options)
-        .await
-        .map_err(|error| Failure::other(format!("cannot listen on {url}: {error}")))
+    Listener::bind(url, options).await.map_err(Failure::other)
 }
 
 /// A URL this program has put together.

@@ -171,9 +171,7 @@ impl Server {
                 .is_some_and(|shown| same(shown.as_bytes(), wanted.as_bytes()))
         {
             say!("{peer} is refused: no csrf-token parameter, or a wrong one");
-            if let Err(error) = incoming.refuse(403, "csrf-token missing or wrong").await {
-                tracing::debug!("{peer} left before it was refused: {error}");
-            }
+            incoming.refuse(403, "csrf-token missing or wrong").await;
             return;
         }
         let id = incoming.id().to_string();

@@ -47,7 +47,7 @@ fn a_wrong_command_line_is_code_2_and_says_why() {
             "2s",
         ),
         (&["call", "gopher://x", event], "gopher"),
-        (&["call", "127.0.0.1:80", event], "invalid value"),
+        (&["call", "localhost", event], "no scheme"),
         (&["call", "tcp://127.0.0.1:1"], "EVENT"),
         (&["call", "tcp://127.0.0.1:1", "[:a/b 1"], "at byte 0"),
         (&["call", "tcp://127.0.0.1:1", "[:a/b 1a]"], "at byte 6"),
@@ -64,7 +64,7 @@ fn a_wrong_command_line_is_code_2_and_says_why() {
             "--header",
         ),
         (
-            &["send", "unix:/nowhere", "[:a/b 1]", "--client-id", "x"],
+            &["send", "exec:true", "[:a/b 1]", "--client-id", "x"],
             "--client-id",
         ),
         (

@@ -130,8 +130,8 @@ impl Stage {
         let urls = Urls {
             sente: parse(&format!("{base}/chsk"))?,
             lite: parse(&format!("{base}/lite"))?,
-            tcp: tcp.url(),
-            unix: unix.url(),
+            tcp: tcp.url().clone(),
+            unix: unix.url().clone(),
         };
         Ok(Self {
             listeners: vec![ws, tcp, unix],
