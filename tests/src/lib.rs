@@ -1,6 +1,11 @@
 //! What the tests share: two connections and a virtual clock, a raw WebSocket peer, and the
 //! captured vectors. Never published.
 
+/// Compiles and runs the README's Rust examples.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
+
 mod pair;
 mod raw;
 pub mod vectors;
