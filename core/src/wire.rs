@@ -179,6 +179,10 @@ fn sente_push(
         cursor.leave()?;
         packets.push(match (id == "chsk/ws-ping", callback) {
             (true, _) => Packet::Ping { callback: None },
+            (false, _) if id == "chsk/handshake" => bad(BadReason::NotAnEnvelope {
+                expected: "[payload callback-id]",
+                got: "a bare handshake: is the peer speaking sente-lite's dialect?",
+            }),
             (false, Some(callback)) => Packet::Reply {
                 callback,
                 data: Some(span),
@@ -226,10 +230,17 @@ fn sente_stream(
         Some(Shape::Keyword) => {
             // A server's ping is a bare keyword in Sente's envelope.
             let id = cursor.keyword()?;
+            // Everybody begins as a sente-lite peer: a hello, and the handshake of a peer that
+            // speaks sente-lite, come without the envelope.
+            if id == "chsk/handshake" || (id == "sente-lite/hello" && profile.role == Role::Server)
+            {
+                let event = read_slots(id, cursor)?;
+                cursor.leave()?;
+                packets.push(event.into_packet_from(profile, Dialect::SenteLite, None));
+                return Ok(());
+            }
             packets.push(match id.as_str() {
                 "chsk/ws-ping" => Packet::Ping { callback: None },
-                // `[:chsk/handshake ..]` without the envelope: a sente-lite frame from before the
-                // terms changed.
                 _ => bad(BadReason::NotAnEnvelope {
                     expected: "[event callback-id]",
                     got: "a bare event",
@@ -280,7 +291,7 @@ fn sente_first_slot(
                 Form::Event { id, .. } | Form::Handshake { id, .. }
                     if !profile.stream && id.starts_with("chsk/") =>
                 {
-                    bad(BadReason::Reserved(String::from(id.as_str())))
+                    bad(BadReason::Reserved(named(&id)))
                 }
                 event => event.into_packet_from(profile, Dialect::Sente, None),
             };
@@ -435,7 +446,7 @@ impl Form {
                             Packet::Ignored
                         } else {
                             Packet::Bad {
-                                reason: BadReason::Reserved(String::from(reserved)),
+                                reason: BadReason::Reserved(named(reserved)),
                                 callback,
                             }
                         }
@@ -443,7 +454,7 @@ impl Form {
                     _ => match EventId::from_wire(&id) {
                         Some(id) => Packet::Event { id, data, callback },
                         None => Packet::Bad {
-                            reason: BadReason::NoNamespace(String::from(id.as_str())),
+                            reason: BadReason::NoNamespace(named(&id)),
                             callback,
                         },
                     },
@@ -529,6 +540,12 @@ fn not_an_envelope(
     };
     packets.push(bad(BadReason::NotAnEnvelope { expected, got }));
     Ok(())
+}
+
+/// An id as a report names it: a peer may send one of a megabyte.
+fn named(id: &str) -> String {
+    const MOST: usize = 100;
+    id.chars().take(MOST).collect()
 }
 
 const fn bad(reason: BadReason) -> Packet {
