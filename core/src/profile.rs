@@ -53,6 +53,12 @@ impl Keepalive {
         Self { interval, timeout }
     }
 
+    /// Without zeros: a deadline that is always due would keep the driver spinning.
+    pub(crate) fn at_least_a_millisecond(self) -> Self {
+        const LEAST: Duration = Duration::from_millis(1);
+        Self::new(self.interval.max(LEAST), self.timeout.max(LEAST))
+    }
+
     /// The default of a side: a Sente client 10 s and 5 s, a Sente server 12.5 s and 10 s (what
     /// Sente's 20 s and 25 s come to once it has halved them), sente-lite 30 s and 30 s.
     #[must_use]

@@ -115,7 +115,7 @@ impl ConnectionConfigBuilder {
 
     /// When to ping and give up; `None` for never. Default [`Keepalive::default_for`] the role and
     /// dialect. A byte stream is only pinged after a hello: a bare script is never killed for its
-    /// silence.
+    /// silence. Times below a millisecond count as one.
     pub fn keepalive(mut self, keepalive: Option<Keepalive>) -> Self {
         self.keepalive = keepalive;
         self
@@ -164,7 +164,7 @@ impl ConnectionConfigBuilder {
             carrier,
             packer: self.packer,
             limits: Arc::new(self.limits),
-            keepalive: self.keepalive,
+            keepalive: self.keepalive.map(Keepalive::at_least_a_millisecond),
             handshake_timeout: self.handshake_timeout,
             close_timeout: self.close_timeout,
             hello: self.hello,
