@@ -6,6 +6,9 @@ use bytes::Bytes;
 
 use crate::limits::Limits;
 
+/// What a waiting frame costs besides its bytes. Counted where the peer decides how many wait.
+pub(crate) const WAITING_OVERHEAD: usize = 64;
+
 /// A packed message on its way out, without its envelope.
 #[derive(Clone, Debug)]
 pub(crate) enum Outgoing {
@@ -27,6 +30,14 @@ impl Outgoing {
             Self::Reply { callback, packed } => packed.len() + callback.len(),
         }
     }
+
+    /// What it counts for among the replies.
+    fn reply_len(&self) -> usize {
+        match self {
+            Self::Event { .. } => 0,
+            Self::Reply { .. } => self.len() + WAITING_OVERHEAD,
+        }
+    }
 }
 
 /// First in, first out. Events are refused at the limits; replies are always taken, since the peer
@@ -35,6 +46,7 @@ impl Outgoing {
 pub(crate) struct SendQueue {
     items: VecDeque<Outgoing>,
     bytes: usize,
+    reply_bytes: usize,
     /// Messages ever queued, and ever taken out.
     queued: u64,
     taken: u64,
@@ -48,6 +60,7 @@ impl SendQueue {
 
     pub(crate) fn push(&mut self, item: Outgoing) {
         self.bytes = self.bytes.saturating_add(item.len());
+        self.reply_bytes = self.reply_bytes.saturating_add(item.reply_len());
         self.queued += 1;
         self.items.push_back(item);
     }
@@ -59,6 +72,7 @@ impl SendQueue {
     pub(crate) fn pop(&mut self) -> Option<Outgoing> {
         let item = self.items.pop_front()?;
         self.bytes = self.bytes.saturating_sub(item.len());
+        self.reply_bytes = self.reply_bytes.saturating_sub(item.reply_len());
         self.taken += 1;
         Some(item)
     }
@@ -73,6 +87,11 @@ impl SendQueue {
 
     pub(crate) const fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// What the waiting replies hold, their administration included.
+    pub(crate) const fn reply_bytes(&self) -> usize {
+        self.reply_bytes
     }
 
     pub(crate) const fn queued(&self) -> u64 {

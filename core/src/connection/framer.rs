@@ -97,6 +97,14 @@ impl Framer {
         })
     }
 
+    /// Whether `write` would write.
+    pub(super) fn takes_messages(&self) -> bool {
+        match self {
+            Self::WebSocket(websocket) => websocket.is_open(),
+            Self::LengthPrefixed(_) | Self::Lines(_) => true,
+        }
+    }
+
     /// Writes one frame. Whether it was: a WebSocket that is closing takes none.
     pub(super) fn write(&mut self, kind: Kind, parts: &[Part<'_>], out: &mut TransmitBuf) -> bool {
         match self {

@@ -74,6 +74,8 @@ pub struct Connection {
     /// Whole frames that go before everything else: handshake, hello, pings and pongs.
     control: VecDeque<Bytes>,
     control_bytes: usize,
+    /// Whether a pong without a callback id waits in `control`: one answers all pings until then.
+    pong_queued: bool,
     queue: SendQueue,
     calls: Calls,
     flushes: VecDeque<(FlushId, u64)>,
@@ -83,6 +85,15 @@ pub struct Connection {
     transmitted_to: u64,
     written_to: u64,
     shutdown_given: bool,
+    /// Whether the transmit with the driver began while the peer's replies piled up: then it is the
+    /// peer's reading that shows its life.
+    transmit_is_life: bool,
+    /// When the transport is to be dropped whatever is still unwritten, and whether that time came.
+    cut_deadline: Option<Instant>,
+    cut: bool,
+    /// After a breach the peer's bytes are still read and dropped until it ends its side: a
+    /// transport dropped with unread bytes resets, and the peer would lose what we said last.
+    lingers: bool,
     /// A send was refused as full, so a `SendReady` is owed.
     send_refused: bool,
 
@@ -97,6 +108,9 @@ pub struct Connection {
     close_reason: Option<CloseReason>,
     recv_messages: usize,
     recv_bytes: usize,
+    /// Whether decoding stopped for want of room, so that frames wait in the framing.
+    backlog: bool,
+    hello_seen: bool,
     /// Calls received and not answered yet.
     owed_replies: usize,
     bad_since: Option<Instant>,
@@ -109,8 +123,8 @@ pub struct Connection {
 #[derive(Debug)]
 struct Queued {
     number: u64,
-    /// The bytes it counts for in the receive queue.
-    size: usize,
+    /// The bytes it counts for in the receive queue, if the peer caused it.
+    counted: Option<usize>,
     event: ConnectionEvent,
 }
 
@@ -149,6 +163,7 @@ impl Connection {
             ping_callback: None,
             control: VecDeque::new(),
             control_bytes: 0,
+            pong_queued: false,
             queue: SendQueue::default(),
             calls: Calls::default(),
             flushes: VecDeque::new(),
@@ -157,6 +172,10 @@ impl Connection {
             transmitted_to: 0,
             written_to: 0,
             shutdown_given: false,
+            transmit_is_life: false,
+            cut_deadline: None,
+            cut: false,
+            lingers: false,
             send_refused: false,
             ended: None,
             peer_finished: false,
@@ -166,6 +185,8 @@ impl Connection {
             close_reason: None,
             recv_messages: 0,
             recv_bytes: 0,
+            backlog: false,
+            hello_seen: false,
             owed_replies: 0,
             bad_since: None,
             bad_reported: 0,
@@ -187,7 +208,7 @@ impl Connection {
     /// Says what time it is. Calls before [`poll_timeout`](Self::poll_timeout) do nothing.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.tick(now);
-        self.framer.handle_timeout(now);
+        let now = self.now;
         while let Some(call) = self.calls.expire(now) {
             self.push_event(ConnectionEvent::Settled {
                 call,
@@ -212,7 +233,13 @@ impl Connection {
             }
         }
         self.check_keepalive(now);
+        // Last, since what came before may have begun to close.
+        self.framer.handle_timeout(now);
         self.process();
+        if self.cut_deadline.is_some_and(|at| at <= now) {
+            self.cut_deadline = None;
+            self.cut = true;
+        }
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called; `None` for never.
@@ -229,6 +256,7 @@ impl Connection {
             self.drain_deadline,
             self.keepalive_deadline(),
             suppressed,
+            self.cut_deadline.filter(|_| !self.is_finished()),
         ]
         .into_iter()
         .flatten()
@@ -250,14 +278,7 @@ impl Connection {
             return self.poll_answer();
         }
         let queued = self.events.pop_front()?;
-        if matches!(
-            queued.event,
-            ConnectionEvent::Message(_) | ConnectionEvent::BadEvent(_)
-        ) {
-            self.recv_messages = self.recv_messages.saturating_sub(1);
-            self.recv_bytes = self.recv_bytes.saturating_sub(queued.size);
-        }
-        Some(queued.event)
+        Some(self.given_out(queued))
     }
 
     /// The next `Settled`, `Flushed`, `FlushFailed` or `SendReady`, ahead of any message. For a
@@ -265,7 +286,8 @@ impl Connection {
     /// [`poll_event`](Self::poll_event) alone gives everything out in one order.
     #[must_use]
     pub fn poll_answer(&mut self) -> Option<ConnectionEvent> {
-        self.answers.pop_front().map(|queued| queued.event)
+        let queued = self.answers.pop_front()?;
+        Some(self.given_out(queued))
     }
 
     /// Whether [`poll_event`](Self::poll_event) would give something out.
@@ -284,21 +306,28 @@ impl Connection {
     /// while the peer lets its replies pile up, before `accept`, and at the end.
     #[must_use]
     pub fn wants_read(&self) -> bool {
-        let alive = !matches!(self.state, State::Accepting) && self.ended.is_none();
-        let open = match (self.state, &self.framer) {
-            (State::Closed, Framer::WebSocket(websocket)) => !websocket.wants_shutdown(),
-            (State::Closed, _) => false,
-            _ => true,
-        };
-        alive && open && self.has_recv_room() && self.has_reply_room()
+        if self.ended.is_some() {
+            return false;
+        }
+        match (self.state, &self.framer) {
+            (State::Accepting, _) => false,
+            // What comes now is dropped, so it needs no room.
+            (State::Closed, Framer::WebSocket(websocket)) => {
+                (!websocket.wants_shutdown() || self.lingers) && !self.is_finished()
+            }
+            (State::Closed, _) => self.lingers && !self.is_finished(),
+            _ => self.has_recv_room() && !self.backlog && self.has_reply_room(),
+        }
     }
 
-    /// Whether the connection is over and has nothing left to write: drop the transport.
+    /// Whether the connection is over and has nothing left to write: drop the transport. A peer
+    /// that takes no more bytes is waited for no longer than the close timeout after `Closed`;
+    /// then it is true with a transmit still out.
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        self.state == State::Closed
-            && (self.shutdown_given || self.ended_badly())
-            && !self.transmitting
+        let written = (self.shutdown_given || self.ended_badly()) && !self.transmitting;
+        let lingers = self.lingers && self.ended.is_none();
+        self.state == State::Closed && (self.cut || (written && !lingers))
     }
 
     /// Where the connection is in its life.
@@ -392,10 +421,22 @@ impl Connection {
     }
 
     fn push_event(&mut self, event: ConnectionEvent) {
-        self.push_sized(event, 0);
+        self.enqueue_event(event, None);
     }
 
-    fn push_sized(&mut self, event: ConnectionEvent, size: usize) {
+    /// Accounts for what the application took, and fills the room that made.
+    fn given_out(&mut self, queued: Queued) -> ConnectionEvent {
+        if let Some(size) = queued.counted {
+            self.recv_messages = self.recv_messages.saturating_sub(1);
+            self.recv_bytes = self.recv_bytes.saturating_sub(size);
+            if self.backlog {
+                self.process();
+            }
+        }
+        queued.event
+    }
+
+    fn enqueue_event(&mut self, event: ConnectionEvent, counted: Option<usize>) {
         let number = self.next_event;
         self.next_event = self.next_event.wrapping_add(1);
         let is_answer = matches!(
@@ -412,7 +453,7 @@ impl Connection {
         };
         queue.push_back(Queued {
             number,
-            size,
+            counted,
             event,
         });
     }
@@ -422,9 +463,10 @@ impl Connection {
             && self.recv_bytes < self.config.limits.max_recv_bytes
     }
 
-    /// Whether the peer's questions may still cause answers.
+    /// Whether the peer's questions may still cause answers. Our own events do not count: were
+    /// reading to stop for them, two peers that both send much would wait for each other for ever.
     fn has_reply_room(&self) -> bool {
-        let waiting = self.queue.bytes().saturating_add(self.control_bytes);
+        let waiting = self.queue.reply_bytes().saturating_add(self.control_bytes);
         waiting <= self.config.limits.max_send_bytes
     }
 
@@ -435,7 +477,10 @@ impl Connection {
     /// When the keepalive next has something to decide.
     fn keepalive_deadline(&self) -> Option<Instant> {
         let keepalive = self.keepalive?;
-        let live = matches!(self.state, State::Open | State::Draining) && !self.peer_finished;
+        // Where one side has ended, a ping cannot be sent or answered.
+        let live = matches!(self.state, State::Open | State::Draining)
+            && self.ended.is_none()
+            && !self.shutdown_given;
         live.then(|| match self.ping_sent {
             Some(at) => at + keepalive.timeout,
             None => self.last_received + keepalive.interval,
@@ -446,7 +491,7 @@ impl Connection {
         if self.keepalive_deadline().is_none_or(|at| at > now) {
             return;
         }
-        if !self.wants_read() {
+        if self.backlog || !self.has_recv_room() {
             // Bytes we chose not to read may be the sign of life.
             self.last_received = now;
             self.ping_sent = None;
@@ -468,12 +513,7 @@ impl Connection {
 
     /// Settles the calls and gives the queue back: nothing of it will happen any more.
     fn release(&mut self) {
-        for call in self.calls.drain() {
-            self.push_event(ConnectionEvent::Settled {
-                call,
-                result: Err(CallError::Closed),
-            });
-        }
+        self.settle_as_closed();
         let undelivered: Vec<PackedEvent> = core::iter::from_fn(|| self.queue.pop())
             .filter_map(|item| match item {
                 Outgoing::Event { packed, .. } => Some(PackedEvent {
@@ -496,6 +536,16 @@ impl Connection {
         }
     }
 
+    /// Settles the pending calls: no reply will come any more.
+    fn settle_as_closed(&mut self) {
+        for call in self.calls.drain() {
+            self.push_event(ConnectionEvent::Settled {
+                call,
+                result: Err(CallError::Closed),
+            });
+        }
+    }
+
     /// The end. Everything that waits is told, `Closed` last.
     fn finish(&mut self, reason: CloseReason) {
         if self.state == State::Closed {
@@ -507,6 +557,12 @@ impl Connection {
         self.keepalive = None;
         self.control.clear();
         self.control_bytes = 0;
+        self.pong_queued = false;
+        self.cut_deadline = Some(self.now + self.config.close_timeout);
+        self.lingers = matches!(
+            reason,
+            CloseReason::LostFraming(_) | CloseReason::WebSocket(_)
+        );
         self.report_suppressed();
         self.release();
         for (flush, _) in core::mem::take(&mut self.flushes) {
@@ -541,7 +597,7 @@ impl Connection {
             let value = sente_edn::Value::from(text.as_str());
             // A packer that could not pack a string was refused with the configuration.
             let _ = self.config.packer.pack(&value, &mut packed);
-            if !self.calls.is_taken(&packed) {
+            if !self.calls.is_taken(&packed) && self.ping_callback.as_deref() != Some(&*packed) {
                 return Bytes::from(packed);
             }
             length = 16;

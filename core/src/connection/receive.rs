@@ -20,7 +20,7 @@ use super::Connection;
 use super::event::{BadEvent, ConnectionEvent, HelloReceived, Input, Message, Opened, State};
 use super::framer::Framed;
 
-/// A callback id is a slice of its frame, unless the frame is so large that the id must not keep it.
+/// In a frame smaller than this, nothing is too small to be a slice of it.
 const PIN_BELOW: usize = 4096;
 
 impl Connection {
@@ -35,19 +35,20 @@ impl Connection {
                     self.last_received = self.now;
                     self.ping_sent = None;
                 }
-                self.framer.handle_input(now, bytes);
+                self.framer.handle_input(self.now, bytes);
             }
             Input::Eof => {
                 if self.ended.is_none() {
                     self.ended = Some(CloseReason::Eof);
-                    self.framer.handle_eof(now);
+                    self.framer.handle_eof(self.now);
                 }
             }
             Input::Failed(error) => {
+                // The transmit that was out is lost, also if reading failed before writing did.
+                self.transmitting = false;
                 if !self.ended_badly() {
                     self.ended = Some(CloseReason::Failed(error));
-                    self.framer.handle_eof(now);
-                    self.transmitting = false;
+                    self.framer.handle_eof(self.now);
                 }
             }
         }
@@ -56,7 +57,16 @@ impl Connection {
 
     /// Decodes what has been received, as far as there is room for it.
     pub(super) fn process(&mut self) {
-        while self.has_recv_room() {
+        if self.state == State::Accepting {
+            // What came behind the upgrade waits: the handshake is said before anything is heard.
+            self.handle_end();
+        }
+        while self.state != State::Accepting {
+            // After the end everything is dropped, and needs no room.
+            self.backlog = self.state != State::Closed && !self.has_recv_room();
+            if self.backlog {
+                break;
+            }
             match self.framer.poll() {
                 Some(Framed::Life) => {}
                 Some(Framed::Frame(frame)) => {
@@ -83,16 +93,12 @@ impl Connection {
             State::Closed => {}
             State::Open if eof && self.profile.stream && !self.peer_finished => {
                 self.peer_finished = true;
-                for call in self.calls.drain() {
-                    self.push_event(ConnectionEvent::Settled {
-                        call,
-                        result: Err(CallError::Closed),
-                    });
-                }
+                self.settle_as_closed();
                 self.push_event(ConnectionEvent::PeerFinished);
             }
             State::Draining if eof && self.profile.stream && !self.shutdown_given => {
                 self.peer_finished = true;
+                self.settle_as_closed();
             }
             State::Open if eof && self.profile.stream => {}
             State::Draining if eof => self.finish(CloseReason::Requested),
@@ -127,9 +133,12 @@ impl Connection {
     }
 
     fn handle_frame_error(&mut self, error: FrameError) {
+        if self.state == State::Closed {
+            return;
+        }
         let fatal = error.is_fatal();
         self.report_bad(BadReason::Frame(error.clone()), &Bytes::new(), None);
-        if fatal && self.state != State::Closed {
+        if fatal {
             self.finish(CloseReason::LostFraming(error));
         }
     }
@@ -181,7 +190,7 @@ impl Connection {
             }
             Packet::Bad { reason, callback } => self.report_bad(reason, frame, callback),
             Packet::Event { id, data, callback } => {
-                let size = data.map_or(0, |span| span.end.saturating_sub(span.start));
+                let size = id.as_str().len() + span_len(data) + span_len(callback);
                 let event = Event {
                     id,
                     data: data.map(|span| self.payload(frame, span)),
@@ -248,10 +257,15 @@ impl Connection {
         } else {
             Ok(payload)
         };
-        self.push_event(ConnectionEvent::Settled { call, result });
+        self.push_message(ConnectionEvent::Settled { call, result }, span_len(data));
     }
 
     fn handle_handshake(&mut self, frame: &Bytes, handshake: &Handshake) {
+        if matches!(self.state, State::Closing | State::Closed) {
+            return;
+        }
+        let size =
+            span_len(handshake.uid) + span_len(handshake.csrf_token) + span_len(handshake.data);
         let slot = |span: Option<Span>| span.map(|span| self.payload(frame, span));
         let mut opened = Opened {
             uid: slot(handshake.uid),
@@ -281,7 +295,7 @@ impl Connection {
                 self.keepalive = self.config.keepalive;
             }
         }
-        self.push_event(ConnectionEvent::Opened(opened));
+        self.push_message(ConnectionEvent::Opened(opened), size);
     }
 
     fn handle_hello(&mut self, frame: &Bytes, data: Option<Span>) {
@@ -317,15 +331,17 @@ impl Connection {
                     }
                 });
         }
-        if self.profile.role != Role::Server || self.state != State::Open {
+        // One hello a connection: each further one would make us say a whole handshake.
+        if self.profile.role != Role::Server || self.state != State::Open || self.hello_seen {
             self.stats.ignored += 1;
             return;
         }
+        self.hello_seen = true;
         if let Some(dialect) = hello.dialect {
             self.profile.dialect = dialect;
         }
         self.keepalive = self.config.keepalive;
-        self.push_event(ConnectionEvent::Hello(hello));
+        self.push_message(ConnectionEvent::Hello(hello), span_len(data));
         if let Some(accept) = self.accept.take() {
             self.send_handshake(accept, false);
         }
@@ -354,13 +370,14 @@ impl Connection {
             frame_len: frame.len(),
             reply,
         };
-        self.push_message(ConnectionEvent::BadEvent(bad), end);
+        self.push_message(ConnectionEvent::BadEvent(bad), end + span_len(callback));
     }
 
+    /// Queues what the peer said, counted, so that it cannot make the queue grow past its limits.
     fn push_message(&mut self, event: ConnectionEvent, size: usize) {
         self.recv_messages = self.recv_messages.saturating_add(1);
         self.recv_bytes = self.recv_bytes.saturating_add(size);
-        self.push_sized(event, size);
+        self.enqueue_event(event, Some(size));
     }
 
     fn token(&mut self, frame: &Bytes, callback: Span) -> ReplyToken {
@@ -373,7 +390,7 @@ impl Connection {
 
     fn payload(&self, frame: &Bytes, span: Span) -> Payload {
         Payload::from_packed(PackedPayload {
-            bytes: slice(frame, span),
+            bytes: small_slice(frame, span),
             packer: self.config.packer.clone(),
             limits: self.config.limits.clone(),
             line_safe: span.line_safe,
@@ -390,9 +407,14 @@ fn slice(frame: &Bytes, span: Span) -> Bytes {
     }
 }
 
+fn span_len(span: Option<Span>) -> usize {
+    span.map_or(0, |span| span.end.saturating_sub(span.start))
+}
+
+/// A slice of the frame, copied where it would keep a large frame alive for a small part of it.
 fn small_slice(frame: &Bytes, span: Span) -> Bytes {
     let slice = slice(frame, span);
-    if frame.len() < PIN_BELOW {
+    if frame.len() < PIN_BELOW || slice.len() >= frame.len() / 2 {
         slice
     } else {
         Bytes::copy_from_slice(&slice)

@@ -13,7 +13,7 @@ use crate::framing::websocket::Part;
 use crate::id::{CallId, FlushId, ReplyToken};
 use crate::packed::{PackedEvent, pack_payload};
 use crate::profile::Role;
-use crate::queue::Outgoing;
+use crate::queue::{Outgoing, WAITING_OVERHEAD};
 use crate::time::Instant;
 use crate::transmit::TransmitBuf;
 
@@ -29,8 +29,9 @@ impl Connection {
             return;
         }
         self.state = State::Open;
-        self.last_received = now;
+        self.last_received = self.now;
         self.send_handshake(accept, true);
+        self.process();
     }
 
     /// Queues `event`. `Ok` means queued: it will be written in order, unless the connection ends
@@ -195,7 +196,7 @@ impl Connection {
         self.tick(now);
         let id = FlushId(self.next_flush);
         self.next_flush = self.next_flush.wrapping_add(1);
-        if self.state == State::Closed {
+        if matches!(self.state, State::Closing | State::Closed) {
             self.push_event(ConnectionEvent::FlushFailed(id));
         } else {
             self.flushes.push_back((id, self.queue.queued()));
@@ -208,14 +209,20 @@ impl Connection {
     /// `Limits::max_transmit_bytes` unless one frame is larger. `None` while the last transmit is
     /// not [acknowledged](Self::handle_transmitted) or nothing is to be done.
     pub fn poll_transmit(&mut self, out: &mut TransmitBuf) -> Option<Transmit> {
-        if self.transmitting || self.shutdown_given {
+        if self.transmitting || self.shutdown_given || self.ended_badly() {
             return None;
         }
+        self.transmit_is_life = !self.has_reply_room();
         let limit = self.config.limits.max_transmit_bytes;
         self.write_control(out);
         if matches!(self.state, State::Open | State::Draining) {
-            while out.len() < limit && self.write_next(out) {}
+            // A WebSocket whose end was read, but not reached yet for want of room, takes no more:
+            // what is queued comes back as undelivered.
+            while out.len() < limit && self.framer.takes_messages() && self.write_next(out) {}
             self.check_send_ready();
+            // Before the end may come, so that a flush knows what this transmit carries.
+            self.transmitting = !out.is_empty();
+            self.transmitted_to = self.queue.taken();
             if self.state == State::Draining && self.has_drained() {
                 self.finish_draining();
             }
@@ -243,6 +250,10 @@ impl Connection {
         if core::mem::take(&mut self.transmitting) {
             self.written_to = self.transmitted_to;
             self.settle_flushes();
+            if core::mem::take(&mut self.transmit_is_life) {
+                self.last_received = self.now;
+                self.ping_sent = None;
+            }
         }
     }
 
@@ -276,12 +287,15 @@ impl Connection {
     }
 
     pub(super) fn send_pong(&mut self, callback: Option<Bytes>) {
+        let positional = self.profile.positional_replies() && self.profile.role == Role::Server;
+        // Pongs coalesce where they are all equal: a peer that pings and never reads gets one.
+        if self.shutdown_given || (!positional && self.pong_queued) {
+            return;
+        }
         let pong = envelope::pong(self.profile, &self.config.atoms, callback.as_ref());
         if let Some(frame) = pong.map(|parts| join(&parts)) {
-            // Equal pongs coalesce: a peer that pings and never reads gets one.
-            if !self.control.contains(&frame) {
-                self.push_control(frame);
-            }
+            self.push_control(frame);
+            self.pong_queued = !positional;
         }
     }
 
@@ -295,7 +309,9 @@ impl Connection {
     }
 
     fn push_control(&mut self, frame: Bytes) {
-        self.control_bytes = self.control_bytes.saturating_add(frame.len());
+        self.control_bytes = self
+            .control_bytes
+            .saturating_add(frame.len() + WAITING_OVERHEAD);
         self.control.push_back(frame);
     }
 
@@ -362,7 +378,7 @@ impl Connection {
             return Err(ReplyError::WrongConnection(Box::new(payload.clone())));
         }
         self.owed_replies = self.owed_replies.saturating_sub(1);
-        if !matches!(self.state, State::Open | State::Draining) {
+        if !matches!(self.state, State::Open | State::Draining) || self.shutdown_given {
             return Err(ReplyError::NotOpen(Box::new(payload.clone())));
         }
         Ok(token.callback)
@@ -375,8 +391,9 @@ impl Connection {
 
     fn write_control(&mut self, out: &mut TransmitBuf) {
         let kind = self.config.packer.kind();
+        self.control_bytes = 0;
+        self.pong_queued = false;
         while let Some(frame) = self.control.pop_front() {
-            self.control_bytes = self.control_bytes.saturating_sub(frame.len());
             if self.framer.write(kind, &[Part::Shared(&frame)], out) {
                 self.stats.frames_sent += 1;
             }

@@ -1,0 +1,611 @@
+//! What a connection does at its edges: a hostile peer, a stalled transport, ends in every state.
+#![allow(missing_docs)]
+
+use bytes::{Buf, BytesMut};
+use sente_core::{
+    Accept, CallError, Carrier, CloseReason, Connection, ConnectionConfig, ConnectionEvent,
+    Dialect, Hello, Input, Instant, Keepalive, Limits, Role, State, Transmit, TransmitBuf,
+};
+use sente_tests::{Pair, RawPeer, Said, config, edn, event, events, messages, millis, seconds};
+
+const CARRIERS: [Carrier; 3] = [Carrier::WebSocket, Carrier::Lines, Carrier::LengthPrefixed];
+const EPOCH: Instant = Instant::EPOCH;
+
+fn server_with(dialect: Dialect, carrier: Carrier, limits: Limits) -> Connection {
+    let config = ConnectionConfig::builder(Role::Server, dialect, carrier)
+        .limits(limits)
+        .build()
+        .unwrap();
+    let mut server = Connection::new(config, [5; 32], EPOCH);
+    server.accept(EPOCH, Accept::new("u"));
+    written(&mut server, EPOCH);
+    events(&mut server);
+    server
+}
+
+fn server(dialect: Dialect, carrier: Carrier) -> Connection {
+    server_with(dialect, carrier, Limits::default())
+}
+
+fn feed(connection: &mut Connection, now: Instant, text: &str) {
+    connection.handle_input(now, Input::Bytes(&mut BytesMut::from(text)));
+}
+
+/// Takes everything the connection writes now; whether it ended with the shutdown.
+fn written(connection: &mut Connection, now: Instant) -> (String, bool) {
+    let mut all = Vec::new();
+    let mut out = TransmitBuf::new();
+    while let Some(transmit) = connection.poll_transmit(&mut out) {
+        if transmit == Transmit::Shutdown {
+            return (String::from_utf8_lossy(&all).into(), true);
+        }
+        all.extend_from_slice(&out.copy_to_bytes(out.remaining()));
+        connection.handle_transmitted(now);
+    }
+    (String::from_utf8_lossy(&all).into(), false)
+}
+
+/// Lets time pass for one connection whose driver does nothing else, up to `end`.
+fn pass_time(connection: &mut Connection, end: Instant) {
+    for _ in 0..10_000 {
+        match connection.poll_timeout() {
+            Some(at) if at <= end => {
+                connection.handle_timeout(at);
+                assert!(
+                    connection.poll_timeout().is_none_or(|next| next > at),
+                    "still due after handle_timeout"
+                );
+            }
+            _ => return,
+        }
+    }
+    panic!("deadlines never end");
+}
+
+#[test]
+fn what_waits_in_the_framing_stops_the_reading_until_the_application_has_taken_it() {
+    let mut limits = Limits::default();
+    limits.max_recv_messages = 4;
+    let mut server = server_with(Dialect::SenteLite, Carrier::Lines, limits);
+    feed(&mut server, EPOCH, &"[:a/b 1]\n".repeat(100));
+    for left in (0..100).rev() {
+        assert!(!server.wants_read(), "{left} left");
+        assert!(matches!(
+            server.poll_event(),
+            Some(ConnectionEvent::Message(_))
+        ));
+        if left < 4 {
+            break;
+        }
+    }
+    assert!(server.wants_read());
+    assert_eq!(messages(&mut server).len(), 3);
+}
+
+#[test]
+fn a_giant_id_or_callback_or_ignored_rest_counts_for_the_receive_queue() {
+    let filler = "x".repeat(100_000);
+    for (dialect, line) in [
+        (Dialect::SenteLite, format!("[:a/{filler}]\n")),
+        (Dialect::SenteLite, format!("[[:a/b] \"{filler}\"]\n")),
+        (Dialect::SenteLite, format!("[:{filler} 1]\n")),
+    ] {
+        let mut limits = Limits::default();
+        limits.max_recv_bytes = 250_000;
+        limits.max_bad_frames_reported = 100;
+        let mut server = server_with(dialect, Carrier::Lines, limits);
+        for _ in 0..20 {
+            feed(&mut server, EPOCH, &line);
+        }
+        let told = events(&mut server);
+        let held: usize = told
+            .iter()
+            .map(|event| format!("{event:?}").len())
+            .sum::<usize>();
+        // Either few were held at a time, or what was held is small.
+        assert!(held < 100_000 * 25, "{held}");
+    }
+    // The queue itself: nothing taken, the reading stops.
+    let mut limits = Limits::default();
+    limits.max_recv_bytes = 250_000;
+    let mut server = server_with(Dialect::SenteLite, Carrier::Lines, limits);
+    for _ in 0..3 {
+        feed(&mut server, EPOCH, &format!("[:a/{filler}]\n"));
+    }
+    assert!(!server.wants_read());
+}
+
+#[test]
+fn a_small_payload_does_not_keep_its_giant_frame_alive() {
+    let mut server = server(Dialect::SenteLite, Carrier::Lines);
+    let line = format!("[:a/b 17 \"{}\"]\n", "x".repeat(100_000));
+    let mut input = BytesMut::from(line.as_str());
+    server.handle_input(EPOCH, Input::Bytes(&mut input));
+    let message = messages(&mut server).remove(0);
+    let raw = message.event.data.unwrap().raw().unwrap().clone();
+    assert_eq!(&raw[..], b"17");
+    drop(server);
+    // Alone in its allocation, so the frame is gone.
+    assert!(raw.is_unique());
+    assert!(raw.try_into_mut().unwrap().capacity() < 1_000);
+}
+
+#[test]
+fn handshakes_without_end_stop_the_reading() {
+    let mut limits = Limits::default();
+    limits.max_recv_messages = 10;
+    let config = ConnectionConfig::builder(Role::Client, Dialect::SenteLite, Carrier::Lines)
+        .limits(limits)
+        .build()
+        .unwrap();
+    let mut client = Connection::new(config, [5; 32], EPOCH);
+    feed(
+        &mut client,
+        EPOCH,
+        &"[:chsk/handshake [\"u\" nil nil true]]\n".repeat(100),
+    );
+    assert!(!client.wants_read());
+}
+
+#[test]
+fn a_second_hello_is_ignored() {
+    let mut server = server(Dialect::SenteLite, Carrier::Lines);
+    feed(
+        &mut server,
+        EPOCH,
+        "[:sente-lite/hello {:dialect :sente}]\n[[:sente-lite/hello {:dialect :sente-lite}] nil]\n",
+    );
+    assert_eq!(server.dialect(), Dialect::Sente);
+    let (text, _) = written(&mut server, EPOCH);
+    assert_eq!(text.matches("chsk/handshake").count(), 1);
+    assert_eq!(server.stats().ignored, 1);
+}
+
+#[test]
+fn many_pings_with_different_callbacks_take_linear_time_and_bounded_memory() {
+    let mut server = server(Dialect::Sente, Carrier::WebSocket);
+    let mut peer = RawPeer::new(Role::Client);
+    let started = std::time::Instant::now();
+    let mut said = 0;
+    while server.wants_read() && said < 200_000 {
+        peer.say(&mut server, EPOCH, &format!("[[:chsk/ws-ping] \"{said}\"]"));
+        said += 1;
+    }
+    assert!(said < 200_000, "the pongs are not bounded");
+    assert!(started.elapsed() < std::time::Duration::from_secs(20));
+    let texts = peer.texts(&mut server, EPOCH);
+    assert_eq!(texts.len(), said);
+    assert_eq!(texts[1], "[\"pong\" \"1\"]");
+    assert!(server.wants_read());
+}
+
+#[test]
+fn two_peers_with_full_send_queues_still_read_each_other() {
+    let mut limits = Limits::default();
+    limits.max_send_bytes = 1_000;
+    let mut server = server_with(Dialect::SenteLite, Carrier::Lines, limits);
+    feed(&mut server, EPOCH, "[[:q/a 1] \"cb\"]\n");
+    let token = messages(&mut server).remove(0).reply.unwrap();
+    let filler = "x".repeat(980);
+    server
+        .send(EPOCH, event(&format!("[:a/b \"{filler}\"]")))
+        .unwrap();
+    server.reply(EPOCH, token, edn("\"a reply\"")).unwrap();
+    assert!(server.wants_read());
+}
+
+#[test]
+fn a_peer_that_reads_no_replies_is_given_up_by_the_keepalive() {
+    let mut limits = Limits::default();
+    limits.max_send_bytes = 100;
+    let mut server = server_with(Dialect::Sente, Carrier::WebSocket, limits);
+    let mut peer = RawPeer::new(Role::Client);
+    let mut stalled = TransmitBuf::new();
+    for _ in 0..3 {
+        peer.say(&mut server, EPOCH, "[[:q/a 1] \"cb\"]");
+        let token = messages(&mut server).remove(0).reply.unwrap();
+        server
+            .reply(EPOCH, token, edn("\"a reply of some length, that waits\""))
+            .unwrap();
+    }
+    assert!(!server.wants_read());
+    assert!(server.poll_transmit(&mut stalled).is_some());
+    // More than the limit again, behind the write that never ends.
+    for _ in 0..3 {
+        peer.say(&mut server, EPOCH, "[[:q/a 1] \"cb\"]");
+        let token = messages(&mut server).remove(0).reply.unwrap();
+        server
+            .reply(EPOCH, token, edn("\"a reply of some length, that waits\""))
+            .unwrap();
+    }
+    assert!(!server.wants_read());
+    pass_time(&mut server, Instant::from_millis(60_000));
+    assert_eq!(server.close_reason(), Some(&CloseReason::PingTimeout));
+    assert!(server.is_finished());
+}
+
+#[test]
+fn a_write_that_never_ends_does_not_keep_a_closed_connection() {
+    for carrier in CARRIERS {
+        let mut server = server(Dialect::SenteLite, carrier);
+        server.send(EPOCH, event("[:a/b 1]")).unwrap();
+        let mut stalled = TransmitBuf::new();
+        assert!(server.poll_transmit(&mut stalled).is_some());
+        server.close(EPOCH);
+        events(&mut server);
+        assert!(!server.is_finished(), "the write still has its chance");
+        pass_time(&mut server, Instant::from_millis(60_000));
+        events(&mut server);
+        assert_eq!(server.state(), State::Closed, "{carrier:?}");
+        assert!(server.is_finished(), "{carrier:?}");
+        assert_eq!(server.poll_timeout(), None);
+    }
+}
+
+#[test]
+fn a_second_failure_does_not_keep_the_connection() {
+    for carrier in CARRIERS {
+        let mut limits = Limits::default();
+        limits.max_recv_messages = 1;
+        let config = ConnectionConfig::builder(Role::Client, Dialect::SenteLite, carrier)
+            .limits(limits)
+            .build()
+            .unwrap();
+        let mut pair = Pair::with(
+            config,
+            self::config(Role::Server, Dialect::SenteLite, carrier),
+        );
+        for _ in 0..3 {
+            pair.server.send(EPOCH, event("[:a/b 1]")).unwrap();
+        }
+        pair.drive();
+        pair.client.send(EPOCH, event("[:c/d 1]")).unwrap();
+        let mut out = TransmitBuf::new();
+        pair.client
+            .handle_input(EPOCH, Input::Failed("reading failed".into()));
+        assert_eq!(pair.client.poll_transmit(&mut out), None, "{carrier:?}");
+        pair.client
+            .handle_input(EPOCH, Input::Failed("writing failed".into()));
+        let told = events(&mut pair.client);
+        assert!(
+            matches!(told.last(), Some(ConnectionEvent::Closed(CloseReason::Failed(why))) if why == "reading failed"),
+            "{carrier:?} {told:?}"
+        );
+        let undelivered = told.iter().any(
+            |event| matches!(event, ConnectionEvent::Undelivered(events) if events.len() == 1),
+        );
+        assert!(undelivered, "{carrier:?} {told:?}");
+        assert!(pair.client.is_finished(), "{carrier:?}");
+    }
+}
+
+#[test]
+fn what_a_websocket_cannot_write_after_the_peers_end_comes_back() {
+    let mut limits = Limits::default();
+    limits.max_recv_messages = 1;
+    let mut server = server_with(Dialect::SenteLite, Carrier::WebSocket, limits);
+    let mut peer = RawPeer::new(Role::Client);
+    peer.say(&mut server, EPOCH, "[:a/b 1]");
+    peer.say(&mut server, EPOCH, "[:a/b 2]");
+    server.send(EPOCH, event("[:c/d 1]")).unwrap();
+    server.handle_input(EPOCH, Input::Eof);
+    written(&mut server, EPOCH);
+    let told = events(&mut server);
+    assert!(
+        told.iter().any(
+            |event| matches!(event, ConnectionEvent::Undelivered(events) if events.len() == 1)
+        ),
+        "{told:?}"
+    );
+}
+
+#[test]
+fn nothing_is_told_after_closed() {
+    let mut limits = Limits::default();
+    limits.max_recv_messages = 1;
+    limits.max_frame_bytes = 50;
+    let mut server = server_with(Dialect::SenteLite, Carrier::Lines, limits);
+    let long = format!("[:a/b 1]\n[:a/b \"{}\"]\n[:a/b 2]\n", "x".repeat(100));
+    feed(&mut server, EPOCH, &long);
+    server.close(EPOCH);
+    let told = events(&mut server);
+    assert!(
+        matches!(told.last(), Some(ConnectionEvent::Closed(_))),
+        "{told:?}"
+    );
+}
+
+#[test]
+fn a_flush_before_a_drain_succeeds() {
+    for carrier in CARRIERS {
+        for peer_ends_first in [false, true] {
+            let mut pair = Pair::open(Dialect::SenteLite, carrier);
+            if peer_ends_first && carrier != Carrier::WebSocket {
+                pair.client.handle_input(EPOCH, Input::Eof);
+            }
+            pair.client.send(EPOCH, event("[:a/b 1]")).unwrap();
+            let flush = pair.client.flush(EPOCH);
+            pair.client.drain(EPOCH, Instant::from_millis(1_000));
+            pair.drive();
+            let told = events(&mut pair.client);
+            assert!(
+                told.iter()
+                    .any(|event| matches!(event, ConnectionEvent::Flushed(id) if *id == flush)),
+                "{carrier:?} {told:?}"
+            );
+            assert_eq!(messages(&mut pair.server).len(), 1);
+        }
+    }
+}
+
+#[test]
+fn a_flush_after_a_close_fails_and_never_succeeds() {
+    let mut pair = Pair::open(Dialect::SenteLite, Carrier::WebSocket);
+    pair.client.send(EPOCH, event("[:a/b 1]")).unwrap();
+    pair.client.close(EPOCH);
+    pair.client.flush(EPOCH);
+    pair.drive();
+    let told = events(&mut pair.client);
+    assert!(
+        !told
+            .iter()
+            .any(|event| matches!(event, ConnectionEvent::Flushed(_))),
+        "{told:?}"
+    );
+}
+
+#[test]
+fn a_half_closed_connection_waits_for_a_slow_reply_beyond_the_keepalive() {
+    let mut hello = Hello::new();
+    hello.dialect = Some(Dialect::Sente);
+    let client = ConnectionConfig::builder(Role::Client, Dialect::Sente, Carrier::Lines)
+        .hello(hello)
+        .build()
+        .unwrap();
+    let server = config(Role::Server, Dialect::SenteLite, Carrier::Lines);
+    let mut pair = Pair::with(client, server);
+    pair.client
+        .call(pair.now, event("[:q/a 1]"), seconds(300))
+        .unwrap();
+    pair.client.drain(pair.now, pair.now + seconds(300));
+    pair.drive();
+    let token = messages(&mut pair.server).remove(0).reply.unwrap();
+    pair.advance(seconds(200));
+    assert_eq!(pair.client.state(), State::Draining);
+    let now = pair.now;
+    pair.server.reply(now, token, edn("2")).unwrap();
+    pair.drive();
+    let told = events(&mut pair.client);
+    assert!(
+        told.iter()
+            .any(|event| matches!(event, ConnectionEvent::Settled { result: Ok(_), .. })),
+        "{told:?}"
+    );
+}
+
+#[test]
+fn calls_settle_when_the_peer_ends_while_a_drain_waits_for_replies() {
+    let mut server = server(Dialect::SenteLite, Carrier::Lines);
+    feed(&mut server, EPOCH, "[[:q/a 1] \"cb\"]\n");
+    let token = messages(&mut server).remove(0).reply.unwrap();
+    server.call(EPOCH, event("[:q/b 1]"), seconds(60)).unwrap();
+    server.drain(EPOCH, Instant::from_millis(30_000));
+    server.handle_input(EPOCH, Input::Eof);
+    let told = events(&mut server);
+    assert!(
+        matches!(
+            told[..],
+            [ConnectionEvent::Settled {
+                result: Err(CallError::Closed),
+                ..
+            }]
+        ),
+        "{told:?}"
+    );
+    server.reply(EPOCH, token, edn("1")).unwrap();
+    let (text, ended) = written(&mut server, EPOCH);
+    assert!(text.contains(":chsk/reply"), "{text}");
+    assert!(ended && server.is_finished());
+}
+
+#[test]
+fn what_comes_before_accept_is_answered_after_the_handshake() {
+    for carrier in [Carrier::Lines, Carrier::WebSocket] {
+        let config = config(Role::Server, Dialect::SenteLite, carrier);
+        let mut server = Connection::new(config, [5; 32], EPOCH);
+        let mut peer = RawPeer::new(Role::Client);
+        if carrier == Carrier::Lines {
+            feed(&mut server, EPOCH, "[:chsk/ws-ping]\n[:a/b 1]\n");
+        } else {
+            peer.say(&mut server, EPOCH, "[:chsk/ws-ping]");
+            peer.say(&mut server, EPOCH, "[:a/b 1]");
+        }
+        assert!(events(&mut server).is_empty());
+        server.accept(EPOCH, Accept::new("u"));
+        let told = events(&mut server);
+        assert!(
+            matches!(
+                told[..],
+                [ConnectionEvent::Opened(_), ConnectionEvent::Message(_)]
+            ),
+            "{told:?}"
+        );
+        let (text, _) = written(&mut server, EPOCH);
+        let handshake = text.find("chsk/handshake").unwrap();
+        let pong = text.find("chsk/ws-pong").unwrap();
+        assert!(handshake < pong);
+    }
+}
+
+#[test]
+fn every_end_finishes_every_connection_in_every_state() {
+    for carrier in CARRIERS {
+        for role in [Role::Client, Role::Server] {
+            for accepted in [false, true] {
+                for command in ["nothing", "drain", "close"] {
+                    for end in ["eof", "failed", "nothing"] {
+                        if end == "nothing" && command == "nothing" {
+                            continue;
+                        }
+                        let config = config(role, Dialect::SenteLite, carrier);
+                        let mut one = Connection::new(config, [5; 32], EPOCH);
+                        if accepted {
+                            one.accept(EPOCH, Accept::new("u"));
+                            let mut peer = RawPeer::new(Role::Server);
+                            let handshake = "[:chsk/handshake [\"u\" nil nil true]]";
+                            match carrier {
+                                _ if role == Role::Server => {}
+                                Carrier::WebSocket => peer.say(&mut one, EPOCH, handshake),
+                                Carrier::Lines => feed(&mut one, EPOCH, &format!("{handshake}\n")),
+                                _ => {
+                                    let length = char::from(u8::try_from(handshake.len()).unwrap());
+                                    let frame = format!("\0\0\0\0{length}{handshake}");
+                                    feed(&mut one, EPOCH, &frame);
+                                }
+                            }
+                            assert_eq!(one.state(), State::Open, "{role:?} {carrier:?}");
+                            let _ = one.call(EPOCH, event("[:q/a 1]"), seconds(1_000));
+                        }
+                        match command {
+                            "drain" => one.drain(EPOCH, Instant::from_millis(10_000)),
+                            "close" => one.close(EPOCH),
+                            _ => {}
+                        }
+                        written(&mut one, EPOCH);
+                        match end {
+                            "eof" => one.handle_input(EPOCH, Input::Eof),
+                            "failed" => one.handle_input(EPOCH, Input::Failed("x".into())),
+                            _ => {}
+                        }
+                        written(&mut one, EPOCH);
+                        let case = format!("{carrier:?} {role:?} {accepted} {command} {end}");
+                        if one.state() == State::Open {
+                            // A byte stream that its peer half-closed stays open for us.
+                            assert!(end == "eof" && carrier != Carrier::WebSocket, "{case}");
+                            one.close(EPOCH);
+                        }
+                        for second in [0, 1, 5, 10, 15, 16, 20, 30] {
+                            pass_time(&mut one, Instant::from_millis(second * 1_000));
+                            written(&mut one, Instant::from_millis(second * 1_000));
+                        }
+                        let told = events(&mut one);
+                        assert!(one.is_finished(), "{case}");
+                        assert!(!one.wants_read(), "{case}");
+                        assert_eq!(one.poll_timeout(), None, "{case}");
+                        assert_eq!(one.pending_calls(), 0, "{case}");
+                        let closed = told
+                            .iter()
+                            .filter(|event| matches!(event, ConnectionEvent::Closed(_)))
+                            .count();
+                        assert_eq!(closed, 1, "{case}");
+                        assert!(
+                            matches!(told.last(), Some(ConnectionEvent::Closed(_))),
+                            "{case} {told:?}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_breach_is_answered_and_the_peers_rest_is_read_so_that_it_sees_the_answer() {
+    let mut limits = Limits::default();
+    limits.max_frame_bytes = 100;
+    let mut server = server_with(Dialect::SenteLite, Carrier::WebSocket, limits);
+    let mut peer = RawPeer::new(Role::Client);
+    peer.say(&mut server, EPOCH, &"x".repeat(1_000));
+    let said = peer.hear(&mut server, EPOCH);
+    assert_eq!(said, [Said::Close(Some(1009)), Said::Eof]);
+    assert!(server.wants_read() && !server.is_finished());
+    feed(&mut server, EPOCH, &"more of it".repeat(100));
+    assert!(server.wants_read() && !server.is_finished());
+    let mut other = EPOCH;
+    if let Some(at) = server.poll_timeout() {
+        other = at;
+    }
+    server.handle_input(EPOCH, Input::Eof);
+    assert!(server.is_finished());
+    assert!(other > EPOCH, "a peer that never ends is cut");
+}
+
+#[test]
+fn keepalives_of_zero_and_time_that_runs_backwards_do_not_spin() {
+    for carrier in CARRIERS {
+        let config = ConnectionConfig::builder(Role::Server, Dialect::SenteLite, carrier)
+            .keepalive(Some(Keepalive::new(millis(0), millis(0))))
+            .close_timeout(millis(0))
+            .build()
+            .unwrap();
+        let mut server = Connection::new(config, [5; 32], EPOCH);
+        server.accept(Instant::from_millis(1_000), Accept::new("u"));
+        written(&mut server, EPOCH);
+        if carrier == Carrier::Lines {
+            feed(
+                &mut server,
+                Instant::from_millis(500),
+                "[:sente-lite/hello {}]\n",
+            );
+        }
+        pass_time(&mut server, Instant::from_millis(5_000));
+        server.close(EPOCH);
+        written(&mut server, EPOCH);
+        pass_time(&mut server, Instant::from_millis(5_000));
+        assert!(server.is_finished(), "{carrier:?}");
+    }
+}
+
+#[test]
+fn a_hello_reaches_a_server_that_begins_in_sentes_dialect() {
+    for asked in [None, Some(Dialect::Sente), Some(Dialect::SenteLite)] {
+        let mut hello = Hello::new();
+        hello.client_id = Some("c-1".into());
+        hello.dialect = asked;
+        let client = ConnectionConfig::builder(Role::Client, Dialect::Sente, Carrier::Lines)
+            .hello(hello)
+            .build()
+            .unwrap();
+        let server = config(Role::Server, Dialect::Sente, Carrier::Lines);
+        let mut pair = Pair::with(client, server);
+        assert_eq!(pair.client.state(), State::Open, "{asked:?}");
+        assert_eq!(pair.client.dialect(), pair.server.dialect(), "{asked:?}");
+        assert_eq!(pair.client.dialect(), asked.unwrap_or(Dialect::Sente));
+        assert_eq!(pair.server.stats().bad_events, 0, "{asked:?}");
+        pair.client.send(pair.now, event("[:a/b 1]")).unwrap();
+        pair.server.send(pair.now, event("[:c/d 1]")).unwrap();
+        pair.drive();
+        assert_eq!(messages(&mut pair.server).len(), 1, "{asked:?}");
+        assert_eq!(messages(&mut pair.client).len(), 1, "{asked:?}");
+    }
+}
+
+#[test]
+fn a_client_of_sentes_dialect_takes_the_handshake_of_a_sente_lite_stream() {
+    let mut pair = Pair::with(
+        config(Role::Client, Dialect::Sente, Carrier::Lines),
+        config(Role::Server, Dialect::SenteLite, Carrier::Lines),
+    );
+    assert_eq!(pair.client.state(), State::Open);
+    pair.client.send(pair.now, event("[:a/b 1]")).unwrap();
+    pair.drive();
+    assert_eq!(messages(&mut pair.server).len(), 1);
+}
+
+#[test]
+fn a_sente_client_names_a_sente_lite_server_over_websocket() {
+    let config = config(Role::Client, Dialect::Sente, Carrier::WebSocket);
+    let mut client = Connection::new(config, [5; 32], EPOCH);
+    let mut peer = RawPeer::new(Role::Server);
+    peer.say(&mut client, EPOCH, "[:chsk/handshake [\"u\" nil nil true]]");
+    match &events(&mut client)[..] {
+        [ConnectionEvent::BadEvent(bad)] => {
+            assert!(
+                bad.reason.to_string().contains("sente-lite"),
+                "{}",
+                bad.reason
+            );
+        }
+        other => panic!("{other:?}"),
+    }
+}
