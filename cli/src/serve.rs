@@ -30,7 +30,9 @@ pub(crate) async fn run(args: ServeArgs, mut signals: Signals) -> Outcome {
         .collect();
     let child = if args.stdio {
         // Standard output is the link.
-        say!("{}", announcement.trim_end());
+        for line in announcement.lines() {
+            say!("{line}");
+        }
         Some(serve_parent(&server, dialect).await?)
     } else {
         put(announcement.as_bytes())

@@ -308,8 +308,11 @@ async fn push(handle: &Handle, event: Event) {
         Err(SendError::Full { event, .. }) => handle.send(*event).await,
         sent => sent,
     };
-    if let Err(error) = sent {
-        tracing::warn!("{} misses an event: {error}", handle.peer());
+    match sent {
+        Ok(()) => {}
+        // It has left, with perhaps thousands of its events still to be answered.
+        Err(SendError::NotOpen(_)) => tracing::debug!("{} has left", handle.peer()),
+        Err(error) => tracing::warn!("{} misses an event: {error}", handle.peer()),
     }
 }
 

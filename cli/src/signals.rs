@@ -12,8 +12,8 @@ use crate::exit::{Exit, Failure};
 pub(crate) struct Signals(watch::Receiver<bool>);
 
 impl Signals {
-    /// Starts to listen. A command that has not ended `GRACE` after the first signal, or at a
-    /// second signal, is ended the hard way: its standard output may be a pipe nobody reads.
+    /// Starts to listen. A command that has not ended `GRACE` after the first signal is ended the
+    /// hard way: its standard output may be a pipe nobody reads.
     ///
     /// # Errors
     /// If the handlers cannot be installed.
@@ -28,11 +28,8 @@ impl Signals {
                 _ = interrupt.recv() => {}
             }
             sender.send_replace(true);
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-                () = tokio::time::sleep(GRACE) => {}
-            }
+            // A second signal changes nothing: `timeout` sends each one twice.
+            tokio::time::sleep(GRACE).await;
             std::process::exit(i32::from(Exit::Failure.code()));
         });
         Ok(Self(receiver))

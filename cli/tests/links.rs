@@ -258,6 +258,37 @@ fn a_signal_ends_a_talk_and_a_call() {
 }
 
 #[test]
+fn a_second_signal_does_not_cut_the_first_short() {
+    let mut child = sente()
+        .args(["demo", "--serve"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut lines = lines.map(Result::unwrap);
+    let socket = lines.find_map(|line| Some(line.split_once("unix:")?.1.to_owned()));
+    let socket = std::path::PathBuf::from(socket.unwrap());
+    assert!(socket.exists());
+    signal(child.id(), "TERM");
+    signal(child.id(), "TERM");
+    assert_eq!(wait(&mut child), Some(0));
+    assert!(!socket.exists() && !socket.parent().unwrap().exists());
+}
+
+#[test]
+fn an_event_too_large_is_refused_and_the_talk_goes_on() {
+    let mut input = b"[:a/b \"".to_vec();
+    input.resize(2_000_000, b'x');
+    input.extend_from_slice(b"\"]\n[:a/b 1]\n");
+    let ran = run(&["connect", PYTHON], &input);
+    assert_eq!(ran.out, "[:a/b 1]\n");
+    assert_eq!(ran.code, Some(2), "{}", ran.err);
+    assert!(ran.err.starts_with("line 1: "), "{}", ran.err);
+    assert!(ran.err.len() < 500, "{}", ran.err.len());
+}
+
+#[test]
 fn a_reader_that_leaves_ends_a_talk_quietly() {
     let server = Server::start(&[]);
     let mut child = sente()

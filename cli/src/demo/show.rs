@@ -299,16 +299,17 @@ impl Show {
         let reached = self.server.tell(&Target::All, &note).await;
         let reached = reached.map_err(Failure::other)?;
         self.reached = Some(reached);
-        let mut missing = guests.to_vec();
-        while !missing.is_empty() {
+        let mut answers: Vec<Option<(String, Duration)>> = vec![None; guests.len()];
+        while answers.iter().any(Option::is_none) {
             let got = self.hear("demo/got", None).await?;
             let took = began.elapsed();
-            let Some(at) = missing.iter().position(|guest| guest.id == got.from) else {
-                continue;
-            };
-            let guest = missing.remove(at);
-            let answer = show_event(&got.event);
-            self.add(&guest, "broadcast", said.clone(), answer, Some(took));
+            let from = guests.iter().position(|guest| guest.id == got.from);
+            if let Some(answer) = from.and_then(|at| answers.get_mut(at)) {
+                *answer = Some((show_event(&got.event), took));
+            }
+        }
+        for (guest, (answer, took)) in guests.iter().zip(answers.into_iter().flatten()) {
+            self.add(guest, "broadcast", said.clone(), answer, Some(took));
         }
         if reached.packings != 1 || reached.connections != guests.len() {
             return Err(Failure::other(format!(
