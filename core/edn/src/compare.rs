@@ -58,6 +58,27 @@ pub(crate) fn equal_items(a: &[Value], b: &[Value], mode: Mode) -> bool {
     a.len() == b.len() && a.iter().zip(b).all(|(a, b)| equal(a, b, mode))
 }
 
+/// Whether two sets, or with the keys and values in turn two maps, have equal entries.
+pub(crate) fn equal_entries<const STRIDE: usize>(a: &[Value], b: &[Value]) -> bool {
+    if a.len() != b.len() || equal_items(a, b, Mode::Clojure) {
+        return a.len() == b.len();
+    }
+    let mut classes = Classes::default();
+    let mut entries = |items: &[Value]| {
+        let mut entries: Vec<[u32; STRIDE]> = Vec::new();
+        for entry in items.as_chunks::<STRIDE>().0 {
+            entries.push(
+                entry
+                    .each_ref()
+                    .map(|value| classes.of(value, Mode::Clojure)),
+            );
+        }
+        entries.sort_unstable();
+        entries
+    };
+    entries(a) == entries(b)
+}
+
 fn equal_atoms(a: &Value, b: &Value, mode: Mode) -> bool {
     Leaf::of(a, mode).is_some_and(|leaf| Some(leaf) == Leaf::of(b, mode))
 }

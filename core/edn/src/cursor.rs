@@ -43,11 +43,15 @@ pub struct Cursor<'a> {
 struct Entered {
     start: usize,
     shape: Option<Shape>,
+    /// How many levels it is deeper than what is around it: one, and one for each metadata on it.
+    levels: usize,
 }
 
 #[derive(Clone, Copy)]
 struct Next {
     shape: Option<Shape>,
+    /// How many metadata it carries; they nest it deeper.
+    carried: usize,
 }
 
 impl<'a> Cursor<'a> {
@@ -82,10 +86,10 @@ impl<'a> Cursor<'a> {
         if let Some(fault) = &self.fault {
             return Err(fault.clone());
         }
-        let shape = self.find_next();
-        let shape = shape.inspect_err(|error| self.fault = Some(error.clone()))?;
-        self.next = Some(Next { shape });
-        Ok(shape)
+        let next = self.find_next();
+        let next = next.inspect_err(|error| self.fault = Some(error.clone()))?;
+        self.next = Some(next);
+        Ok(next.shape)
     }
 
     /// Steps into the list or vector that is next.
@@ -99,13 +103,16 @@ impl<'a> Cursor<'a> {
             return Err(self.unexpected(Expected::Sequence, shape));
         }
         let start = self.offset();
-        let limit = self.machine.limits.max_depth;
-        if self.machine.depth >= limit {
-            return Err(Error::new(ErrorKind::TooDeep { limit }, start));
-        }
+        let carried = self.next.map_or(0, |next| next.carried);
+        self.check_depth(carried, start)?;
+        let levels = carried.saturating_add(1);
         self.machine.lexer.advance(1);
-        self.machine.depth = self.machine.depth.saturating_add(1);
-        self.entered.push(Entered { start, shape });
+        self.machine.depth = self.machine.depth.saturating_add(levels);
+        self.entered.push(Entered {
+            start,
+            shape,
+            levels,
+        });
         self.next = None;
         Ok(())
     }
@@ -124,9 +131,9 @@ impl<'a> Cursor<'a> {
             self.skip()?;
         }
         self.machine.lexer.advance(1);
-        self.machine.depth = self.machine.depth.saturating_sub(1);
+        let Entered { start, levels, .. } = self.entered.pop().unwrap_or_default();
+        self.machine.depth = self.machine.depth.saturating_sub(levels);
         self.next = None;
-        let start = self.entered.pop().map_or(0, |entered| entered.start);
         self.machine
             .count(start)
             .inspect_err(|error| self.fault = Some(error.clone()))
@@ -177,8 +184,8 @@ impl<'a> Cursor<'a> {
         if self.peek()?.is_none() {
             return Err(self.unexpected(Expected::Form, None));
         }
-        self.next = None;
-        let done = sinks::read(&mut self.machine);
+        let carried = self.next.take().map_or(0, |next| next.carried);
+        let done = self.read(carried);
         let done = done.inspect_err(|error| self.fault = Some(error.clone()))?;
         done.ok_or_else(|| {
             self.machine
@@ -188,33 +195,40 @@ impl<'a> Cursor<'a> {
     }
 
     /// Skips to the next form.
-    fn find_next(&mut self) -> Result<Option<Shape>, Error> {
-        // Where metadata waits for a form to carry it.
-        let mut carried: Option<usize> = None;
+    fn find_next(&mut self) -> Result<Next, Error> {
+        // How many metadata wait for a form to carry them, and where the last one is.
+        let mut carried: usize = 0;
+        let mut last_carried = None;
         loop {
             let byte = self.machine.lexer.skip_blank(self.machine.limits.dialect);
             let (start, ahead) = (self.offset(), self.machine.lexer.peek_at(1));
             match (byte, ahead) {
-                (None, _) => return self.end(carried),
-                (Some(b'#'), Some(b'_')) => self.skip_prefixed(2, Inside::Discard).map(drop)?,
+                (None, _) => return self.end(last_carried),
+                (Some(b'#'), Some(b'_')) => {
+                    self.skip_prefixed(2, carried, Inside::Discard).map(drop)?
+                }
                 (Some(b'^'), _) | (Some(b'#'), Some(b'^')) => {
                     let length = if byte == Some(b'^') { 1 } else { 2 };
-                    let metadata = self.skip_prefixed(length, Inside::Metadata)?;
+                    let metadata = self.skip_prefixed(length, carried, Inside::Metadata)?;
                     let shapes = [Shape::Keyword, Shape::Map, Shape::String, Shape::Symbol];
                     if !shapes.contains(&metadata.shape) {
                         return Err(Error::new(ErrorKind::InvalidMetadata, metadata.start));
                     }
-                    carried = Some(carried.unwrap_or(start));
+                    carried = carried.saturating_add(1);
+                    last_carried = Some(start);
                 }
                 (Some(byte @ (b')' | b']' | b'}')), _) => {
-                    let expected = match (carried, self.entered.last()) {
+                    let expected = match (last_carried, self.entered.last()) {
                         (None, Some(entered)) if entered.shape == Some(Shape::List) => Some(')'),
                         (None, Some(_)) => Some(']'),
                         _ => None,
                     };
                     let found = char::from(byte);
                     if expected == Some(found) {
-                        return Ok(None);
+                        return Ok(Next {
+                            shape: None,
+                            carried,
+                        });
                     }
                     let kind = ErrorKind::UnmatchedDelimiter { found, expected };
                     return Err(Error::new(kind, start));
@@ -228,30 +242,57 @@ impl<'a> Cursor<'a> {
                         Shape::Symbol,
                         Shape::Vector,
                     ];
-                    if carried.is_some() && !carries.contains(&shape) {
+                    if carried > 0 && !carries.contains(&shape) {
+                        // What is wrong with the form itself comes first; and where the text ends
+                        // `nil` may still become a symbol.
+                        self.read(carried)?;
+                        let may_go_on = matches!(shape, Shape::Nil | Shape::Bool);
+                        if may_go_on && self.machine.lexer.is_at_end() {
+                            return Err(self.machine.lexer.end(Inside::Token, start));
+                        }
                         return Err(Error::new(ErrorKind::InvalidMetadataTarget, start));
                     }
-                    return Ok(Some(shape));
+                    return Ok(Next {
+                        shape: Some(shape),
+                        carried,
+                    });
                 }
             }
         }
     }
 
     /// Steps over `#_` or `^` and the form that belongs to it.
-    fn skip_prefixed(&mut self, length: usize, inside: Inside) -> Result<Done<'a, ()>, Error> {
+    fn skip_prefixed(
+        &mut self,
+        length: usize,
+        carried: usize,
+        inside: Inside,
+    ) -> Result<Done<'a, ()>, Error> {
         let start = self.offset();
-        let limit = self.machine.limits.max_depth;
-        if self.machine.depth >= limit {
-            return Err(Error::new(ErrorKind::TooDeep { limit }, start));
-        }
+        self.check_depth(carried, start)?;
         self.machine.lexer.advance(length);
-        self.machine.depth = self.machine.depth.saturating_add(1);
-        let done = sinks::read(&mut self.machine);
-        self.machine.depth = self.machine.depth.saturating_sub(1);
-        done?.ok_or_else(|| self.machine.lexer.end(inside, start))
+        let done = self.read(carried.saturating_add(1))?;
+        done.ok_or_else(|| self.machine.lexer.end(inside, start))
     }
 
-    fn end(&self, carried: Option<usize>) -> Result<Option<Shape>, Error> {
+    /// Reads a form that is so many levels deeper than what was entered.
+    fn read(&mut self, levels: usize) -> Result<Option<Done<'a, ()>>, Error> {
+        let depth = self.machine.depth;
+        self.machine.depth = depth.saturating_add(levels);
+        let done = sinks::read(&mut self.machine);
+        self.machine.depth = depth;
+        done
+    }
+
+    fn check_depth(&self, levels: usize, start: usize) -> Result<(), Error> {
+        let limit = self.machine.limits.max_depth;
+        if self.machine.depth.saturating_add(levels) >= limit {
+            return Err(Error::new(ErrorKind::TooDeep { limit }, start));
+        }
+        Ok(())
+    }
+
+    fn end(&self, carried: Option<usize>) -> Result<Next, Error> {
         if let Some(start) = carried {
             return Err(self.machine.lexer.end(Inside::Metadata, start));
         }
@@ -260,7 +301,13 @@ impl<'a> Cursor<'a> {
                 Err(self.machine.lexer.end(Inside::List, entered.start))
             }
             Some(entered) => Err(self.machine.lexer.end(Inside::Vector, entered.start)),
-            None => self.machine.lexer.check_tail().map(|()| None),
+            None => {
+                self.machine.lexer.check_tail()?;
+                Ok(Next {
+                    shape: None,
+                    carried: 0,
+                })
+            }
         }
     }
 

@@ -43,10 +43,14 @@ impl Inst {
 /// What stands in the string behind `#inst`: milliseconds and the offset `-00:00`.
 impl fmt::Display for Inst {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // An instant outside the four-digit years is written from a day's distance.
+        // An instant that no date in UTC can say is written from a day's distance.
         let (local, offset) = match self.0 {
             ..YEAR_ZERO => (self.0.saturating_add(FARTHEST), "+23:59"),
             YEAR_10000.. => (self.0.saturating_sub(FARTHEST), "-23:59"),
+            leap if is_julian_leap_day(leap) && leap.rem_euclid(DAY) < MINUTE => {
+                (leap.saturating_sub(FARTHEST), "-23:59")
+            }
+            leap if is_julian_leap_day(leap) => (leap.saturating_add(FARTHEST), "+23:59"),
             _ => (self.0, "-00:00"),
         };
         let (year, month, day) = date_of(local.div_euclid(DAY));
@@ -224,6 +228,12 @@ fn month_length(year: i64, month: i64) -> i64 {
         4 | 6 | 9 | 11 => 30,
         _ => 31,
     }
+}
+
+/// Whether it is a day that Clojure refuses to read, but can get to: 29 February 1500 and the like.
+fn is_julian_leap_day(millis: i64) -> bool {
+    let (year, month, day) = date_of(millis.div_euclid(DAY));
+    day > month_length(year, month)
 }
 
 /// The day since 1970, in the Gregorian calendar if that has the day, else in the Julian.

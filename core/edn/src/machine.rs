@@ -329,7 +329,7 @@ impl<'a, S: Sink> Machine<'a, S> {
 
     #[cold]
     fn name_error(&self, token: &str, start: usize) -> Error {
-        if self.lexer.is_at_end() && name::may_become_name(token) {
+        if self.lexer.is_at_end() && name::may_become_name(token, self.limits.dialect) {
             return self.lexer.end(Inside::Token, start);
         }
         Error::new(ErrorKind::InvalidToken, start)
@@ -384,6 +384,9 @@ impl<'a, S: Sink> Machine<'a, S> {
         let name_start = self.lexer.pos();
         let tag = self.lexer.token(name_start)?;
         if name::reads_otherwise(tag) {
+            if self.lexer.is_at_end() {
+                return Err(self.lexer.end(Inside::Token, name_start));
+            }
             return Err(Error::new(ErrorKind::InvalidTag, start));
         }
         if !name::is_symbol(tag, self.limits.dialect) {
@@ -526,7 +529,10 @@ impl<'a, S: Sink> Machine<'a, S> {
                     Fact::Symbol(namespace) if namespace == "/" || !namespace.contains('/') => {
                         frame.kind = Kind::MapOf(namespace);
                     }
-                    _ => return Err(Error::new(ErrorKind::InvalidNamespacedMap, start)),
+                    _ => {
+                        let kind = ErrorKind::InvalidNamespacedMap;
+                        return Err(self.prefix_error(kind, start, done.shape));
+                    }
                 }
                 return match self.lexer.skip_whitespace() {
                     Some(b'{') => {
@@ -539,7 +545,8 @@ impl<'a, S: Sink> Machine<'a, S> {
             }
             Kind::Target => {
                 if !matches!(done.fact, Fact::Collection | Fact::Map | Fact::Symbol(_)) {
-                    return Err(Error::new(ErrorKind::InvalidMetadataTarget, done.start));
+                    let kind = ErrorKind::InvalidMetadataTarget;
+                    return Err(self.prefix_error(kind, done.start, done.shape));
                 }
                 done
             }
@@ -548,6 +555,11 @@ impl<'a, S: Sink> Machine<'a, S> {
                     Fact::Symbol("Inf") => f64::INFINITY,
                     Fact::Symbol("-Inf") => f64::NEG_INFINITY,
                     Fact::Symbol("NaN") => f64::NAN,
+                    Fact::Symbol("I" | "In" | "-" | "-I" | "-In" | "N" | "Na")
+                        if self.lexer.is_at_end() =>
+                    {
+                        return Err(self.lexer.end(Inside::Symbolic, start));
+                    }
                     _ => return Err(Error::new(ErrorKind::InvalidSymbolic, start)),
                 };
                 self.literal(Atom::Float(value), Shape::Number, start, keyed)
@@ -581,6 +593,15 @@ impl<'a, S: Sink> Machine<'a, S> {
         };
         self.frames.pop();
         Ok(Some(complete))
+    }
+
+    /// Why a form must not follow a prefix, unless the text ends where `nil` may become a symbol.
+    #[cold]
+    fn prefix_error(&self, kind: ErrorKind, offset: usize, shape: Shape) -> Error {
+        if matches!(shape, Shape::Nil | Shape::Bool) && self.lexer.is_at_end() {
+            return self.lexer.end(Inside::Token, offset);
+        }
+        Error::new(kind, offset)
     }
 
     /// What a prefix and the form after it mean together.

@@ -3,6 +3,7 @@
 use alloc::vec::{self, Vec};
 use core::fmt;
 
+use crate::compare;
 use crate::name::Keyword;
 use crate::table::Table;
 use crate::value::Value;
@@ -136,10 +137,7 @@ impl Default for Map {
 /// Whether two maps have equal values under equal keys, in any order.
 impl PartialEq for Map {
     fn eq(&self, other: &Self) -> bool {
-        self.len() == other.len()
-            && self
-                .iter()
-                .all(|(key, value)| other.get(key) == Some(value))
+        compare::equal_entries::<2>(self.0.items(), other.0.items())
     }
 }
 

@@ -229,10 +229,13 @@ pub(crate) fn is_symbol(text: &str, dialect: Dialect) -> bool {
 }
 
 /// Whether a token that ends the text, and is no name, could become one with more behind it.
-pub(crate) fn may_become_name(token: &str) -> bool {
-    !token.contains("::")
-        && (token.ends_with([':', '/']) || token.starts_with(":/"))
-        && (token.starts_with(':') || !token.starts_with('/'))
+pub(crate) fn may_become_name(token: &str, dialect: Dialect) -> bool {
+    ["a", "/a"]
+        .iter()
+        .any(|more| match token.strip_prefix(':') {
+            Some(name) => is_keyword(&format!("{name}{more}"), dialect),
+            None => is_symbol(&format!("{token}{more}"), dialect),
+        })
 }
 
 /// The name a key gets in a map of `namespace`; `None` if it stays as it is.

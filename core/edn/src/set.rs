@@ -3,6 +3,7 @@
 use alloc::vec::{self, Vec};
 use core::fmt;
 
+use crate::compare;
 use crate::table::Table;
 use crate::value::Value;
 use crate::write;
@@ -102,7 +103,7 @@ impl Default for Set {
 /// Whether two sets have equal elements, in any order.
 impl PartialEq for Set {
     fn eq(&self, other: &Self) -> bool {
-        self.len() == other.len() && self.iter().all(|element| other.contains(element))
+        compare::equal_entries::<1>(self.0.items(), other.0.items())
     }
 }
 

@@ -1,0 +1,226 @@
+//! Keys that a peer has made to collide are told apart, in time that grows as it should.
+//!
+//! There are no timings here: a quadratic algorithm would simply not finish.
+#![allow(missing_docs)]
+
+use sente_edn::{Cursor, ErrorKind, Limits, Map, Set, Value, from_slice_with, from_str};
+
+/// Two integers with one fingerprint, found by search. If fingerprints ever change this must be
+/// searched for again: the test below says so.
+const TWINS: [i64; 2] = [3_944_079_504_031_905_691, 4_420_842_482_355_264_145];
+
+fn unlimited() -> Limits {
+    Limits::unlimited()
+}
+
+/// Every vector of so many twins: `2^length` different keys with one fingerprint.
+fn colliding(length: u32) -> impl Iterator<Item = String> {
+    (0..1_u32 << length).map(move |bits| {
+        let items = (0..length).map(|bit| TWINS[(bits >> bit & 1) as usize].to_string());
+        format!("[{}]", items.collect::<Vec<_>>().join(" "))
+    })
+}
+
+fn fingerprint(value: &Value) -> u64 {
+    use std::hash::{Hash, Hasher};
+    struct Last(u64);
+    impl Hasher for Last {
+        fn finish(&self) -> u64 {
+            self.0
+        }
+        fn write(&mut self, _: &[u8]) {}
+        fn write_u64(&mut self, value: u64) {
+            self.0 = value;
+        }
+    }
+    let mut last = Last(0);
+    value.hash(&mut last);
+    last.finish()
+}
+
+#[test]
+fn the_twins_do_share_a_fingerprint() {
+    let [a, b] = TWINS.map(|twin| fingerprint(&Value::Int(twin)));
+    assert_eq!(a, b);
+}
+
+#[test]
+fn keys_that_share_a_fingerprint_are_not_the_same() {
+    let [a, b] = TWINS;
+    for text in [
+        format!("#{{{a} {b}}}"),
+        format!("{{{a} 1, {b} 2}}"),
+        format!("[{{[{a}] 1, [{b}] 2}}]"),
+    ] {
+        let value = from_str(&text).unwrap();
+        assert_eq!(value.to_string(), text);
+        let form = Cursor::new(text.as_bytes(), &Limits::default())
+            .skip()
+            .unwrap();
+        assert_eq!(form.end(), text.len());
+        assert_eq!(value, from_str(&text).unwrap());
+    }
+    assert_ne!(
+        from_str(&format!("#{{{a}}}")),
+        from_str(&format!("#{{{b}}}"))
+    );
+}
+
+#[test]
+fn a_repeated_key_is_found_among_keys_that_share_its_fingerprint() {
+    let [a, b] = TWINS;
+    for (text, offset) in [
+        (format!("#{{{a} {b} {a}}}"), 42),
+        (format!("#{{{a} {b} {b}N}}"), 42),
+        (format!("[#{{{a} {b}}} {{[{a}] 1 [{b}] 2 ({a}) 3}}]"), 93),
+    ] {
+        let error = from_str(&text).unwrap_err();
+        assert!(matches!(
+            error.kind(),
+            ErrorKind::RepeatedKey | ErrorKind::RepeatedElement
+        ));
+        assert_eq!(error.offset(), offset, "{text}");
+        let skipped = Cursor::new(text.as_bytes(), &Limits::default())
+            .skip()
+            .unwrap_err();
+        assert_eq!(skipped, error);
+    }
+}
+
+#[test]
+fn thousands_of_keys_that_share_a_fingerprint_are_read() {
+    let keys: Vec<String> = colliding(11).collect();
+    let set = format!("#{{{}}}", keys.join(" "));
+    let value = from_slice_with(set.as_bytes(), &unlimited()).unwrap();
+    assert_eq!(value.as_set().unwrap().len(), 2048);
+    let mut reversed = keys.clone();
+    reversed.reverse();
+    let reversed = from_slice_with(
+        format!("#{{{}}}", reversed.join(" ")).as_bytes(),
+        &unlimited(),
+    );
+    assert!(value == reversed.unwrap());
+    let repeated = format!("#{{{} {}}}", keys.join(" "), keys[77]);
+    let error = from_slice_with(repeated.as_bytes(), &unlimited()).unwrap_err();
+    assert_eq!(*error.kind(), ErrorKind::RepeatedElement);
+    assert_eq!(error.offset(), set.len());
+    assert_eq!(
+        Cursor::new(repeated.as_bytes(), &unlimited())
+            .skip()
+            .unwrap_err(),
+        error
+    );
+}
+
+#[test]
+fn collisions_at_every_level_are_checked_in_one_go() {
+    let [a, b] = TWINS;
+    let depth = 5_000;
+    // Each level is a key of the next, beside two keys that share a fingerprint.
+    let text = format!(
+        "{}0{}",
+        "{".repeat(depth),
+        format!(" 1 {a} 2 {b} 3}}").repeat(depth)
+    );
+    let value = from_slice_with(text.as_bytes(), &unlimited()).unwrap();
+    assert!(value == value.clone());
+    assert_eq!(
+        Cursor::new(text.as_bytes(), &unlimited())
+            .skip()
+            .unwrap()
+            .end(),
+        text.len()
+    );
+    let text = format!(
+        "{}0{}",
+        "#{".repeat(depth),
+        format!(" {a} {b}}}").repeat(depth)
+    );
+    assert!(from_slice_with(text.as_bytes(), &unlimited()).is_ok());
+}
+
+#[test]
+fn large_maps_and_sets_are_read_searched_and_changed() {
+    let entries = 20_000;
+    let text: Vec<String> = (0..entries)
+        .map(|n| format!(":k{n} {n}, \"s{n}\" {n}"))
+        .collect();
+    let text = format!("{{{}}}", text.join(", "));
+    let mut value = from_slice_with(text.as_bytes(), &unlimited()).unwrap();
+    assert_eq!(value.to_string(), text);
+    for n in 0..entries {
+        assert_eq!(value.get_keyword(&format!("k{n}")), Some(&Value::Int(n)));
+        assert_eq!(
+            value.get(&Value::from(format!("s{n}"))),
+            Some(&Value::Int(n))
+        );
+    }
+    assert_eq!(value.get_keyword("k20000"), None);
+    let Value::Map(map) = &mut value else {
+        panic!("a map")
+    };
+    for n in 0..entries {
+        assert_eq!(
+            map.insert(Value::keyword(&format!("k{n}")).unwrap(), -n),
+            Some(Value::Int(n))
+        );
+        map.insert(n, n);
+    }
+    assert_eq!(map.len(), 60_000);
+    assert_eq!(map.get(&Value::from(19_999)), Some(&Value::Int(19_999)));
+    assert_eq!(map.remove(&Value::from("s5")), Some(Value::Int(5)));
+    assert_eq!(map.get(&Value::from("s6")), Some(&Value::Int(6)));
+    let set: Set = (0..entries).chain(0..entries).collect();
+    assert_eq!(set.len(), 20_000);
+    assert!(set.contains(&Value::from(19_999)) && !set.contains(&Value::from(-1)));
+}
+
+#[test]
+fn maps_of_maps_as_keys_are_compared_from_the_leaves_up() {
+    // Two equal keys whose parts are in another order at every one of 15 levels.
+    let build = |swap: bool| {
+        let mut text = String::from("1");
+        for level in 0..15 {
+            text = if swap {
+                format!("{{:y{level} {text}, {text} :x}}")
+            } else {
+                format!("{{{text} :x, :y{level} {text}}}")
+            };
+        }
+        text
+    };
+    let (a, b) = (build(false), build(true));
+    let both = format!("[{a} {b}]");
+    let value = from_slice_with(both.as_bytes(), &unlimited()).unwrap();
+    let items = value.as_sequence().unwrap();
+    assert!(items[0] == items[1] && items[0].identical(&items[1]));
+    let map = Map::from([(items[0].clone(), 1)]);
+    assert!(map.contains_key(&items[1]));
+    let set = format!("#{{{a} {b}}}");
+    let error = from_slice_with(set.as_bytes(), &unlimited()).unwrap_err();
+    assert_eq!(*error.kind(), ErrorKind::RepeatedElement);
+}
+
+#[test]
+fn long_atoms_take_linear_time() {
+    let digits = "123456789".repeat(30_000);
+    for text in [
+        digits.clone(),
+        format!("{digits}N"),
+        format!("{digits}.{digits}"),
+        format!("{digits}.{digits}M"),
+        format!("1e{digits}"),
+        format!(":{}", "a/".repeat(50_000) + "b"),
+        format!("\"{}\"", "\\u00e9".repeat(30_000)),
+        format!("#inst \"2020-01-01T00:00:00.{digits}Z\""),
+        format!("{}1", ";c\n".repeat(50_000)),
+        format!("{}1", "#_0 ".repeat(50_000)),
+        format!("[{}]", "#_0 ".repeat(50_000)),
+    ] {
+        let value = from_slice_with(text.as_bytes(), &unlimited()).unwrap();
+        assert!(from_slice_with(value.to_string().as_bytes(), &unlimited()).unwrap() == value);
+        assert!(Cursor::new(text.as_bytes(), &unlimited()).skip().is_ok());
+    }
+    let refused = format!("1e{digits}M");
+    assert!(from_slice_with(refused.as_bytes(), &unlimited()).is_err());
+}

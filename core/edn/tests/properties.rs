@@ -1,0 +1,350 @@
+//! What holds for every text and every value, tried on random ones.
+#![allow(missing_docs)]
+
+mod support;
+
+use proptest::prelude::*;
+use sente_edn::{
+    BigInt, Cursor, Decimal, Dialect, Error, Inst, Keyword, Limits, List, Map, Ratio, Set, Shape,
+    Symbol, Tagged, Uuid, Value, from_slice, from_slice_with, read_first, to_vec,
+};
+
+fn name() -> impl Strategy<Value = String> {
+    prop_oneof![
+        "[a-z][a-z0-9]{0,3}",
+        "[a-z.]{1,3}/[a-z*+!_?<>=-]{1,4}",
+        "[a-zλé😀'#|%&$:]{1,5}",
+        "[+*/.-]",
+    ]
+}
+
+fn atom() -> impl Strategy<Value = Value> {
+    let number = prop_oneof![
+        any::<i64>().prop_map(Value::from),
+        (-3..3_i64).prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        any::<i128>().prop_map(|n| Value::from(BigInt::from(n))),
+        (any::<i32>(), -400..400_i32)
+            .prop_map(|(n, e)| Value::from(Decimal::new(&format!("{n}e{e}")).unwrap())),
+        (any::<i128>(), any::<i64>()).prop_map(|(n, d)| {
+            Ratio::divide(&BigInt::from(n), &BigInt::from(d)).unwrap_or_default()
+        }),
+    ];
+    prop_oneof![
+        Just(Value::Nil),
+        any::<bool>().prop_map(Value::from),
+        number,
+        // Clojure's characters have 16 bits.
+        any::<char>().prop_map(|c| if c > '\u{ffff}' {
+            Value::Nil
+        } else {
+            Value::from(c)
+        }),
+        ".{0,8}".prop_map(Value::from),
+        any::<String>().prop_map(Value::from),
+        name().prop_map(|name| Keyword::new(&name).map(Value::from).unwrap_or_default()),
+        name().prop_map(|name| Symbol::new(&name).map(Value::from).unwrap_or_default()),
+        (-70_000_000_000_000..260_000_000_000_000_i64)
+            .prop_map(|n| Inst::from_millis(n).map(Value::from).unwrap_or_default()),
+        any::<u128>().prop_map(|n| Value::from(Uuid::from_u128(n))),
+    ]
+}
+
+fn value() -> impl Strategy<Value = Value> {
+    atom().prop_recursive(5, 60, 20, |inner| {
+        let items = proptest::collection::vec(inner.clone(), 0..20);
+        let entries = proptest::collection::vec((inner.clone(), inner.clone()), 0..20);
+        prop_oneof![
+            items.clone().prop_map(Value::from),
+            items
+                .clone()
+                .prop_map(|items| Value::from(List::from(items))),
+            items.prop_map(|items| Value::from(items.into_iter().collect::<Set>())),
+            entries.prop_map(|entries| Value::from(entries.into_iter().collect::<Map>())),
+            (name(), inner).prop_map(|(tag, value)| {
+                let tag = Symbol::new(&tag).ok();
+                let tagged = tag.and_then(|tag| Tagged::new(tag, value).ok());
+                Value::from(tagged)
+            }),
+        ]
+    })
+}
+
+/// Pieces of texts, so that random ones come near to being valid.
+fn nearly_edn() -> impl Strategy<Value = String> {
+    const PIECES: &[&str] = &[
+        "(",
+        ")",
+        "[",
+        "]",
+        "{",
+        "}",
+        "#{",
+        "#_",
+        "^",
+        "#^",
+        "##NaN",
+        "##",
+        "#:a{",
+        "#:a ",
+        "#a ",
+        "#inst \"2020\"",
+        "#uuid \"1-2-3-4-5\"",
+        "#inst ",
+        "\"",
+        "\"a\\n\"",
+        "\\",
+        "\\a",
+        "\\u00e9",
+        "\\newline",
+        "; c\n",
+        "#!",
+        "\n",
+        " ",
+        " ",
+        " ",
+        ",",
+        "\u{2028}",
+        "\u{85}",
+        "nil",
+        "true",
+        "a",
+        "a/b",
+        "/",
+        ":",
+        ":a",
+        ":a/b",
+        "::",
+        "_",
+        ":_/a",
+        "'",
+        "#",
+        "1",
+        "0",
+        "-",
+        "+1",
+        "1N",
+        "1.0",
+        "1M",
+        "2/4",
+        "0x1F",
+        "08",
+        "1e9",
+        "@",
+        "é",
+        "😀",
+        "٣",
+        "1 1N",
+        "[] ()",
+        "9223372036854775808",
+    ];
+    let piece = prop_oneof![
+        8 => proptest::sample::select(PIECES).prop_map(String::from),
+        1 => any::<char>().prop_map(String::from),
+    ];
+    proptest::collection::vec(piece, 0..24).prop_map(|pieces| pieces.concat())
+}
+
+/// A captured text with a few bytes changed.
+fn mutated() -> impl Strategy<Value = Vec<u8>> {
+    let rows = support::vectors(include_str!("../../../tests/vectors/edn/clojure-edn.json"));
+    let texts = rows
+        .iter()
+        .map(|row| row["input"].as_str().unwrap().as_bytes().to_vec());
+    let text = proptest::sample::select(texts.collect::<Vec<_>>());
+    let change = (
+        any::<prop::sample::Index>(),
+        proptest::option::of(any::<u8>()),
+        any::<bool>(),
+    );
+    (text, proptest::collection::vec(change, 1..5)).prop_map(|(mut text, changes)| {
+        for (at, byte, insert) in changes {
+            let at = at.index(text.len() + 1);
+            match byte {
+                Some(byte) if insert || at == text.len() => text.insert(at, byte),
+                Some(byte) => text[at] = byte,
+                None => text.truncate(at),
+            }
+        }
+        text
+    })
+}
+
+/// Everything that must hold for a text, whatever it is.
+fn check_text(text: &[u8]) {
+    for dialect in [Dialect::Clojure, Dialect::Either] {
+        let limits = Limits::default().dialect(dialect);
+        let first = read_first(text, &limits);
+        let mut cursor = Cursor::new(text, &limits);
+        let shape = cursor.peek();
+        let skipped = match shape {
+            Ok(None) => Ok(None),
+            _ => cursor.skip().map(Some),
+        };
+        match (&first, &skipped) {
+            (Ok(None), Ok(None)) => {}
+            (Ok(Some((value, end))), Ok(Some(form))) => {
+                assert_eq!((form.end(), form.shape()), (*end, shape_of(value)));
+                assert_eq!(shape, Ok(Some(form.shape())));
+                assert_eq!(form.text(), &text[form.start()..form.end()]);
+                let again = from_slice_with(form.text(), &limits).unwrap();
+                assert!(again.identical(value) && again == *value);
+                check_value(value, &limits);
+                assert_eq!(
+                    value_by_cursor(form.text(), &limits),
+                    Ok(end - form.start())
+                );
+            }
+            (Err(a), Err(b)) => {
+                assert_eq!(a, b);
+                assert!(!a.to_string().is_empty() && a.offset() <= text.len());
+                let (line, column) = a.line_column(text);
+                assert!(line > 0 && column > 0);
+            }
+            _ => panic!("{first:?} but {skipped:?} of {text:?}"),
+        }
+        let whole = from_slice_with(text, &limits);
+        if let (Ok(whole), Ok(Some((first, _)))) = (&whole, &first) {
+            assert!(whole.identical(first));
+        }
+        let _ = step_by_step(text, &limits);
+    }
+}
+
+/// Everything that must hold for a value, whatever it is.
+fn check_value(value: &Value, limits: &Limits) {
+    let text = to_vec(value);
+    assert!(!text.contains(&b'\n') && !text.contains(&b'\r'));
+    let again = from_slice_with(&text, limits).unwrap();
+    assert!(
+        again.identical(value) && again == *value,
+        "{value} reads as {again}"
+    );
+    assert_eq!(to_vec(&again), text);
+    let copy = value.clone();
+    assert!(copy.identical(value) && copy == *value);
+}
+
+fn shape_of(value: &Value) -> Shape {
+    match value {
+        Value::Nil => Shape::Nil,
+        Value::Bool(_) => Shape::Bool,
+        Value::Char(_) => Shape::Char,
+        Value::String(_) => Shape::String,
+        Value::Keyword(_) => Shape::Keyword,
+        Value::Symbol(_) => Shape::Symbol,
+        Value::List(_) => Shape::List,
+        Value::Vector(_) => Shape::Vector,
+        Value::Set(_) => Shape::Set,
+        Value::Map(_) => Shape::Map,
+        Value::Inst(_) | Value::Uuid(_) | Value::Tagged(_) => Shape::Tagged,
+        _ => Shape::Number,
+    }
+}
+
+/// Enters everything that can be entered, and says where the first form ends.
+fn value_by_cursor(text: &[u8], limits: &Limits) -> Result<usize, Error> {
+    let mut cursor = Cursor::new(text, limits);
+    let mut depth = 0;
+    loop {
+        match cursor.peek()? {
+            Some(Shape::List | Shape::Vector) => {
+                cursor.enter()?;
+                depth += 1;
+            }
+            Some(Shape::Keyword) => drop(cursor.keyword()?),
+            Some(_) => drop(cursor.skip()?),
+            None => {
+                cursor.leave()?;
+                depth -= 1;
+            }
+        }
+        if depth == 0 {
+            return Ok(cursor.offset());
+        }
+    }
+}
+
+/// Asks for everything in turn, valid or not.
+fn step_by_step(text: &[u8], limits: &Limits) -> Result<(), Error> {
+    let mut cursor = Cursor::new(text, limits);
+    for step in 0..text.len() + 4 {
+        match step % 5 {
+            0 => drop(cursor.enter()),
+            1 => drop(cursor.keyword()),
+            2 => drop(cursor.peek()),
+            3 => drop(cursor.skip()),
+            _ => drop(cursor.leave()),
+        }
+        assert!(cursor.offset() <= text.len());
+    }
+    Ok(())
+}
+
+proptest! {
+    // More with `PROPTEST_CASES=20000`.
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn values_are_printed_and_read_back(value in value()) {
+        check_value(&value, &Limits::default());
+    }
+
+    #[test]
+    fn printed_values_are_read_alike_by_the_cursor(value in value()) {
+        check_text(&to_vec(&value));
+    }
+
+    #[test]
+    fn random_bytes_are_read_or_refused(bytes in any::<Vec<u8>>()) {
+        check_text(&bytes);
+    }
+
+    #[test]
+    fn texts_that_are_nearly_edn_are_read_or_refused(text in nearly_edn()) {
+        check_text(text.as_bytes());
+    }
+
+    #[test]
+    fn mutated_texts_are_read_or_refused(text in mutated()) {
+        check_text(&text);
+    }
+
+    #[test]
+    fn order_does_not_matter_to_maps_and_sets(items in proptest::collection::vec(value(), 0..25)) {
+        let set: Set = items.iter().cloned().collect();
+        let reversed: Set = items.iter().rev().cloned().collect();
+        prop_assert_eq!(&Value::from(set.clone()), &Value::from(reversed));
+        let map: Map = items.iter().cloned().map(|item| (item, 1)).collect();
+        let reversed: Map = items.iter().rev().cloned().map(|item| (item, 1)).collect();
+        prop_assert_eq!(map.len(), set.len());
+        prop_assert_eq!(&Value::from(map), &Value::from(reversed));
+        prop_assert!(from_slice(&to_vec(&Value::from(set))).is_ok());
+    }
+
+    #[test]
+    fn maps_do_what_a_list_of_pairs_does(
+        steps in proptest::collection::vec((0..40_i64, 0..3_u8, any::<bool>()), 0..120)
+    ) {
+        let mut map = Map::new();
+        let mut model: Vec<(Value, Value)> = Vec::new();
+        for (number, step, nest) in steps {
+            let key = if nest { Value::from(vec![Value::from(number)]) } else { Value::from(number) };
+            let at = model.iter().position(|(known, _)| *known == key);
+            if step == 0 {
+                let removed = at.map(|at| model.remove(at).1);
+                prop_assert_eq!(map.remove(&key), removed);
+            } else {
+                let before = at.map(|at| model[at].1.clone());
+                prop_assert_eq!(map.get(&key).cloned(), before.clone());
+                prop_assert_eq!(map.insert(key.clone(), i64::from(step)), before);
+                match at {
+                    Some(at) => model[at].1 = Value::from(step),
+                    None => model.push((key, Value::from(step))),
+                }
+            }
+        }
+        let entries: Vec<(Value, Value)> = map.into_iter().collect();
+        prop_assert_eq!(entries, model);
+    }
+}
