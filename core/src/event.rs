@@ -6,7 +6,6 @@ use core::fmt;
 
 use bytes::Bytes;
 use sente_edn::{Keyword, Value};
-use smol_str::SmolStr;
 use thiserror::Error;
 
 use crate::limits::Limits;
@@ -16,7 +15,7 @@ use crate::packer::{Packer, UnpackError};
 ///
 /// Sente's rule (`validate-event` in Sente 1.22): a keyword, and namespaced.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct EventId(SmolStr);
+pub struct EventId(Keyword);
 
 impl EventId {
     /// The id named by `text`, `"chat/message"` or `":chat/message"`.
@@ -30,38 +29,52 @@ impl EventId {
         match keyword.namespace() {
             None => Err(EventIdError::NoNamespace(String::from(text))),
             Some("chsk") => Err(EventIdError::Reserved(String::from(text))),
-            Some(_) => Ok(Self(SmolStr::new(name))),
+            Some(_) => Ok(Self(keyword)),
         }
     }
 
     /// An id a packer has already read as a keyword; `None` if it has no namespace.
-    pub(crate) fn from_wire(name: &SmolStr) -> Option<Self> {
-        let slash = name.find('/')?;
-        (slash > 0 && slash + 1 < name.len()).then(|| Self(name.clone()))
+    pub(crate) fn from_wire(name: &str) -> Option<Self> {
+        let keyword = Keyword::new(name).ok().or_else(|| readable(name))?;
+        keyword.namespace().is_some().then_some(Self(keyword))
+    }
+
+    pub(crate) fn to_value(&self) -> Value {
+        Value::Keyword(self.0.clone())
     }
 
     /// The part before the first slash.
     #[must_use]
     pub fn namespace(&self) -> &str {
-        self.0.split('/').next().unwrap_or_default()
+        self.0.namespace().unwrap_or_default()
     }
 
     /// The part behind the first slash.
     #[must_use]
     pub fn name(&self) -> &str {
-        self.0.split_once('/').map_or("", |(_, name)| name)
+        self.0.name()
     }
 
     /// The whole id without its colon.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        self.0.as_str()
+    }
+}
+
+/// A keyword that only one of Clojure's two readers takes, such as `:user/1`: peers send them.
+fn readable(name: &str) -> Option<Keyword> {
+    let limits = sente_edn::Limits::default().dialect(sente_edn::Dialect::Either);
+    let text = alloc::format!(":{name}");
+    match sente_edn::from_slice_with(text.as_bytes(), &limits) {
+        Ok(Value::Keyword(keyword)) => Some(keyword),
+        _ => None,
     }
 }
 
 impl fmt::Display for EventId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, ":{}", self.0)
+        write!(f, ":{}", self.0.as_str())
     }
 }
 
@@ -142,8 +155,7 @@ impl Event {
     /// [`UnpackError`] if the data came packed and a custom packer cannot read back what it
     /// accepted.
     pub fn to_value(&self) -> Result<Value, UnpackError> {
-        let id = Keyword::new(self.id.as_str()).map_or(Value::Nil, Value::Keyword);
-        let mut items = alloc::vec![id];
+        let mut items = alloc::vec![self.id.to_value()];
         if let Some(data) = &self.data {
             items.push(data.to_value()?);
         }

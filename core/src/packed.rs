@@ -5,7 +5,6 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use smol_str::SmolStr;
 
-use crate::connection::keyword;
 use crate::event::{Event, Payload};
 use crate::packer::{PackError, Packer};
 
@@ -26,7 +25,7 @@ impl PackedEvent {
         let slots = if event.data.is_some() { 2 } else { 1 };
         let tokens = packer.sequence(slots);
         out.extend_from_slice(tokens.open());
-        packer.pack(&keyword(event.id.as_str()), &mut out)?;
+        packer.pack(&event.id.to_value(), &mut out)?;
         if let Some(data) = &event.data {
             out.extend_from_slice(tokens.separator());
             pack_payload(data, packer, &mut out)?;

@@ -25,7 +25,6 @@ use crate::queue::{Outgoing, SendQueue};
 use crate::time::Instant;
 use framer::Framer;
 
-pub(crate) use config::keyword;
 pub use config::{Accept, ConfigError, ConnectionConfig, ConnectionConfigBuilder, Hello};
 pub use event::{
     BadEvent, Capacity, ConnectionEvent, HelloReceived, Input, Message, Opened, State, Stats,
