@@ -1,0 +1,123 @@
+//! How a connection ends: at once, in order, or for a reason of the peer's, and what everybody who
+//! waits is told.
+
+use alloc::vec::Vec;
+
+use super::{
+    CallError, CloseReason, Connection, ConnectionEvent, Instant, Outgoing, PackedEvent, State,
+};
+
+impl Connection {
+    /// Ends the connection now: what is queued comes back as `Undelivered`, pending calls settle.
+    /// A WebSocket says goodbye with code 1000 and waits for the answer, at most for the close
+    /// timeout; `Closed` follows then.
+    pub fn close(&mut self, now: Instant) {
+        self.close_with(now, 1000, "");
+    }
+
+    /// The same with a WebSocket close code and reason. Other carriers have no place for them.
+    pub fn close_with(&mut self, now: Instant, code: u16, reason: &str) {
+        self.tick(now);
+        if matches!(self.state, State::Closing | State::Closed) {
+            return;
+        }
+        self.drain_deadline = None;
+        match self.framer.websocket() {
+            Some(websocket) => {
+                websocket.close(now, code, reason);
+                self.state = State::Closing;
+                self.handshake_deadline = None;
+                self.release();
+                self.process();
+            }
+            None => self.finish(CloseReason::Requested),
+        }
+    }
+
+    /// Ends the connection in order: new events and calls are refused, what is queued is written,
+    /// owed replies and pending calls are waited for, then the connection closes. A byte stream is
+    /// half-closed and read to its end. At `deadline` it is cut.
+    pub fn drain(&mut self, now: Instant, deadline: Instant) {
+        self.tick(now);
+        match self.state {
+            State::Open => {
+                self.state = State::Draining;
+                self.drain_deadline = Some(deadline);
+            }
+            State::Draining => {
+                self.drain_deadline = self.drain_deadline.map(|at| at.min(deadline));
+            }
+            State::Accepting | State::Handshaking => self.close(now),
+            State::Closing | State::Closed => {}
+        }
+    }
+
+    /// Ends the connection for a reason of our own: a WebSocket still says goodbye.
+    pub(super) fn abort(&mut self, reason: CloseReason) {
+        if let Some(websocket) = self.framer.websocket() {
+            websocket.close(self.now, 1000, "");
+        }
+        self.finish(reason);
+    }
+
+    /// Settles the calls and gives the queue back: nothing of it will happen any more.
+    pub(super) fn release(&mut self) {
+        self.settle_as_closed();
+        let undelivered: Vec<PackedEvent> = core::iter::from_fn(|| self.queue.pop())
+            .filter_map(|item| match item {
+                Outgoing::Event { packed, .. } => Some(PackedEvent {
+                    bytes: packed,
+                    packer: self.config.packer.name().into(),
+                }),
+                Outgoing::Reply { .. } => None,
+            })
+            .collect();
+        if !undelivered.is_empty() {
+            self.push_event(ConnectionEvent::Undelivered(undelivered));
+        }
+        for (flush, mark) in core::mem::take(&mut self.flushes) {
+            // What is with the driver may still go out; it is known by `handle_transmitted`.
+            if self.transmitting && mark <= self.transmitted_to {
+                self.flushes.push_back((flush, mark));
+            } else {
+                self.push_event(ConnectionEvent::FlushFailed(flush));
+            }
+        }
+    }
+
+    /// Settles the pending calls: no reply will come any more.
+    pub(super) fn settle_as_closed(&mut self) {
+        for call in self.calls.drain() {
+            self.push_event(ConnectionEvent::Settled {
+                call,
+                result: Err(CallError::Closed),
+            });
+        }
+    }
+
+    /// The end. Everything that waits is told, `Closed` last.
+    pub(super) fn finish(&mut self, reason: CloseReason) {
+        if self.state == State::Closed {
+            return;
+        }
+        self.state = State::Closed;
+        self.handshake_deadline = None;
+        self.drain_deadline = None;
+        self.keepalive = None;
+        self.control.clear();
+        self.control_bytes = 0;
+        self.pong_queued = false;
+        self.cut_deadline = Some(self.now + self.config.close_timeout);
+        self.lingers = matches!(
+            reason,
+            CloseReason::LostFraming(_) | CloseReason::WebSocket(_)
+        );
+        self.report_suppressed();
+        self.release();
+        for (flush, _) in core::mem::take(&mut self.flushes) {
+            self.push_event(ConnectionEvent::FlushFailed(flush));
+        }
+        self.close_reason = Some(reason.clone());
+        self.push_event(ConnectionEvent::Closed(reason));
+    }
+}
