@@ -442,7 +442,9 @@ impl Form {
                         Packet::Hello(data)
                     }
                     reserved if reserved.starts_with("chsk/") => {
-                        if profile.stream && profile.role == Role::Server {
+                        // A bare script may echo what it hears, but it never makes a call of it.
+                        let echoed = profile.stream && profile.role == Role::Server;
+                        if echoed && callback.is_none() {
                             Packet::Ignored
                         } else {
                             Packet::Bad {

@@ -248,3 +248,36 @@ fn a_token_answers_only_on_its_own_connection() {
     second.accept(Instant::EPOCH, Accept::new("v"));
     assert!(second.reply(Instant::EPOCH, token, edn("1")).is_err());
 }
+
+#[test]
+fn a_bad_call_that_is_not_reported_is_answered_with_an_error() {
+    let (mut server, mut client) = server();
+    for n in 0..20 {
+        client.say(
+            &mut server,
+            Instant::EPOCH,
+            &format!("[[:plain {n}] \"cb-{n}\"]"),
+        );
+    }
+    let said = client.texts(&mut server, Instant::EPOCH);
+    let expected: Vec<_> = (16..20)
+        .map(|n| format!("[:chsk/error \"cb-{n}\"]"))
+        .collect();
+    assert_eq!(said, expected);
+}
+
+#[test]
+fn a_reserved_call_on_a_byte_stream_is_a_bad_event_with_its_callback() {
+    let config = config(Role::Server, Dialect::SenteLite, Carrier::Lines);
+    let mut server = Connection::new(config, [5; 32], Instant::EPOCH);
+    server.accept(Instant::EPOCH, Accept::new("u"));
+    let mut line = bytes::BytesMut::from("[[:chsk/bad 1] \"cb\"]\n");
+    server.handle_input(Instant::EPOCH, sente_core::Input::Bytes(&mut line));
+    let bad = events(&mut server)
+        .into_iter()
+        .find_map(|event| match event {
+            ConnectionEvent::BadEvent(bad) => Some(bad),
+            _ => None,
+        });
+    assert!(bad.unwrap().reply.is_some());
+}

@@ -358,6 +358,12 @@ impl Connection {
         let limits = &self.config.limits;
         if self.bad_reported >= limits.max_bad_frames_reported {
             self.bad_suppressed += 1;
+            // Nobody will see it, so nobody can answer: the caller is not left to its timeout.
+            if let Some(callback) = callback
+                && matches!(self.state, State::Open | State::Draining)
+            {
+                self.push_error_reply(small_slice(frame, callback));
+            }
             return;
         }
         self.bad_reported += 1;

@@ -368,7 +368,7 @@ impl Connection {
         self.queue.push(item);
     }
 
-    fn push_error_reply(&mut self, callback: Bytes) {
+    pub(super) fn push_error_reply(&mut self, callback: Bytes) {
         let packed = self.config.atoms.error.clone();
         self.queue.push(Outgoing::Reply { callback, packed });
     }
