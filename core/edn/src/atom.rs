@@ -10,6 +10,7 @@ use crate::lex::RawStr;
 use crate::name::{Keyword, Symbol};
 use crate::number::Num;
 use crate::ratio;
+use crate::shape::Shape;
 use crate::text;
 use crate::uuid::Uuid;
 use crate::value::Value;
@@ -29,7 +30,29 @@ pub(crate) enum Atom<'t> {
     Uuid(Uuid),
 }
 
-impl Atom<'_> {
+impl<'t> Atom<'t> {
+    pub(crate) const fn shape(self) -> Shape {
+        match self {
+            Self::Nil => Shape::Nil,
+            Self::Bool(_) => Shape::Bool,
+            Self::Num(_) | Self::Float(_) => Shape::Number,
+            Self::Char(_) => Shape::Char,
+            Self::Str(_) => Shape::String,
+            Self::Keyword(_) => Shape::Keyword,
+            Self::Symbol(_) => Shape::Symbol,
+            Self::Inst(_) | Self::Uuid(_) => Shape::Tagged,
+        }
+    }
+
+    pub(crate) const fn fact(self) -> Fact<'t> {
+        match self {
+            Self::Keyword(name) => Fact::Keyword(name),
+            Self::Str(raw) => Fact::Str(raw),
+            Self::Symbol(name) => Fact::Symbol(name),
+            _ => Fact::Other,
+        }
+    }
+
     pub(crate) fn to_value(self) -> Value {
         match self {
             Self::Nil => Value::Nil,
@@ -69,4 +92,15 @@ impl Atom<'_> {
             other => fingerprint::atom(&other.to_value()),
         }
     }
+}
+
+/// What `^`, `##`, `#:`, `#inst` and the like need to know of the form that follows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Fact<'a> {
+    Collection,
+    Keyword(&'a str),
+    Map,
+    Other,
+    Str(RawStr<'a>),
+    Symbol(&'a str),
 }

@@ -10,6 +10,8 @@ const BANNED: u8 = 4;
 const DIGIT: u8 = 8;
 /// The first byte, or a later one, of a character beyond ASCII.
 const WIDE: u8 = 16;
+/// Allowed in names, but not just anywhere: the colon and the slash.
+const DELICATE: u8 = 32;
 
 /// One role set per byte.
 static CLASS: [u8; 256] = table();
@@ -30,6 +32,7 @@ const fn class(byte: usize) -> u8 {
         0x22 | 0x23 | 0x28 | 0x29 | 0x3b | 0x5b..=0x5e | 0x7b | 0x7d => MACRO,
         0x40 | 0x60 | 0x7e => BANNED,
         0x30..=0x39 => DIGIT,
+        0x2f | 0x3a => DELICATE,
         0x80.. => WIDE,
         _ => 0,
     }
@@ -37,8 +40,8 @@ const fn class(byte: usize) -> u8 {
 
 #[inline]
 fn of(byte: u8) -> u8 {
-    // A `u8` always finds its place in 256 entries; the compiler drops the check.
-    CLASS[usize::from(byte)]
+    // A `u8` always finds its place in 256 entries, so the compiler drops the check.
+    CLASS.get(usize::from(byte)).copied().unwrap_or_default()
 }
 
 /// Whether an ASCII byte is whitespace for Clojure: Java's ASCII whitespace and the comma.
@@ -51,6 +54,18 @@ pub(crate) fn is_blank(byte: u8) -> bool {
 #[inline]
 pub(crate) fn is_plain(byte: u8) -> bool {
     of(byte) & (BLANK | MACRO | BANNED | WIDE) == 0
+}
+
+/// Whether a byte can stand anywhere in a name but, if it is a digit, at its beginning.
+#[inline]
+pub(crate) fn is_simple(byte: u8) -> bool {
+    of(byte) & (BLANK | MACRO | BANNED | WIDE | DELICATE) == 0
+}
+
+/// Whether a form begins with the byte for sure: no blank, comment or wide character does.
+#[inline]
+pub(crate) fn starts_form(byte: u8) -> bool {
+    of(byte) & (BLANK | WIDE) == 0 && !matches!(byte, b';' | b'#')
 }
 
 /// Whether a byte begins a reader macro: quotes, brackets, `#`, `^`, `;`, `\`.

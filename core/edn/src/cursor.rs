@@ -1,10 +1,11 @@
 //! Reading a text step by step, without building values: what an envelope needs.
 
+use crate::atom::Fact;
 use crate::class;
 use crate::error::{Error, ErrorKind, Expected, Inside};
 use crate::lex::Lexer;
 use crate::limits::Limits;
-use crate::machine::{Done, Fact, Machine};
+use crate::machine::{Done, Machine};
 use crate::read;
 use crate::shape::Shape;
 use crate::sinks::{self, ToNothing};
@@ -39,12 +40,20 @@ pub struct Cursor<'a> {
 }
 
 /// A sequence that was stepped into.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 struct Entered {
     start: usize,
     shape: Option<Shape>,
     /// How many levels it is deeper than what is around it: one, and one for each metadata on it.
     levels: usize,
+}
+
+impl Entered {
+    const FILLER: Self = Self {
+        start: 0,
+        shape: None,
+        levels: 0,
+    };
 }
 
 #[derive(Clone, Copy)]
@@ -65,7 +74,7 @@ impl<'a> Cursor<'a> {
         let machine = Machine::new(lexer, *limits, ToNothing::default());
         Self {
             machine,
-            entered: Stack::new(),
+            entered: Stack::new(Entered::FILLER),
             next: None,
             fault,
         }
@@ -131,7 +140,7 @@ impl<'a> Cursor<'a> {
             self.skip()?;
         }
         self.machine.lexer.advance(1);
-        let Entered { start, levels, .. } = self.entered.pop().unwrap_or_default();
+        let Entered { start, levels, .. } = self.entered.pop().unwrap_or(Entered::FILLER);
         self.machine.depth = self.machine.depth.saturating_sub(levels);
         self.next = None;
         self.machine
@@ -323,7 +332,7 @@ impl<'a> Cursor<'a> {
             (b'#', _) => Shape::Tagged,
             (b'\\', _) => Shape::Char,
             (b':', _) => Shape::Keyword,
-            _ if self.machine.starts_number(byte) => Shape::Number,
+            _ if self.machine.lexer.is_at_number(byte) => Shape::Number,
             _ if class::is_banned(byte) => {
                 let kind = ErrorKind::BannedCharacter(char::from(byte));
                 return Err(Error::new(kind, self.offset()));

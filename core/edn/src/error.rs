@@ -1,26 +1,32 @@
 //! What is wrong with a text, where, and whether more text could mend it.
 
+use alloc::boxed::Box;
 use core::fmt;
 
 use crate::Shape;
 
 /// Why a text is not the EDN that was asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Error {
+pub struct Error(Box<Fault>);
+
+/// Behind a pointer, because what can fail is all over the hot paths and hardly ever does.
+#[derive(Clone, PartialEq, Eq)]
+struct Fault {
     kind: ErrorKind,
     offset: usize,
 }
 
 impl Error {
-    pub(crate) const fn new(kind: ErrorKind, offset: usize) -> Self {
-        Self { kind, offset }
+    #[cold]
+    pub(crate) fn new(kind: ErrorKind, offset: usize) -> Self {
+        Self(Box::new(Fault { kind, offset }))
     }
 
     /// What is wrong.
     #[must_use]
-    pub const fn kind(&self) -> &ErrorKind {
-        &self.kind
+    pub fn kind(&self) -> &ErrorKind {
+        &self.0.kind
     }
 
     /// Where it is wrong: the byte at which the faulty form or character starts.
@@ -28,14 +34,14 @@ impl Error {
     /// For a text that ends too early this is the opening of what is still open, or the end of the
     /// text if nothing is.
     #[must_use]
-    pub const fn offset(&self) -> usize {
-        self.offset
+    pub fn offset(&self) -> usize {
+        self.0.offset
     }
 
     /// Whether the text merely ends too early: with more behind it, it could still become valid.
     #[must_use]
-    pub const fn is_incomplete(&self) -> bool {
-        matches!(self.kind, ErrorKind::UnexpectedEnd { .. })
+    pub fn is_incomplete(&self) -> bool {
+        matches!(self.0.kind, ErrorKind::UnexpectedEnd { .. })
     }
 
     /// Where it is wrong as a line and a column, both counted from 1, columns in characters.
@@ -49,7 +55,7 @@ impl Error {
     /// ```
     #[must_use]
     pub fn line_column(&self, text: &[u8]) -> (usize, usize) {
-        let before = text.get(..self.offset).unwrap_or(text);
+        let before = text.get(..self.0.offset).unwrap_or(text);
         let line_start = memchr::memrchr(b'\n', before).map_or(0, |at| at.saturating_add(1));
         let lines = memchr::memchr_iter(b'\n', before).count();
         let line = before.get(line_start..).unwrap_or_default();
@@ -61,7 +67,16 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} at byte {}", self.kind, self.offset)
+        write!(f, "{} at byte {}", self.0.kind, self.0.offset)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("Error");
+        debug.field("kind", self.kind());
+        debug.field("offset", &self.offset());
+        debug.finish()
     }
 }
 

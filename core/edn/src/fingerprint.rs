@@ -29,22 +29,38 @@ const TAGGED: u64 = 0xaf63_dc4c_8601_ec8d;
 
 /// The fingerprint of any value.
 pub(crate) fn of(value: &Value) -> u64 {
-    let mut open: Vec<Group> = Vec::new();
+    let mut open: Vec<(&Value, Group, usize)> = Vec::new();
     for step in Walk::new(value) {
         let done = match step {
             Step::Atom(value) => atom(value),
             Step::Open(value) => {
-                open.push(Group::of(value));
+                open.push((value, begin(value), 0));
                 continue;
             }
-            Step::Close(_) => open.pop().map_or(0, |group| group.finish()),
+            Step::Close(_) => open
+                .pop()
+                .map_or(0, |(_, group, count)| group.finish(count)),
         };
-        match open.last_mut() {
-            Some(group) => group.push(done),
-            None => return done,
+        let Some((parent, group, count)) = open.last_mut() else {
+            return done;
+        };
+        match parent {
+            Value::Set(_) => group.push_element(done),
+            Value::Map(_) => group.push_entry(*count, done),
+            _ => group.push_item(done),
         }
+        *count = count.saturating_add(1);
     }
     0
+}
+
+fn begin(value: &Value) -> Group {
+    match value {
+        Value::Set(_) => Group::set(),
+        Value::Map(_) => Group::map(),
+        Value::Tagged(tagged) => Group::tagged(tagged.tag().as_str()),
+        _ => Group::sequence(),
+    }
 }
 
 /// The fingerprint of a value that is made of no others.
@@ -102,81 +118,59 @@ pub(crate) fn text(kind: u64, text: &str) -> u64 {
 /// What is known of a collection while its items come in.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Group {
-    kind: GroupKind,
     sum: u64,
-    count: u64,
+    /// Of a map, the key whose value comes next.
     key: u64,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-enum GroupKind {
-    #[default]
-    Sequence,
-    Set,
-    Map,
-    Tagged,
 }
 
 impl Group {
     pub(crate) const fn sequence() -> Self {
         Self {
-            kind: GroupKind::Sequence,
             sum: SEQUENCE,
-            count: 0,
             key: 0,
         }
     }
 
     pub(crate) const fn set() -> Self {
-        Self {
-            kind: GroupKind::Set,
-            sum: SET,
-            count: 0,
-            key: 0,
-        }
+        Self { sum: SET, key: 0 }
     }
 
     pub(crate) const fn map() -> Self {
-        Self {
-            kind: GroupKind::Map,
-            sum: MAP,
-            count: 0,
-            key: 0,
-        }
+        Self { sum: MAP, key: 0 }
     }
 
     pub(crate) fn tagged(tag: &str) -> Self {
         Self {
-            kind: GroupKind::Tagged,
             sum: text(TAGGED, tag),
-            count: 0,
             key: 0,
         }
     }
 
-    fn of(value: &Value) -> Self {
-        match value {
-            Value::Set(_) => Self::set(),
-            Value::Map(_) => Self::map(),
-            Value::Tagged(tagged) => Self::tagged(tagged.tag().as_str()),
-            _ => Self::sequence(),
-        }
-    }
-
+    /// Adds an item of a sequence, or what is behind a tag.
     #[inline]
-    pub(crate) fn push(&mut self, item: u64) {
-        self.count = self.count.wrapping_add(1);
-        match self.kind {
-            GroupKind::Sequence | GroupKind::Tagged => self.sum = mix(self.sum, item),
-            // Sums do not depend on the order.
-            GroupKind::Set => self.sum = self.sum.wrapping_add(mix(SET, item)),
-            GroupKind::Map if self.count & 1 == 1 => self.key = item,
-            GroupKind::Map => self.sum = self.sum.wrapping_add(mix(self.key, item)),
+    pub(crate) fn push_item(&mut self, item: u64) {
+        self.sum = mix(self.sum, item);
+    }
+
+    /// Adds an element of a set; sums do not depend on the order.
+    #[inline]
+    pub(crate) fn push_element(&mut self, element: u64) {
+        self.sum = self.sum.wrapping_add(mix(SET, element));
+    }
+
+    /// Adds a key of a map, or with an odd index a value.
+    #[inline]
+    pub(crate) fn push_entry(&mut self, index: usize, item: u64) {
+        if index.is_multiple_of(2) {
+            self.key = item;
+        } else {
+            self.sum = self.sum.wrapping_add(mix(self.key, item));
         }
     }
 
-    pub(crate) fn finish(self) -> u64 {
-        mix(self.sum, self.count)
+    /// The fingerprint of so many items.
+    pub(crate) fn finish(self, count: usize) -> u64 {
+        mix(self.sum, u64::try_from(count).unwrap_or(u64::MAX))
     }
 }
 

@@ -1,6 +1,5 @@
 //! Points in time as `#inst` has them: which texts are dates, and which millisecond they mean.
 
-use alloc::string::String;
 use core::fmt;
 
 /// A point in time in milliseconds, as `java.util.Date`: `#inst "2026-01-02T03:04:05.678-00:00"`.
@@ -187,9 +186,11 @@ impl Scan<'_> {
         if digits.is_empty() {
             return None;
         }
-        let mut padded = String::from(digits);
-        padded.extend(core::iter::repeat_n('0', 9_usize.saturating_sub(length)));
-        padded.parse().ok()
+        let missing = u32::try_from(9_usize.saturating_sub(length)).ok()?;
+        digits
+            .parse::<i64>()
+            .ok()?
+            .checked_mul(10_i64.checked_pow(missing)?)
     }
 
     /// How far ahead of UTC the clock is, in milliseconds.

@@ -115,6 +115,19 @@ impl<'a> Lexer<'a> {
     /// Skips whitespace and comments, and says which byte comes next.
     #[inline]
     pub(crate) fn skip_blank(&mut self, dialect: Dialect) -> Option<u8> {
+        // Most forms stand where the last one ended, or one space on.
+        let mut byte = self.peek()?;
+        if byte == b' ' {
+            self.advance(1);
+            byte = self.peek()?;
+        }
+        if class::starts_form(byte) {
+            return Some(byte);
+        }
+        self.skip_more(dialect)
+    }
+
+    fn skip_more(&mut self, dialect: Dialect) -> Option<u8> {
         loop {
             let byte = self.skip_whitespace()?;
             let comment = byte == b';'
@@ -151,8 +164,9 @@ impl<'a> Lexer<'a> {
     #[inline]
     pub(crate) fn token(&mut self, start: usize) -> Result<&'a str, Error> {
         loop {
+            self.skip_while(class::is_plain);
             match self.peek() {
-                Some(byte) if class::is_plain(byte) || byte == b'#' => self.advance(1),
+                Some(b'#') => self.advance(1),
                 Some(byte) if class::is_wide(byte) => match self.peek_char() {
                     Some(c) if !class::is_whitespace(c) => self.advance(c.len_utf8()),
                     _ => break,
@@ -169,6 +183,43 @@ impl<'a> Lexer<'a> {
             }
         }
         Ok(self.slice(start, self.pos))
+    }
+
+    /// Reads a name without anything in it that needs a closer look, or with one slash that has
+    /// such a name on either side; `None`, and nothing is read, for all other names.
+    #[inline]
+    pub(crate) fn simple_name(&mut self) -> Option<&'a str> {
+        let start = self.pos;
+        self.skip_while(class::is_simple);
+        let mut end = self.peek();
+        if end == Some(b'/') {
+            let slash = self.pos;
+            self.advance(1);
+            let is_digit = |byte: Option<u8>| byte.is_none_or(|byte| byte.is_ascii_digit());
+            let first = self.text.as_bytes().get(start).copied();
+            let delicate = slash == start || is_digit(first) || is_digit(self.peek());
+            self.skip_while(class::is_simple);
+            end = self.peek();
+            if delicate || self.pos == slash.saturating_add(1) {
+                self.pos = start;
+                return None;
+            }
+        }
+        // What ends the name must end every name, and the end of the text needs care.
+        let ends = end
+            .is_some_and(|byte| class::is_blank(byte) || (class::is_macro(byte) && byte != b'#'));
+        if !ends || self.pos == start {
+            self.pos = start;
+            return None;
+        }
+        Some(self.slice(start, self.pos))
+    }
+
+    #[inline]
+    fn skip_while(&mut self, fits: impl Fn(u8) -> bool) {
+        let rest = self.rest_bytes();
+        let length = rest.iter().position(|byte| !fits(*byte));
+        self.advance(length.unwrap_or(rest.len()));
     }
 
     /// Reads a number's characters: unlike names it ends at `#`, and nothing is banned in it.
@@ -191,6 +242,21 @@ impl<'a> Lexer<'a> {
             }
         }
         Ok(self.slice(start, self.pos))
+    }
+
+    /// Whether a number is next, of whose first byte the caller knows.
+    #[inline]
+    pub(crate) fn is_at_number(&self, byte: u8) -> bool {
+        match byte {
+            b'0'..=b'9' => true,
+            b'+' | b'-' => match self.peek_at(1) {
+                Some(next) if next.is_ascii() => next.is_ascii_digit(),
+                Some(_) => self.rest().chars().nth(1).is_some_and(class::is_digit),
+                None => false,
+            },
+            0x80.. => self.peek_char().is_some_and(class::is_digit),
+            _ => false,
+        }
     }
 
     /// Whether nothing follows.
@@ -233,19 +299,14 @@ impl<'a> Lexer<'a> {
         let open = self.pos;
         self.advance(1);
         let start = self.pos;
-        let mut escaped = false;
         loop {
             match self.peek() {
                 Some(b'"') => {
-                    let raw = RawStr {
-                        text: self.slice(start, self.pos),
-                        escaped,
-                    };
+                    let raw = RawStr(self.slice(start, self.pos));
                     self.advance(1);
                     return Ok(raw);
                 }
                 Some(b'\\') => {
-                    escaped = true;
                     let at = self.pos;
                     self.advance(1);
                     match text::escape(self.rest()) {
@@ -266,15 +327,12 @@ impl<'a> Lexer<'a> {
         }
     }
 
+    #[inline]
     fn rest_bytes(&self) -> &'a [u8] {
         self.text.as_bytes().get(self.pos..).unwrap_or_default()
     }
 }
 
 /// What stands between a string's quotes.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct RawStr<'a> {
-    pub(crate) text: &'a str,
-    /// Whether there is a backslash in it.
-    pub(crate) escaped: bool,
-}
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RawStr<'a>(pub(crate) &'a str);

@@ -3,20 +3,18 @@
 //! One machine reads for everyone. What becomes of the forms is up to its [`Sink`]: values, marks
 //! on the text, or nothing at all. So what one of them accepts the others accept, too.
 
-use crate::atom::Atom;
-use crate::class;
+use alloc::vec::Vec;
+
+use crate::atom::{Atom, Fact};
 use crate::error::{Error, ErrorKind, Inside};
 use crate::fingerprint::Group;
-use crate::inst::Inst;
-use crate::lex::{Lexer, RawStr};
+use crate::lex::Lexer;
 use crate::limits::Limits;
 use crate::name;
-use crate::number::{self, NumFault};
+use crate::number::{self, Num};
 use crate::shape::Shape;
 use crate::stack::{Numbers, Stack};
 use crate::table::SMALL;
-use crate::text;
-use crate::uuid::Uuid;
 
 /// What becomes of the forms that are read.
 pub(crate) trait Sink {
@@ -63,24 +61,12 @@ pub(crate) struct Done<'a, I> {
     pub(crate) fact: Fact<'a>,
     pub(crate) shape: Shape,
     pub(crate) start: usize,
-    fingerprint: u64,
-}
-
-/// What `^`, `##`, `#:`, `#inst` and the like need to know of the form that follows.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Fact<'a> {
-    Collection,
-    Keyword(&'a str),
-    Map,
-    Other,
-    Str(RawStr<'a>),
-    Symbol(&'a str),
+    pub(crate) fingerprint: u64,
 }
 
 /// What is open and waits for forms.
-#[derive(Clone, Copy, Debug, Default)]
-enum Kind<'a> {
-    #[default]
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Kind<'a> {
     Discard,
     List,
     Map,
@@ -124,21 +110,50 @@ impl Kind<'_> {
     }
 }
 
-#[derive(Default)]
-struct Frame<'a, O> {
-    kind: Kind<'a>,
-    start: usize,
+#[derive(Clone, Copy)]
+pub(crate) struct Frame<'a> {
+    pub(crate) kind: Kind<'a>,
+    pub(crate) start: usize,
     /// How many forms are in it.
     count: usize,
     /// Whether its fingerprint is wanted, because it is, or is in, a key or an element.
-    keyed: bool,
-    group: Group,
+    pub(crate) keyed: bool,
+    pub(crate) group: Group,
     /// Where its own keys' fingerprints begin.
     first_key: usize,
-    open: O,
 }
 
-impl<O> Frame<'_, O> {
+impl Frame<'_> {
+    const FILLER: Self = Self {
+        kind: Kind::Discard,
+        start: 0,
+        count: 0,
+        keyed: false,
+        group: Group::sequence(),
+        first_key: 0,
+    };
+
+    /// Takes in a form of that fingerprint.
+    #[inline]
+    fn add(&mut self, fingerprint: u64, repeats: Repeats, keys: &mut Numbers<NEAR_KEYS>) {
+        let is_key = match self.kind {
+            Kind::Set => true,
+            Kind::Map | Kind::MapOf(_) => self.count.is_multiple_of(2),
+            _ => false,
+        };
+        if is_key && repeats == Repeats::Suspected {
+            keys.push(fingerprint);
+        }
+        if self.keyed {
+            match self.kind {
+                Kind::Set => self.group.push_element(fingerprint),
+                Kind::Map | Kind::MapOf(_) => self.group.push_entry(self.count, fingerprint),
+                _ => self.group.push_item(fingerprint),
+            }
+        }
+        self.count = self.count.saturating_add(1);
+    }
+
     #[inline]
     fn keys_next(&self) -> bool {
         match self.kind {
@@ -151,9 +166,9 @@ impl<O> Frame<'_, O> {
 }
 
 /// How many levels need no heap.
-const NEAR_FRAMES: usize = 12;
+const NEAR_FRAMES: usize = 8;
 /// How many keys and elements of maps and sets that are open need no heap.
-const NEAR_KEYS: usize = 64;
+const NEAR_KEYS: usize = 48;
 
 /// Reads forms and hands them to a sink.
 pub(crate) struct Machine<'a, S: Sink> {
@@ -164,11 +179,14 @@ pub(crate) struct Machine<'a, S: Sink> {
     pub(crate) depth: usize,
     pub(crate) limits: Limits,
     elements: usize,
-    frames: Stack<Frame<'a, S::Open>, NEAR_FRAMES>,
+    pub(crate) frames: Stack<Frame<'a>, NEAR_FRAMES>,
+    /// What the sink makes of the collections among the frames.
+    pub(crate) open: Vec<S::Open>,
     keys: Numbers<NEAR_KEYS>,
 }
 
 impl<'a, S: Sink> Machine<'a, S> {
+    #[inline]
     pub(crate) fn new(lexer: Lexer<'a>, limits: Limits, sink: S) -> Self {
         Self {
             lexer,
@@ -177,7 +195,8 @@ impl<'a, S: Sink> Machine<'a, S> {
             depth: 0,
             limits,
             elements: 0,
-            frames: Stack::new(),
+            frames: Stack::new(Frame::FILLER),
+            open: Vec::new(),
             keys: Numbers::new(),
         }
     }
@@ -191,7 +210,8 @@ impl<'a, S: Sink> Machine<'a, S> {
     pub(crate) fn reset(&mut self, (pos, elements): (usize, usize)) {
         self.lexer.seek(pos);
         self.elements = elements;
-        self.frames.truncate(0);
+        self.frames.clear();
+        self.open.clear();
         self.keys.truncate(0);
     }
 
@@ -211,39 +231,58 @@ impl<'a, S: Sink> Machine<'a, S> {
             let done = match byte {
                 b'"' => {
                     let raw = self.lexer.string()?;
-                    self.atom(Atom::Str(raw), Shape::String, Fact::Str(raw), start)
+                    self.place(Atom::Str(raw), start)?
                 }
-                b'(' => {
-                    self.open(Kind::List, Group::sequence(), 1)?;
-                    continue;
+                b':' => {
+                    let name = self.keyword(start)?;
+                    self.place(Atom::Keyword(name), start)?
                 }
-                b'[' => {
-                    self.open(Kind::Vector, Group::sequence(), 1)?;
-                    continue;
-                }
-                b'{' => {
-                    self.open(Kind::Map, Group::map(), 1)?;
-                    continue;
-                }
+                b'(' => self.open(Kind::List, Group::sequence(), 1)?,
+                b'[' => self.open(Kind::Vector, Group::sequence(), 1)?,
+                b'{' => self.open(Kind::Map, Group::map(), 1)?,
                 b')' | b']' | b'}' => self.close(byte, start)?,
-                b'^' => {
-                    self.open(Kind::Meta, Group::default(), 1)?;
-                    continue;
-                }
-                b'#' => {
-                    self.dispatch(start)?;
-                    continue;
-                }
+                b'^' => self.open(Kind::Meta, Group::default(), 1)?,
+                b'#' => self.dispatch(start)?,
                 b'\\' => {
                     let c = self.lexer.character(self.limits.dialect)?;
-                    self.atom(Atom::Char(c), Shape::Char, Fact::Other, start)
+                    self.place(Atom::Char(c), start)?
                 }
-                _ if self.starts_number(byte) => self.number(start)?,
-                _ => self.name(byte, start)?,
+                _ if self.lexer.is_at_number(byte) => {
+                    let token = self.lexer.number(self.limits.dialect)?;
+                    match number::short(token) {
+                        Some(value) => self.place(Atom::Num(Num::Int(value)), start)?,
+                        None => self.long_number(token, start)?,
+                    }
+                }
+                _ => self.symbol(start)?,
             };
-            if let Some(done) = self.settle(done)? {
+            if let Some(done) = done {
                 return Ok(Some(done));
             }
+        }
+    }
+
+    fn long_number(
+        &mut self,
+        token: &'a str,
+        start: usize,
+    ) -> Result<Option<Done<'a, S::Item>>, Error> {
+        let number =
+            number::parse(token).map_err(|fault| self.number_error(token, fault, start))?;
+        self.place(Atom::Num(number), start)
+    }
+
+    /// Reads a symbol, or `nil`, `true` or `false`.
+    fn symbol(&mut self, start: usize) -> Result<Option<Done<'a, S::Item>>, Error> {
+        let token = self.lexer.token(start)?;
+        match token {
+            "nil" => self.place(Atom::Nil, start),
+            "true" => self.place(Atom::Bool(true), start),
+            "false" => self.place(Atom::Bool(false), start),
+            name if name::is_symbol(name, self.limits.dialect) => {
+                self.place(Atom::Symbol(name), start)
+            }
+            _ => Err(self.name_error(token, start)),
         }
     }
 
@@ -260,151 +299,26 @@ impl<'a, S: Sink> Machine<'a, S> {
         Ok(())
     }
 
-    /// Whether a number is next.
+    /// Steps over an opening and into what it opens; nothing is complete by that.
     #[inline]
-    pub(crate) fn starts_number(&self, byte: u8) -> bool {
-        match byte {
-            b'0'..=b'9' => true,
-            b'+' | b'-' => match self.lexer.peek_at(1) {
-                Some(next) if next.is_ascii() => next.is_ascii_digit(),
-                Some(_) => self
-                    .lexer
-                    .rest()
-                    .chars()
-                    .nth(1)
-                    .is_some_and(class::is_digit),
-                None => false,
-            },
-            0x80.. => self.lexer.peek_char().is_some_and(class::is_digit),
-            _ => false,
-        }
-    }
-
-    fn number(&mut self, start: usize) -> Result<Done<'a, S::Item>, Error> {
-        let token = self.lexer.number(self.limits.dialect)?;
-        match number::parse(token) {
-            Ok(number) => Ok(self.atom(Atom::Num(number), Shape::Number, Fact::Other, start)),
-            Err(fault) => Err(self.number_error(token, fault, start)),
-        }
-    }
-
-    #[cold]
-    fn number_error(&self, token: &str, fault: NumFault, start: usize) -> Error {
-        if fault != NumFault::TooManyDigits
-            && self.lexer.is_at_end()
-            && number::may_become_number(token)
-        {
-            return self.lexer.end(Inside::Number, start);
-        }
-        let kind = match fault {
-            NumFault::Invalid => ErrorKind::InvalidNumber,
-            NumFault::TooManyDigits => ErrorKind::TooManyDigits {
-                limit: crate::bignum::MAX_DIGITS,
-            },
-            NumFault::ZeroDenominator => ErrorKind::ZeroDenominator,
-        };
-        Error::new(kind, start)
-    }
-
-    fn name(&mut self, byte: u8, start: usize) -> Result<Done<'a, S::Item>, Error> {
-        let token = self.lexer.token(start)?;
-        if byte == b':' {
-            let text = token.get(1..).unwrap_or_default();
-            if name::is_keyword(text, self.limits.dialect) {
-                let atom = Atom::Keyword(text);
-                return Ok(self.atom(atom, Shape::Keyword, Fact::Keyword(text), start));
-            }
-            return Err(self.name_error(token, start));
-        }
-        Ok(match token {
-            "nil" => self.atom(Atom::Nil, Shape::Nil, Fact::Other, start),
-            "true" => self.atom(Atom::Bool(true), Shape::Bool, Fact::Other, start),
-            "false" => self.atom(Atom::Bool(false), Shape::Bool, Fact::Other, start),
-            text if name::is_symbol(text, self.limits.dialect) => {
-                self.atom(Atom::Symbol(text), Shape::Symbol, Fact::Symbol(text), start)
-            }
-            _ => return Err(self.name_error(token, start)),
-        })
-    }
-
-    #[cold]
-    fn name_error(&self, token: &str, start: usize) -> Error {
-        if self.lexer.is_at_end() && name::may_become_name(token, self.limits.dialect) {
-            return self.lexer.end(Inside::Token, start);
-        }
-        Error::new(ErrorKind::InvalidToken, start)
-    }
-
-    #[inline]
-    fn atom(
+    pub(crate) fn open(
         &mut self,
-        atom: Atom<'_>,
-        shape: Shape,
-        fact: Fact<'a>,
-        start: usize,
-    ) -> Done<'a, S::Item> {
-        let keyed = self.frames.last().is_some_and(Frame::keys_next);
-        let fingerprint = if keyed { atom.fingerprint() } else { 0 };
-        Done {
-            item: self.sink.atom(atom),
-            fact,
-            shape,
-            start,
-            fingerprint,
-        }
-    }
-
-    /// Reads what a `#` begins, up to the form that follows.
-    fn dispatch(&mut self, start: usize) -> Result<(), Error> {
-        match self.lexer.peek_at(1) {
-            Some(b'{') => self.open(Kind::Set, Group::set(), 2),
-            Some(b'_') => self.open(Kind::Discard, Group::default(), 2),
-            Some(b'^') => self.open(Kind::Meta, Group::default(), 2),
-            Some(b':') => self.open(Kind::Namespace, Group::map(), 2),
-            Some(b'#') => self.open(Kind::Symbolic, Group::default(), 2),
-            _ => self.tag(start),
-        }
-    }
-
-    fn tag(&mut self, start: usize) -> Result<(), Error> {
-        self.lexer.advance(1);
-        let is_wide = self.limits.dialect.is_wide();
-        if is_wide {
-            self.lexer.skip_blank(self.limits.dialect);
-        }
-        let first = self.lexer.peek_char();
-        let starts_tag = match first {
-            None => return Err(self.lexer.end(Inside::Dispatch, start)),
-            Some(first) if is_wide => first.is_alphabetic(),
-            Some(first) => class::is_tag_start(first),
-        };
-        if !starts_tag {
-            return Err(Error::new(ErrorKind::InvalidDispatch, start));
-        }
-        let name_start = self.lexer.pos();
-        let tag = self.lexer.token(name_start)?;
-        if name::reads_otherwise(tag) {
-            if self.lexer.is_at_end() {
-                return Err(self.lexer.end(Inside::Token, name_start));
-            }
-            return Err(Error::new(ErrorKind::InvalidTag, start));
-        }
-        if !name::is_symbol(tag, self.limits.dialect) {
-            return Err(self.name_error(tag, name_start));
-        }
-        self.open_at(Kind::Tag(tag), Group::tagged(tag), start)
-    }
-
-    /// Steps over an opening and into what it opens.
-    #[inline]
-    fn open(&mut self, kind: Kind<'a>, group: Group, length: usize) -> Result<(), Error> {
+        kind: Kind<'a>,
+        group: Group,
+        length: usize,
+    ) -> Result<Option<Done<'a, S::Item>>, Error> {
         let start = self.lexer.pos();
         self.lexer.advance(length);
         self.open_at(kind, group, start)
     }
 
     #[inline]
-    fn open_at(&mut self, kind: Kind<'a>, group: Group, start: usize) -> Result<(), Error> {
+    pub(crate) fn open_at(
+        &mut self,
+        kind: Kind<'a>,
+        group: Group,
+        start: usize,
+    ) -> Result<Option<Done<'a, S::Item>>, Error> {
         if self.frames.len() >= self.limits.max_depth.saturating_sub(self.depth) {
             let kind = ErrorKind::TooDeep {
                 limit: self.limits.max_depth,
@@ -413,7 +327,6 @@ impl<'a, S: Sink> Machine<'a, S> {
         }
         let keyed = self.frames.last().is_some_and(Frame::keys_next);
         let first_key = self.keys.len();
-        let open = S::Open::default();
         self.frames.push(Frame {
             kind,
             start,
@@ -421,13 +334,13 @@ impl<'a, S: Sink> Machine<'a, S> {
             keyed,
             group,
             first_key,
-            open,
         });
-        Ok(())
+        self.open.push(S::Open::default());
+        Ok(None)
     }
 
-    /// Steps over a closing bracket and out of what it closes.
-    fn close(&mut self, bracket: u8, at: usize) -> Result<Done<'a, S::Item>, Stop> {
+    /// Steps over a closing bracket and out of what it closes, and gives that to what is around it.
+    fn close(&mut self, bracket: u8, at: usize) -> Result<Option<Done<'a, S::Item>>, Stop> {
         let found = char::from(bracket);
         let expected = self.frames.last().and_then(|frame| frame.kind.closing());
         if expected != Some(found) {
@@ -453,15 +366,66 @@ impl<'a, S: Sink> Machine<'a, S> {
             self.keys.truncate(frame.first_key);
         }
         self.lexer.advance(1);
-        let fingerprint = if frame.keyed { frame.group.finish() } else { 0 };
-        let item = self.sink.close(shape, frame.open)?;
-        Ok(Done {
+        let fingerprint = if frame.keyed {
+            frame.group.finish(frame.count)
+        } else {
+            0
+        };
+        let open = self.open.pop().unwrap_or_default();
+        let item = self.sink.close(shape, open)?;
+        let start = frame.start;
+        Ok(self.settle(Done {
             item,
             fact,
             shape,
-            start: frame.start,
+            start,
             fingerprint,
-        })
+        })?)
+    }
+
+    /// Gives an atom to what is open; the form itself if nothing is.
+    #[inline(always)]
+    fn place(&mut self, atom: Atom<'a>, start: usize) -> Result<Option<Done<'a, S::Item>>, Error> {
+        if let Some(frame) = self.frames.last_mut()
+            && matches!(
+                frame.kind,
+                Kind::List | Kind::Vector | Kind::Set | Kind::Map
+            )
+        {
+            let fingerprint = if frame.keys_next() {
+                atom.fingerprint()
+            } else {
+                0
+            };
+            frame.add(fingerprint, self.repeats, &mut self.keys);
+            let item = self.sink.atom(atom);
+            if let Some(open) = self.open.last_mut() {
+                self.sink.push(open, item, start);
+            }
+            self.count(start)?;
+            return Ok(None);
+        }
+        let keyed = self.frames.last().is_some_and(Frame::keys_next);
+        let done = self.finish_atom(atom, start, keyed);
+        self.settle(done)
+    }
+
+    /// An atom as a complete form.
+    pub(crate) fn finish_atom(
+        &mut self,
+        atom: Atom<'a>,
+        start: usize,
+        keyed: bool,
+    ) -> Done<'a, S::Item> {
+        let fingerprint = if keyed { atom.fingerprint() } else { 0 };
+        let item = self.sink.atom(atom);
+        Done {
+            item,
+            fact: atom.fact(),
+            shape: atom.shape(),
+            start,
+            fingerprint,
+        }
     }
 
     /// Gives a form to what is open; the form itself if nothing is.
@@ -472,20 +436,10 @@ impl<'a, S: Sink> Machine<'a, S> {
                 return Ok(Some(done));
             };
             match frame.kind {
-                Kind::List | Kind::Vector => {}
-                Kind::Set => {
-                    if self.repeats == Repeats::Suspected {
-                        self.keys.push(done.fingerprint);
-                    }
-                }
-                Kind::Map | Kind::MapOf(_) => {
+                Kind::List | Kind::Vector | Kind::Set | Kind::Map => {}
+                Kind::MapOf(namespace) => {
                     if frame.count.is_multiple_of(2) {
-                        if let Kind::MapOf(namespace) = frame.kind {
-                            done = Self::rename(&mut self.sink, &self.limits, namespace, done)?;
-                        }
-                        if self.repeats == Repeats::Suspected {
-                            self.keys.push(done.fingerprint);
-                        }
+                        done = self.rename(namespace, done)?;
                     }
                 }
                 _ => match self.settle_prefix(done)? {
@@ -496,172 +450,14 @@ impl<'a, S: Sink> Machine<'a, S> {
                     None => return Ok(None),
                 },
             }
-            frame.count = frame.count.saturating_add(1);
-            if frame.keyed {
-                frame.group.push(done.fingerprint);
+            if let Some(frame) = self.frames.last_mut() {
+                frame.add(done.fingerprint, self.repeats, &mut self.keys);
             }
-            self.sink.push(&mut frame.open, done.item, done.start);
+            if let Some(open) = self.open.last_mut() {
+                self.sink.push(open, done.item, done.start);
+            }
             return Ok(None);
         }
-    }
-
-    /// Gives a form to the `#_`, tag or other prefix before it; what they make together, if
-    /// that is complete.
-    fn settle_prefix(
-        &mut self,
-        done: Done<'a, S::Item>,
-    ) -> Result<Option<Done<'a, S::Item>>, Error> {
-        let Some(frame) = self.frames.last_mut() else {
-            return Ok(Some(done));
-        };
-        let (start, keyed) = (frame.start, frame.keyed);
-        let complete = match frame.kind {
-            Kind::Meta => {
-                match done.fact {
-                    Fact::Keyword(_) | Fact::Map | Fact::Str(_) | Fact::Symbol(_) => {}
-                    _ => return Err(Error::new(ErrorKind::InvalidMetadata, done.start)),
-                }
-                frame.kind = Kind::Target;
-                return Ok(None);
-            }
-            Kind::Namespace => {
-                match done.fact {
-                    Fact::Symbol(namespace) if namespace == "/" || !namespace.contains('/') => {
-                        frame.kind = Kind::MapOf(namespace);
-                    }
-                    _ => {
-                        let kind = ErrorKind::InvalidNamespacedMap;
-                        return Err(self.prefix_error(kind, start, done.shape));
-                    }
-                }
-                return match self.lexer.skip_whitespace() {
-                    Some(b'{') => {
-                        self.lexer.advance(1);
-                        Ok(None)
-                    }
-                    Some(_) => Err(Error::new(ErrorKind::InvalidNamespacedMap, start)),
-                    None => Err(self.lexer.end(Inside::NamespacedMap, start)),
-                };
-            }
-            Kind::Target => {
-                if !matches!(done.fact, Fact::Collection | Fact::Map | Fact::Symbol(_)) {
-                    let kind = ErrorKind::InvalidMetadataTarget;
-                    return Err(self.prefix_error(kind, done.start, done.shape));
-                }
-                done
-            }
-            Kind::Symbolic => {
-                let value = match done.fact {
-                    Fact::Symbol("Inf") => f64::INFINITY,
-                    Fact::Symbol("-Inf") => f64::NEG_INFINITY,
-                    Fact::Symbol("NaN") => f64::NAN,
-                    Fact::Symbol("I" | "In" | "-" | "-I" | "-In" | "N" | "Na")
-                        if self.lexer.is_at_end() =>
-                    {
-                        return Err(self.lexer.end(Inside::Symbolic, start));
-                    }
-                    _ => return Err(Error::new(ErrorKind::InvalidSymbolic, start)),
-                };
-                self.literal(Atom::Float(value), Shape::Number, start, keyed)
-            }
-            Kind::Tag("inst") => {
-                let inst = string(done.fact).and_then(|text| Inst::parse(&text).ok());
-                let inst = inst.ok_or_else(|| Error::new(ErrorKind::InvalidInst, start))?;
-                self.literal(Atom::Inst(inst), Shape::Tagged, start, keyed)
-            }
-            Kind::Tag("uuid") => {
-                let uuid = string(done.fact).and_then(|text| Uuid::parse(&text).ok());
-                let uuid = uuid.ok_or_else(|| Error::new(ErrorKind::InvalidUuid, start))?;
-                self.literal(Atom::Uuid(uuid), Shape::Tagged, start, keyed)
-            }
-            Kind::Tag(tag) => {
-                let mut group = frame.group;
-                group.push(done.fingerprint);
-                Done {
-                    item: self.sink.tagged(tag, done.item),
-                    fact: Fact::Other,
-                    shape: Shape::Tagged,
-                    start,
-                    fingerprint: group.finish(),
-                }
-            }
-            // A form to discard; the others do not get here.
-            _ => {
-                self.frames.pop();
-                return Ok(None);
-            }
-        };
-        self.frames.pop();
-        Ok(Some(complete))
-    }
-
-    /// Why a form must not follow a prefix, unless the text ends where `nil` may become a symbol.
-    #[cold]
-    fn prefix_error(&self, kind: ErrorKind, offset: usize, shape: Shape) -> Error {
-        if matches!(shape, Shape::Nil | Shape::Bool) && self.lexer.is_at_end() {
-            return self.lexer.end(Inside::Token, offset);
-        }
-        Error::new(kind, offset)
-    }
-
-    /// What a prefix and the form after it mean together.
-    fn literal(
-        &mut self,
-        atom: Atom<'_>,
-        shape: Shape,
-        start: usize,
-        keyed: bool,
-    ) -> Done<'a, S::Item> {
-        let fingerprint = if keyed { atom.fingerprint() } else { 0 };
-        Done {
-            item: self.sink.atom(atom),
-            fact: Fact::Other,
-            shape,
-            start,
-            fingerprint,
-        }
-    }
-
-    /// Gives a key the namespace of its map.
-    fn rename(
-        sink: &mut S,
-        limits: &Limits,
-        namespace: &str,
-        done: Done<'a, S::Item>,
-    ) -> Result<Done<'a, S::Item>, Error> {
-        let (Fact::Keyword(key) | Fact::Symbol(key)) = done.fact else {
-            return Ok(done);
-        };
-        let Some(text) = name::in_namespace(namespace, key) else {
-            return Ok(done);
-        };
-        let (atom, readable) = if matches!(done.fact, Fact::Keyword(_)) {
-            (
-                Atom::Keyword(&text),
-                name::is_readable_keyword(&text, limits.dialect),
-            )
-        } else {
-            (
-                Atom::Symbol(&text),
-                name::is_readable_symbol(&text, limits.dialect),
-            )
-        };
-        if !readable {
-            return Err(Error::new(ErrorKind::UnreadableKey, done.start));
-        }
-        Ok(Done {
-            item: sink.atom(atom),
-            fingerprint: atom.fingerprint(),
-            ..done
-        })
-    }
-}
-
-/// What a string says; `None` for other forms.
-fn string(fact: Fact<'_>) -> Option<alloc::borrow::Cow<'_, str>> {
-    match fact {
-        Fact::Str(raw) => Some(text::unescape(raw)),
-        _ => None,
     }
 }
 

@@ -31,36 +31,34 @@ pub(crate) enum NumFault {
 }
 
 /// Reads a token that starts with a digit, or with a sign and a digit.
-#[inline]
 pub(crate) fn parse(token: &str) -> Result<Num<'_>, NumFault> {
     let (negative, unsigned) = unsign(token);
-    // Almost every number is a short run of digits that does not start with a zero.
-    if let Some(value) = short(unsigned.as_bytes()) {
-        return Ok(Num::Int(if negative {
-            value.wrapping_neg()
-        } else {
-            value
-        }));
-    }
     parse_other(token, negative, unsigned)
 }
 
-/// The value of up to 18 digits without a leading zero, which always fits.
+/// The value of what almost every number is: up to 18 digits, which always fit, and no leading zero.
 #[inline]
-fn short(digits: &[u8]) -> Option<i64> {
-    if digits.len() > 18 || digits.first() == Some(&b'0') {
+pub(crate) fn short(token: &str) -> Option<i64> {
+    let (negative, digits) = match token.as_bytes() {
+        [b'-', digits @ ..] => (true, digits),
+        digits => (false, digits),
+    };
+    if digits.len() > 18 || !matches!(digits.first(), Some(b'1'..=b'9')) {
         return None;
     }
     let mut value: i64 = 0;
     for byte in digits {
-        if !byte.is_ascii_digit() {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
             return None;
         }
-        value = value
-            .wrapping_mul(10)
-            .wrapping_add(i64::from(byte.wrapping_sub(b'0')));
+        value = value.wrapping_mul(10).wrapping_add(i64::from(digit));
     }
-    Some(value)
+    Some(if negative {
+        value.wrapping_neg()
+    } else {
+        value
+    })
 }
 
 fn unsign(token: &str) -> (bool, &str) {

@@ -43,7 +43,12 @@ pub fn from_slice_with(text: &[u8], limits: &Limits) -> Result<Value, Error> {
     let Some(done) = sinks::read(&mut machine)? else {
         return Err(machine.lexer.end(Inside::Text, machine.lexer.pos()));
     };
-    let mut rest = Machine::new(machine.lexer, *limits, ToNothing::default());
+    let mut lexer = machine.lexer;
+    if lexer.skip_blank(limits.dialect).is_none() {
+        lexer.check_tail()?;
+        return Ok(done.item);
+    }
+    let mut rest = Machine::new(lexer, *limits, ToNothing::default());
     match sinks::read(&mut rest)? {
         Some(trailing) => Err(Error::new(ErrorKind::TrailingForm, trailing.start)),
         None => Ok(done.item),

@@ -9,10 +9,12 @@ pub(crate) struct Stack<T, const N: usize> {
     far: Vec<T>,
 }
 
-impl<T: Default, const N: usize> Stack<T, N> {
-    pub(crate) fn new() -> Self {
+impl<T: Copy, const N: usize> Stack<T, N> {
+    /// Begins with nothing; `filler` is what the free places hold, and is never seen.
+    #[inline]
+    pub(crate) const fn new(filler: T) -> Self {
         Self {
-            near: core::array::from_fn(|_| T::default()),
+            near: [filler; N],
             length: 0,
             far: Vec::new(),
         }
@@ -35,8 +37,8 @@ impl<T: Default, const N: usize> Stack<T, N> {
     #[inline]
     pub(crate) fn pop(&mut self) -> Option<T> {
         self.length = self.length.checked_sub(1)?;
-        match self.near.get_mut(self.length) {
-            Some(place) => Some(core::mem::take(place)),
+        match self.near.get(self.length) {
+            Some(place) => Some(*place),
             None => self.far.pop(),
         }
     }
@@ -56,10 +58,9 @@ impl<T: Default, const N: usize> Stack<T, N> {
         }
     }
 
-    pub(crate) fn truncate(&mut self, length: usize) {
-        while self.length > length {
-            self.pop();
-        }
+    pub(crate) fn clear(&mut self) {
+        self.length = 0;
+        self.far.clear();
     }
 }
 

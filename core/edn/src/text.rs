@@ -87,11 +87,11 @@ fn code(rest: &str, radix: u32, most: usize, exact: Exact) -> Result<(u16, usize
 
 /// What a string that was read says. Surrogate escapes that make no pair become U+FFFD.
 pub(crate) fn unescape(raw: RawStr<'_>) -> Cow<'_, str> {
-    if !raw.escaped {
-        return Cow::Borrowed(raw.text);
+    let RawStr(mut rest) = raw;
+    if memchr::memchr(b'\\', rest.as_bytes()).is_none() {
+        return Cow::Borrowed(rest);
     }
-    let mut out = String::with_capacity(raw.text.len());
-    let mut rest = raw.text;
+    let mut out = String::with_capacity(rest.len());
     let mut high: Option<u16> = None;
     while let Some((plain, after)) = rest.split_once('\\') {
         if !plain.is_empty() && high.take().is_some() {

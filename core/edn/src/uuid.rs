@@ -62,6 +62,29 @@ pub struct InvalidUuid(());
 const GROUPS: [u32; 5] = [32, 16, 16, 16, 48];
 
 fn parse(text: &str) -> Option<u128> {
+    parse_usual(text.as_bytes()).or_else(|| parse_any(text))
+}
+
+/// The usual form: groups of 8, 4, 4, 4 and 12 digits.
+fn parse_usual(text: &[u8]) -> Option<u128> {
+    if text.len() != 36 {
+        return None;
+    }
+    let mut bits: u128 = 0;
+    for (at, byte) in text.iter().enumerate() {
+        if matches!(at, 8 | 13 | 18 | 23) {
+            if *byte != b'-' {
+                return None;
+            }
+        } else {
+            bits = (bits << 4) | u128::from(char::from(*byte).to_digit(16)?);
+        }
+    }
+    Some(bits)
+}
+
+/// Five numbers of any length, of which the lower bits count.
+fn parse_any(text: &str) -> Option<u128> {
     if text.encode_utf16().take(37).count() > 36 {
         return None;
     }

@@ -1,0 +1,199 @@
+//! What stands before a form and changes its meaning: `#_`, `^`, tags, `##` and `#:`.
+
+use alloc::borrow::Cow;
+
+use crate::atom::{Atom, Fact};
+use crate::class;
+use crate::error::{Error, ErrorKind, Inside};
+use crate::fingerprint::Group;
+use crate::inst::Inst;
+use crate::machine::{Done, Kind, Machine, Sink};
+use crate::name;
+use crate::shape::Shape;
+use crate::text;
+use crate::uuid::Uuid;
+
+impl<'a, S: Sink> Machine<'a, S> {
+    /// Reads what a `#` begins, up to the form that follows; nothing is complete by that.
+    pub(crate) fn dispatch(&mut self, start: usize) -> Result<Option<Done<'a, S::Item>>, Error> {
+        match self.lexer.peek_at(1) {
+            Some(b'{') => self.open(Kind::Set, Group::set(), 2),
+            Some(b'_') => self.open(Kind::Discard, Group::default(), 2),
+            Some(b'^') => self.open(Kind::Meta, Group::default(), 2),
+            Some(b':') => self.open(Kind::Namespace, Group::map(), 2),
+            Some(b'#') => self.open(Kind::Symbolic, Group::default(), 2),
+            _ => self.tag(start),
+        }
+    }
+
+    fn tag(&mut self, start: usize) -> Result<Option<Done<'a, S::Item>>, Error> {
+        self.lexer.advance(1);
+        let is_wide = self.limits.dialect.is_wide();
+        if is_wide {
+            self.lexer.skip_blank(self.limits.dialect);
+        }
+        let first = self.lexer.peek_char();
+        let starts_tag = match first {
+            None => return Err(self.lexer.end(Inside::Dispatch, start)),
+            Some(first) if is_wide => first.is_alphabetic(),
+            Some(first) => class::is_tag_start(first),
+        };
+        if !starts_tag {
+            return Err(Error::new(ErrorKind::InvalidDispatch, start));
+        }
+        let name_start = self.lexer.pos();
+        let tag = self.lexer.token(name_start)?;
+        if name::reads_otherwise(tag) {
+            if self.lexer.is_at_end() {
+                return Err(self.lexer.end(Inside::Token, name_start));
+            }
+            return Err(Error::new(ErrorKind::InvalidTag, start));
+        }
+        if !name::is_symbol(tag, self.limits.dialect) {
+            return Err(self.name_error(tag, name_start));
+        }
+        self.open_at(Kind::Tag(tag), Group::tagged(tag), start)
+    }
+
+    /// Gives a form to the `#_`, tag or other prefix before it; what they make together, if
+    /// that is complete.
+    pub(crate) fn settle_prefix(
+        &mut self,
+        done: Done<'a, S::Item>,
+    ) -> Result<Option<Done<'a, S::Item>>, Error> {
+        let Some(frame) = self.frames.last_mut() else {
+            return Ok(Some(done));
+        };
+        let (start, keyed) = (frame.start, frame.keyed);
+        let complete = match frame.kind {
+            Kind::Meta => {
+                match done.fact {
+                    Fact::Keyword(_) | Fact::Map | Fact::Str(_) | Fact::Symbol(_) => {}
+                    _ => return Err(Error::new(ErrorKind::InvalidMetadata, done.start)),
+                }
+                frame.kind = Kind::Target;
+                return Ok(None);
+            }
+            Kind::Namespace => {
+                match done.fact {
+                    Fact::Symbol(namespace) if namespace == "/" || !namespace.contains('/') => {
+                        frame.kind = Kind::MapOf(namespace);
+                    }
+                    _ => {
+                        let kind = ErrorKind::InvalidNamespacedMap;
+                        return Err(self.prefix_error(kind, start, done.shape));
+                    }
+                }
+                return match self.lexer.skip_whitespace() {
+                    Some(b'{') => {
+                        self.lexer.advance(1);
+                        Ok(None)
+                    }
+                    Some(_) => Err(Error::new(ErrorKind::InvalidNamespacedMap, start)),
+                    None => Err(self.lexer.end(Inside::NamespacedMap, start)),
+                };
+            }
+            Kind::Target => {
+                if !matches!(done.fact, Fact::Collection | Fact::Map | Fact::Symbol(_)) {
+                    let kind = ErrorKind::InvalidMetadataTarget;
+                    return Err(self.prefix_error(kind, done.start, done.shape));
+                }
+                done
+            }
+            Kind::Symbolic => {
+                let value = match done.fact {
+                    Fact::Symbol("Inf") => f64::INFINITY,
+                    Fact::Symbol("-Inf") => f64::NEG_INFINITY,
+                    Fact::Symbol("NaN") => f64::NAN,
+                    Fact::Symbol("I" | "In" | "-" | "-I" | "-In" | "N" | "Na")
+                        if self.lexer.is_at_end() =>
+                    {
+                        return Err(self.lexer.end(Inside::Symbolic, start));
+                    }
+                    _ => return Err(Error::new(ErrorKind::InvalidSymbolic, start)),
+                };
+                self.finish_atom(Atom::Float(value), start, keyed)
+            }
+            Kind::Tag("inst") => {
+                let inst = string(done.fact).and_then(|text| Inst::parse(&text).ok());
+                let inst = inst.ok_or_else(|| Error::new(ErrorKind::InvalidInst, start))?;
+                self.finish_atom(Atom::Inst(inst), start, keyed)
+            }
+            Kind::Tag("uuid") => {
+                let uuid = string(done.fact).and_then(|text| Uuid::parse(&text).ok());
+                let uuid = uuid.ok_or_else(|| Error::new(ErrorKind::InvalidUuid, start))?;
+                self.finish_atom(Atom::Uuid(uuid), start, keyed)
+            }
+            Kind::Tag(tag) => {
+                let mut group = frame.group;
+                group.push_item(done.fingerprint);
+                Done {
+                    item: self.sink.tagged(tag, done.item),
+                    fact: Fact::Other,
+                    shape: Shape::Tagged,
+                    start,
+                    fingerprint: group.finish(1),
+                }
+            }
+            // A form to discard; the others do not get here.
+            _ => {
+                self.frames.pop();
+                self.open.pop();
+                return Ok(None);
+            }
+        };
+        self.frames.pop();
+        self.open.pop();
+        Ok(Some(complete))
+    }
+
+    /// Why a form must not follow a prefix, unless the text ends where `nil` may become a symbol.
+    #[cold]
+    fn prefix_error(&self, kind: ErrorKind, offset: usize, shape: Shape) -> Error {
+        if matches!(shape, Shape::Nil | Shape::Bool) && self.lexer.is_at_end() {
+            return self.lexer.end(Inside::Token, offset);
+        }
+        Error::new(kind, offset)
+    }
+
+    /// Gives a key the namespace of its map.
+    pub(crate) fn rename(
+        &mut self,
+        namespace: &str,
+        done: Done<'a, S::Item>,
+    ) -> Result<Done<'a, S::Item>, Error> {
+        let (Fact::Keyword(key) | Fact::Symbol(key)) = done.fact else {
+            return Ok(done);
+        };
+        let Some(text) = name::in_namespace(namespace, key) else {
+            return Ok(done);
+        };
+        let (atom, readable) = if matches!(done.fact, Fact::Keyword(_)) {
+            (
+                Atom::Keyword(&text),
+                name::is_readable_keyword(&text, self.limits.dialect),
+            )
+        } else {
+            (
+                Atom::Symbol(&text),
+                name::is_readable_symbol(&text, self.limits.dialect),
+            )
+        };
+        if !readable {
+            return Err(Error::new(ErrorKind::UnreadableKey, done.start));
+        }
+        Ok(Done {
+            item: self.sink.atom(atom),
+            fingerprint: atom.fingerprint(),
+            ..done
+        })
+    }
+}
+
+/// What a string says; `None` for other forms.
+fn string(fact: Fact<'_>) -> Option<Cow<'_, str>> {
+    match fact {
+        Fact::Str(raw) => Some(text::unescape(raw)),
+        _ => None,
+    }
+}
