@@ -9,11 +9,11 @@ use core::fmt::Write;
 
 /// How many digits a number may have that needs arithmetic to be read.
 ///
-/// Reducing a ratio of this length takes a few milliseconds, and few people write longer ones;
-/// plain decimal integers, however long, need no arithmetic.
-pub(crate) const MAX_DIGITS: usize = 1024;
+/// Reducing a ratio of this length takes a fraction of a millisecond, and few people write longer
+/// ones; plain decimal integers, however long, need no arithmetic.
+pub(crate) const MAX_DIGITS: usize = 4096;
 
-/// How many decimal digits fit a limb with room to spare.
+/// How many decimal digits fit a limb.
 const CHUNK: usize = 9;
 
 /// A non-negative integer: 32-bit limbs, the least first, none of them a leading zero.
@@ -24,9 +24,22 @@ impl Natural {
     /// Reads digits the caller has checked; others count as zero.
     pub(crate) fn parse(digits: &str, radix: u32) -> Self {
         let mut number = Self(Vec::new());
+        // As many digits at once as fit a limb.
+        let (mut value, mut scale) = (0_u32, 1_u32);
         for c in digits.chars() {
-            number.mul_add(radix, c.to_digit(radix).unwrap_or_default());
+            let digit = c.to_digit(radix).unwrap_or_default();
+            match scale.checked_mul(radix) {
+                Some(longer) => {
+                    scale = longer;
+                    value = value.wrapping_mul(radix).wrapping_add(digit);
+                }
+                None => {
+                    number.mul_add(scale, value);
+                    (value, scale) = (digit, radix);
+                }
+            }
         }
+        number.mul_add(scale, value);
         number
     }
 
@@ -59,14 +72,54 @@ impl Natural {
         out
     }
 
-    /// The greatest common divisor.
+    /// The greatest common divisor, by Lehmer's algorithm: many of Euclid's steps are worked out
+    /// on the leading bits, and then taken at once.
     pub(crate) fn gcd(&self, other: &Self) -> Self {
         let (mut a, mut b) = (self.clone(), other.clone());
+        if a.cmp(&b) == Ordering::Less {
+            core::mem::swap(&mut a, &mut b);
+        }
         while !b.is_zero() {
-            let (_, rest) = a.div_rem(&b);
-            a = core::mem::replace(&mut b, rest);
+            (a, b) = match Steps::of(&a, &b) {
+                Some(steps) => (
+                    a.combine(steps.a, &b, steps.b),
+                    a.combine(steps.c, &b, steps.d),
+                ),
+                None => {
+                    let (_, rest) = a.div_rem(&b);
+                    (b, rest)
+                }
+            };
         }
         a
+    }
+
+    /// The bits of three limbs up to the `length`th, shifted so that 62 remain.
+    fn leading(&self, length: usize, shift: u32) -> i64 {
+        let limb = |below: usize| {
+            let at = length.checked_sub(below);
+            at.and_then(|at| self.0.get(at))
+                .copied()
+                .map_or(0, i128::from)
+        };
+        let bits = (limb(1) << 64 | limb(2) << 32 | limb(3)) << shift;
+        i64::try_from(bits >> 34).unwrap_or(i64::MAX)
+    }
+
+    /// `a * self + b * other`, which the caller knows not to be negative.
+    fn combine(&self, a: i64, other: &Self, b: i64) -> Self {
+        let mut limbs = Vec::with_capacity(self.0.len());
+        let mut carry: i128 = 0;
+        let others = other.0.iter().copied().chain(core::iter::repeat(0));
+        for (limb, other) in self.0.iter().zip(others) {
+            // Factors have 32 bits, so nothing overflows.
+            let sum = i128::from(*limb).wrapping_mul(i128::from(a));
+            let sum = sum.wrapping_add(i128::from(other).wrapping_mul(i128::from(b)));
+            let sum = sum.wrapping_add(carry);
+            limbs.push(low(low_half(sum)));
+            carry = sum >> 32;
+        }
+        Self::from_limbs(limbs)
     }
 
     /// Quotient and remainder; zero and the number itself if the divisor is zero.
@@ -190,6 +243,66 @@ impl Natural {
     }
 }
 
+/// Several steps of Euclid's algorithm: the next pair is `a x + b y` and `c x + d y`.
+struct Steps {
+    a: i64,
+    b: i64,
+    c: i64,
+    d: i64,
+}
+
+impl Steps {
+    /// The steps that the leading bits of `x >= y` are enough to know; `None` if that is not one.
+    fn of(x: &Natural, y: &Natural) -> Option<Self> {
+        let length = x.0.len();
+        let shift = x.0.last()?.leading_zeros();
+        let (mut x, mut y) = (x.leading(length, shift), y.leading(length, shift));
+        let mut steps = Self {
+            a: 1,
+            b: 0,
+            c: 0,
+            d: 1,
+        };
+        loop {
+            // What follows the leading bits can make either fraction a little smaller or larger.
+            // The step is sure if the quotient is the same at both ends.
+            let low = x.checked_add(steps.a)?.checked_div(y.checked_add(steps.c)?);
+            let high = x.checked_add(steps.b)?.checked_div(y.checked_add(steps.d)?);
+            let (Some(quotient), true) = (low, low == high) else {
+                break;
+            };
+            let next = |above: i64, below: i64| {
+                let next = above.checked_sub(quotient.checked_mul(below)?)?;
+                i32::try_from(next).ok().map(i64::from)
+            };
+            let (Some(c), Some(d)) = (next(steps.a, steps.c), next(steps.b, steps.d)) else {
+                break;
+            };
+            steps = Self {
+                a: steps.c,
+                b: steps.d,
+                c,
+                d,
+            };
+            (x, y) = (y, x.checked_sub(quotient.checked_mul(y)?)?);
+        }
+        (steps.b != 0).then_some(steps)
+    }
+}
+
+/// The lower half of a sum, its sign being carried on.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the upper half is dropped on purpose"
+)]
+#[expect(
+    clippy::cast_sign_loss,
+    reason = "the upper half is dropped on purpose"
+)]
+fn low_half(sum: i128) -> u64 {
+    sum as u64
+}
+
 /// The lower half.
 #[expect(
     clippy::cast_possible_truncation,
@@ -231,26 +344,83 @@ fn add_back(window: &mut [u32], divisor: &[u32]) {
 
 #[cfg(test)]
 mod tests {
+    use alloc::string::String;
+
     use super::Natural;
 
-    #[test]
-    fn division_undoes_multiplication_and_addition() {
-        let digits = "340282366920938463463374607431768211455999999999999999999999999999999999999";
-        let number = Natural::parse(digits, 10);
-        for divisor in [
-            "18446744073709551616",
-            "79228162514264337593543950335",
-            "4294967297",
-            "7",
-        ] {
-            let divisor = Natural::parse(divisor, 10);
-            let (quotient, rest) = number.div_rem(&divisor);
-            // Long multiplication through `mul_add` would prove little; the remainder's own
-            // division and the greatest common divisor must agree with the quotient's.
-            assert!(rest.cmp(&divisor).is_lt());
-            let (again, nothing) = quotient.div_rem(&quotient);
-            assert!(again.is_one() && nothing.is_zero());
+    fn number(digits: &str) -> Natural {
+        Natural::parse(digits, 10)
+    }
+
+    /// Long multiplication by decimal digits, which shares no code with division.
+    fn product(a: &str, b: &str) -> String {
+        let mut sum = alloc::vec![0_u32; a.len() + b.len()];
+        for (i, x) in a.bytes().rev().enumerate() {
+            for (j, y) in b.bytes().rev().enumerate() {
+                sum[i + j] += u32::from(x - b'0') * u32::from(y - b'0');
+                sum[i + j + 1] += sum[i + j] / 10;
+                sum[i + j] %= 10;
+            }
         }
-        assert_eq!(number.to_decimal(), digits);
+        let digits = sum
+            .iter()
+            .rev()
+            .map(|digit| char::from_digit(*digit, 10).unwrap());
+        let digits = digits.collect::<String>();
+        String::from(digits.trim_start_matches('0'))
+    }
+
+    fn random_digits(seed: &mut u64, length: usize) -> String {
+        let digit = |_| {
+            *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            char::from_digit((*seed >> 33) as u32 % 9 + 1, 10).unwrap()
+        };
+        (0..length).map(digit).collect()
+    }
+
+    #[test]
+    fn a_product_divided_by_one_factor_is_the_other() {
+        let mut seed = 7;
+        for length in 1..120 {
+            let (a, b) = (
+                random_digits(&mut seed, length),
+                random_digits(&mut seed, 130 - length),
+            );
+            let (quotient, rest) = number(&product(&a, &b)).div_rem(&number(&a));
+            assert_eq!(
+                (quotient.to_decimal(), rest.to_decimal()),
+                (b, String::from("0"))
+            );
+        }
+    }
+
+    #[test]
+    fn a_common_factor_is_found() {
+        let mut seed = 11;
+        for length in 1..100 {
+            let factor = random_digits(&mut seed, length);
+            // Neighbours have no common divisor.
+            let other = random_digits(&mut seed, 50);
+            let neighbour = Natural::parse(&other, 10);
+            let neighbour = neighbour
+                .combine(1, &Natural::parse("1", 10), 1)
+                .to_decimal();
+            let (a, b) = (product(&factor, &other), product(&factor, &neighbour));
+            assert_eq!(number(&a).gcd(&number(&b)).to_decimal(), factor);
+            assert_eq!(number(&b).gcd(&number(&a)).to_decimal(), factor);
+        }
+    }
+
+    #[test]
+    fn digits_of_any_radix_are_read() {
+        assert_eq!(
+            Natural::parse("ffffffffffffffffffff", 16).to_decimal(),
+            "1208925819614629174706175"
+        );
+        assert_eq!(
+            Natural::parse("ZZZZZZZZZZZZZZ", 36).to_decimal(),
+            "6140942214464815497215"
+        );
+        assert_eq!(Natural::parse("", 10).to_decimal(), "0");
     }
 }

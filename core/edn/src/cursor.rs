@@ -16,7 +16,10 @@ use crate::stack::Stack;
 /// A list or vector can be entered and left; every other form is stepped over as a whole. What has
 /// been stepped over is valid, so that [`from_slice`](crate::from_slice) would read it. Where the
 /// text turns out not to be EDN the cursor stops for good, and gives the same error to every
-/// further call; being asked for a form that is not there does not stop it. The cursor needs no heap for forms up to 12 levels deep whose maps and sets have few entries.
+/// further call; being asked for a form that is not there does not stop it.
+///
+/// There is no allocation while forms are at most eight levels deep, and the maps and sets that are
+/// open at once have at most 48 keys and elements between them.
 ///
 /// ```
 /// use sente_edn::{Cursor, Limits, Shape};

@@ -14,7 +14,7 @@
 //!   (Clojure itself writes it as `?`.)
 //! - A key that nobody could read back under the name its map gives it, as in `#:a{:_/:b 1}` or
 //!   `#:a{:1 2}`, is an error.
-//! - A ratio, and a number that is not decimal, may have 1024 digits.
+//! - A ratio, and a number that is not decimal, may have 4096 digits.
 //!
 //! Texts may come from strangers. What they may ask for is bounded by [`Limits`]; no text makes
 //! the stack grow, in reading or in anything done with the value later; and all of it takes time

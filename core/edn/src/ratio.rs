@@ -19,7 +19,7 @@ impl Ratio {
     ///
     /// # Errors
     ///
-    /// If the denominator is zero, or if either has more than 1024 digits.
+    /// If the denominator is zero, or if either has more than 4096 digits.
     ///
     /// ```
     /// use sente_edn::{BigInt, Ratio, Value};
@@ -78,7 +78,7 @@ impl fmt::Debug for Ratio {
 
 /// Two integers whose ratio is none, or too long to work out.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a ratio must not divide by zero or have more than 1024 digits on a side")]
+#[error("a ratio must not divide by zero or have more than 4096 digits on a side")]
 #[non_exhaustive]
 pub struct InvalidRatio(());
 
@@ -103,6 +103,11 @@ pub(crate) fn reduce(negative: bool, numerator: &str, denominator: &str) -> Valu
         Natural::parse(denominator, 10),
     );
     let divisor = top.gcd(&bottom);
+    if divisor.is_one() && !bottom.is_one() {
+        let above = BigInt::from_digits(negative, numerator);
+        let below = BigInt::from_digits(false, denominator);
+        return Value::Ratio(Ratio(Box::new((above, below))));
+    }
     let (top, bottom) = (top.div_rem(&divisor).0, bottom.div_rem(&divisor).0);
     let above = BigInt::from_digits(negative, &top.to_decimal());
     if !bottom.is_one() {

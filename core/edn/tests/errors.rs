@@ -229,12 +229,12 @@ fn limits_are_errors_that_name_them() {
         }
     );
     assert_eq!(kind("[1[]3 ]"), ErrorKind::TooManyElements { limit: 3 });
-    let text = format!("1/{}", "3".repeat(1025));
+    let text = format!("1/{}", "3".repeat(4097));
     let error = from_str(&text).unwrap_err();
-    assert_eq!(*error.kind(), ErrorKind::TooManyDigits { limit: 1024 });
-    let text = format!("0x{}", "f".repeat(1025));
+    assert_eq!(*error.kind(), ErrorKind::TooManyDigits { limit: 4096 });
+    let text = format!("0x{}", "f".repeat(4097));
     let error = from_str(&text).unwrap_err();
-    assert_eq!(*error.kind(), ErrorKind::TooManyDigits { limit: 1024 });
+    assert_eq!(*error.kind(), ErrorKind::TooManyDigits { limit: 4096 });
     assert!(from_str(&"7".repeat(100_000)).is_ok());
 }
 
