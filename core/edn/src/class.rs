@@ -1,4 +1,4 @@
-//! Which role a character plays: the one table and the few Java rules that Clojure's reader leans on.
+//! Which role a character plays: the one table and the few Java rules Clojure's reader leans on.
 
 /// Ends every token, and is skipped between forms.
 const BLANK: u8 = 1;

@@ -23,7 +23,8 @@ pub struct Limits {
 impl Limits {
     /// The value that lifts a limit.
     pub const UNLIMITED: usize = usize::MAX;
-    /// How deep a text may nest by default: 512 levels. `serde_json` stops at 128, but Clojure data nests more.
+    /// How deep a text may nest by default: 512 levels. `serde_json` stops at 128, but Clojure data
+    /// nests more.
     pub const DEFAULT_MAX_DEPTH: usize = 512;
     /// How long a text may be by default: 1 MiB.
     pub const DEFAULT_MAX_BYTES: usize = 1 << 20;

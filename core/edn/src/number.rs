@@ -36,7 +36,8 @@ pub(crate) fn parse(token: &str) -> Result<Num<'_>, NumFault> {
     parse_other(token, negative, unsigned)
 }
 
-/// The value of what almost every number is: up to 18 digits, which always fit, and no leading zero.
+/// The value of what almost every number is: up to 18 digits, which always fit, none a leading
+/// zero.
 #[inline]
 pub(crate) fn short(token: &str) -> Option<i64> {
     let (negative, digits) = match token.as_bytes() {

@@ -55,7 +55,7 @@ pub enum Value {
     Decimal(Decimal),
     /// A ratio in lowest terms: `1/3`
     Ratio(Ratio),
-    /// A character: `\a`. Clojure's characters have 16 bits; one beyond them is written as a string.
+    /// A character: `\a`. Clojure's have 16 bits; one beyond them is written as a string.
     Char(char),
     /// A string: `"a"`
     String(String),

@@ -197,7 +197,8 @@ struct Digits {
 }
 
 impl Digits {
-    /// Takes apart a number such as `0.0012`, `12.5` or `1.2e-7`; the exponent is of the first digit.
+    /// Takes apart a number such as `0.0012`, `12.5` or `1.2e-7`; the exponent is of the first
+    /// digit.
     fn of(text: &str) -> (Self, i16) {
         let (mantissa, exponent) = text.split_once('e').unwrap_or((text, "0"));
         let mut exponent: i16 = exponent.parse().unwrap_or_default();
