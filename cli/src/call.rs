@@ -97,7 +97,7 @@ async fn call_failure(handle: &Handle, failure: CallFailure, timeout: Duration) 
             humantime::format_duration(timeout)
         )),
         CallFailure::Failed(CallError::Closed) | CallFailure::Refused(SendError::NotOpen(_)) => {
-            let reason = link::why_closed(handle).await;
+            let reason = link::why_ended(handle).await;
             Failure::closed(format!("the connection ended before the reply: {reason}"))
         }
         CallFailure::Failed(error) => Failure::other(error),

@@ -160,6 +160,18 @@ pub(crate) async fn why_closed(handle: &Handle) -> String {
     }
 }
 
+/// Why nothing more will come. A peer that has ended its side, a child above all, may wait for the
+/// end of this one before it is gone: it gets that.
+pub(crate) async fn why_ended(handle: &Handle) -> String {
+    handle.drain(Duration::ZERO);
+    let end = timeout(LAST_WORDS, handle.ended()).await.ok();
+    let status = end.as_ref().and_then(exit_status).unwrap_or_default();
+    match end {
+        Some(end) if end.reason != CloseReason::Requested => format!("{}{status}", end.reason),
+        _ => format!("{}{status}", CloseReason::Eof),
+    }
+}
+
 /// How a child ended, if there was one and it did not end well.
 pub(crate) fn exit_status(end: &End) -> Option<String> {
     let status = end.exit?;
@@ -179,7 +191,11 @@ pub(crate) fn mention(handle: &Handle, event: ConnectionEvent) {
                 ..
             } = bad;
             let shown = escape(&excerpt, EXCERPT);
-            say!("bad frame from {peer}: {reason} ({frame_len} bytes): {shown}");
+            if shown.is_empty() {
+                say!("bad frame from {peer}: {reason}");
+            } else {
+                say!("bad frame from {peer}: {reason} ({frame_len} bytes): {shown}");
+            }
             if let Some(Err(error)) = reply.map(|token| handle.reply_error(token)) {
                 tracing::debug!("{peer} has left: {error}");
             }

@@ -14,7 +14,7 @@ mod server;
 mod signals;
 mod text;
 
-use std::io::{self, IsTerminal};
+use std::io;
 
 use clap::Parser;
 use tracing_subscriber::EnvFilter;
@@ -75,11 +75,11 @@ fn log(verbose: u8) -> Result<(), Failure> {
             _ => "trace",
         }),
     };
-    let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr)
-        .with_ansi(colours)
+        // Colours are a feature of its own, and without it to ask for them is an error.
+        .with_ansi(false)
         .log_internal_errors(false)
         .init();
     Ok(())

@@ -33,7 +33,11 @@ pub(crate) async fn run(args: ServeArgs, mut signals: Signals) -> Outcome {
         for line in announcement.lines() {
             say!("{line}");
         }
-        Some(serve_parent(&server, dialect).await?)
+        tokio::select! {
+            child = serve_parent(&server, dialect) => Some(child?),
+            // The parent has not said a word yet.
+            () = signals.asked() => None,
+        }
     } else {
         put(announcement.as_bytes())
             .map_err(|error| Failure::other(format!("cannot say what is ready: {error}")))?;

@@ -318,3 +318,95 @@ fn a_reader_that_leaves_ends_a_talk_quietly() {
         .unwrap();
     assert_eq!(said, "");
 }
+
+#[test]
+fn a_child_that_ends_is_told_with_its_status() {
+    for (script, why) in [
+        ("exit 0", "before the reply: the peer ended the stream\n"),
+        ("exit 3", "the peer ended the stream (exit status: 3)"),
+        ("kill -9 $$", "(signal: 9"),
+    ] {
+        let url = format!("exec:sh -c 'read handshake; read call; {script}'");
+        let ran = run(&["call", &url, "[:a/b 1]"], b"");
+        assert_eq!(ran.code, Some(4), "{script}: {}", ran.err);
+        assert!(ran.err.contains(why), "{script}: {}", ran.err);
+    }
+}
+
+#[test]
+fn a_signal_ends_a_server_whose_parent_is_silent() {
+    let mut child = sente()
+        .args(["serve", "--stdio", "--tcp", "127.0.0.1:0"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    stderr.read_line(&mut line).unwrap();
+    assert!(line.starts_with("listening tcp:"), "{line}");
+    let began = Instant::now();
+    signal(child.id(), "TERM");
+    assert_eq!(wait(&mut child), Some(0));
+    assert!(began.elapsed() < Duration::from_secs(3));
+}
+
+#[test]
+fn a_terminal_gets_no_word_that_a_pipe_would_not_get() {
+    let script = "import os, pty, sys; \
+                  sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))";
+    let output = std::process::Command::new("python3")
+        .args(["-c", script, env!("CARGO_BIN_EXE_sente")])
+        .args(["call", PYTHON, "[:test/echo 1]"])
+        .current_dir(support::root())
+        .env_remove("SENTE_LOG")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "1\r\n");
+    assert!(output.status.success(), "{output:?}");
+}
+
+#[test]
+fn an_over_long_line_is_told_without_an_empty_excerpt() {
+    let script = "exec:python3 -c 'print(\"x\" * 2000000); input()'";
+    let ran = run(&["connect", script, "--linger", "10s"], b"[:a/b 1]\n");
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    assert!(ran.err.ends_with("1048576 bytes\n"), "{}", ran.err);
+}
+
+#[test]
+fn a_websocket_that_is_cut_is_lost() {
+    // Upgrades, shakes hands, and dies in the middle of a frame.
+    let script = r#"
+import base64, hashlib, socket
+server = socket.create_server(("127.0.0.1", 0))
+print(server.getsockname()[1], flush=True)
+stream, _ = server.accept()
+head = b""
+while not head.endswith(b"\r\n\r\n"):
+    head += stream.recv(4096)
+key = next(line.split(b": ")[1] for line in head.split(b"\r\n")
+           if line.lower().startswith(b"sec-websocket-key"))
+accept = hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()
+stream.sendall(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
+               b"Connection: Upgrade\r\nSec-WebSocket-Accept: " + base64.b64encode(accept)
+               + b"\r\n\r\n")
+hello = b'[:chsk/handshake ["u" nil {} true]]'
+stream.sendall(bytes([0x81, len(hello)]) + hello + bytes([0x81, 100]) + b"[:a/b")
+"#;
+    let mut peer = std::process::Command::new("python3")
+        .args(["-c", script])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut port = String::new();
+    let mut stdout = BufReader::new(peer.stdout.take().unwrap());
+    stdout.read_line(&mut port).unwrap();
+    let url = format!("ws://127.0.0.1:{}/", port.trim());
+    let ran = run(&["connect", &url, "--linger", "20s"], b"");
+    assert_eq!(ran.code, Some(4), "{}", ran.err);
+    assert!(ran.err.contains("without a close frame"), "{}", ran.err);
+    wait(&mut peer);
+}
