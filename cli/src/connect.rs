@@ -152,11 +152,6 @@ impl Talk {
         if !reason.is_clean() {
             return Err(Failure::closed(format!("lost {peer}: {reason}")));
         }
-        if self.way == Way::WebSocket && *reason == CloseReason::Eof {
-            return Err(Failure::closed(format!(
-                "lost {peer}: {reason} without a close frame"
-            )));
-        }
         if in_order {
             let end = tokio::time::timeout(DRAIN, self.link.handle.ended()).await;
             if let Some(status) = end.ok().as_ref().and_then(exit_status) {

@@ -170,7 +170,7 @@ pub enum BadReason {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum CloseReason {
-    /// The stream ended without a closing handshake.
+    /// The byte stream ended, as byte streams do.
     #[error("the peer ended the stream")]
     Eof,
     /// The transport failed.
@@ -183,7 +183,7 @@ pub enum CloseReason {
     #[error("lost the frames: {0}")]
     LostFraming(FrameError),
     /// The peer closed the WebSocket.
-    #[error("the peer closed the connection (code {code:?}, {reason:?})", code = .code)]
+    #[error("the peer closed the connection{}", CodeAndReason(*.code, .reason))]
     PeerClosed {
         /// The close code, if one was sent.
         code: Option<u16>,
@@ -196,9 +196,24 @@ pub enum CloseReason {
     /// This side closed it.
     #[error("closed by this side")]
     Requested,
-    /// The peer broke RFC 6455.
-    #[error("WebSocket protocol: {0}")]
+    /// The peer broke RFC 6455; also, the stream ended without a close frame.
+    #[error("WebSocket: {0}")]
     WebSocket(WebSocketError),
+}
+
+/// ` with code 1008: go away`, as much of it as there is.
+struct CodeAndReason<'a>(Option<u16>, &'a str);
+
+impl core::fmt::Display for CodeAndReason<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        if let Some(code) = self.0 {
+            write!(f, " with code {code}")?;
+        }
+        if !self.1.is_empty() {
+            write!(f, ": {}", self.1)?;
+        }
+        Ok(())
+    }
 }
 
 impl CloseReason {

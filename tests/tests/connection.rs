@@ -653,3 +653,40 @@ fn a_relayed_payload_with_a_line_break_is_rewritten_for_lines() {
     let got = messages(&mut sink.client);
     assert_eq!(text(&got[0]), r#"[:a/b {:k "a\nb"}]"#);
 }
+
+#[test]
+fn a_websocket_cut_without_a_close_frame_is_no_clean_end() {
+    let mut pair = pair(Dialect::Sente, Carrier::WebSocket);
+    pair.client.handle_input(pair.now, Input::Eof);
+    match events(&mut pair.client).last() {
+        Some(ConnectionEvent::Closed(reason)) => {
+            assert!(!reason.is_clean());
+            assert!(
+                reason.to_string().contains("without a close frame"),
+                "{reason}"
+            );
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn the_peers_close_code_and_reason_read_as_a_sentence() {
+    let reason = |code, text: &str| CloseReason::PeerClosed {
+        code,
+        reason: text.to_owned(),
+    };
+    for (reason, said) in [
+        (
+            reason(Some(1008), "go away"),
+            "the peer closed the connection with code 1008: go away",
+        ),
+        (
+            reason(Some(1000), ""),
+            "the peer closed the connection with code 1000",
+        ),
+        (reason(None, ""), "the peer closed the connection"),
+    ] {
+        assert_eq!(reason.to_string(), said);
+    }
+}

@@ -119,12 +119,11 @@ impl Connection {
             _ if requested => CloseReason::Requested,
             Closed {
                 error: Some(error), ..
-            } if error.violation == Violation::EndedWithoutClose => {
-                failed.unwrap_or(CloseReason::Eof)
-            }
-            Closed {
-                error: Some(error), ..
-            } => CloseReason::WebSocket(error),
+            } => match failed {
+                // The transport's own words say more than that its bytes ended.
+                Some(reason) if error.violation == Violation::EndedWithoutClose => reason,
+                _ => CloseReason::WebSocket(error),
+            },
             Closed {
                 by: ClosedBy::Us, ..
             } => CloseReason::Requested,
