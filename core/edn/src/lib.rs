@@ -23,6 +23,7 @@
 //! # Features
 //!
 //! - `std` (default): lets the dependencies use `std`. The crate itself is `no_std` with `alloc`.
+//! - `serde`: the module `serde`, which makes Rust types of EDN and EDN of them.
 #![no_std]
 
 extern crate alloc;
@@ -49,6 +50,8 @@ mod number;
 mod prefix;
 mod ratio;
 mod read;
+#[cfg(feature = "serde")]
+pub mod serde;
 mod set;
 mod shape;
 mod sinks;

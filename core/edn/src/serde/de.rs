@@ -6,12 +6,10 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt;
 
-use ::serde::de::value::{CowStrDeserializer, U8Deserializer};
-use ::serde::de::{
-    DeserializeSeed, EnumAccess, Error as _, IntoDeserializer, MapAccess, SeqAccess, VariantAccess,
-    Visitor,
-};
+use ::serde::de::value::CowStrDeserializer;
+use ::serde::de::{DeserializeSeed, IntoDeserializer, Visitor};
 
+use super::access::{Entries, Sequence, Special, Tag, Variant};
 use super::error::Error;
 use super::names::{self, Kind};
 use super::options::Options;
@@ -31,7 +29,7 @@ use crate::value::Value;
 /// assert_eq!(<(u8, u8)>::deserialize(&mut deserializer).unwrap(), (1, 2));
 /// ```
 pub struct Deserializer<'de> {
-    source: Source<'de>,
+    pub(super) source: Source<'de>,
     /// Whether what comes next is a key.
     is_key: bool,
 }
@@ -76,7 +74,7 @@ impl<'de> Deserializer<'de> {
         Ok((self.source.head()?, is_key))
     }
 
-    fn items<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, Error> {
+    pub(super) fn items<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, Error> {
         let mut access = Sequence {
             from: self,
             index: 0,
@@ -213,7 +211,11 @@ impl<'de> Deserializer<'de> {
         })
     }
 
-    fn tagged<V: Visitor<'de>>(&mut self, tag: Cow<'de, str>, visitor: V) -> Result<V::Value, Error> {
+    pub(super) fn tagged<V: Visitor<'de>>(
+        &mut self,
+        tag: Cow<'de, str>,
+        visitor: V,
+    ) -> Result<V::Value, Error> {
         let mut pair = Tag {
             from: self,
             tag: Some(tag),
@@ -336,7 +338,7 @@ impl<'de> ::serde::Deserializer<'de> for &mut Deserializer<'de> {
     type Error = Error;
 
     forward! { deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64 deserialize_i128
-        deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64 deserialize_u128 => integer }
+    deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64 deserialize_u128 => integer }
     forward! { deserialize_f32 deserialize_f64 => float }
     forward! { deserialize_str deserialize_string => string }
     forward! { deserialize_bytes deserialize_byte_buf => blob }
@@ -462,176 +464,5 @@ impl<'de> ::serde::Deserializer<'de> for &mut Deserializer<'de> {
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         self.source.skip()?;
         visitor.visit_unit()
-    }
-}
-
-struct Sequence<'d, 'de> {
-    from: &'d mut Deserializer<'de>,
-    index: usize,
-    ended: bool,
-}
-
-impl Sequence<'_, '_> {
-    fn more(&mut self) -> Result<bool, Error> {
-        self.ended = self.ended || !self.from.source.more()?;
-        Ok(!self.ended)
-    }
-}
-
-impl<'de> SeqAccess<'de> for &mut Sequence<'_, 'de> {
-    type Error = Error;
-
-    fn next_element_seed<T: DeserializeSeed<'de>>(
-        &mut self,
-        seed: T,
-    ) -> Result<Option<T::Value>, Error> {
-        if !self.more()? {
-            return Ok(None);
-        }
-        let index = self.index;
-        self.index = index.saturating_add(1);
-        let item = self.from.read(seed, false);
-        item.map(Some).map_err(|error| error.within(&index))
-    }
-}
-
-struct Entries<'m, 'd, 'de> {
-    inner: &'m mut Sequence<'d, 'de>,
-    key: Option<super::source::Spot<'de>>,
-}
-
-impl<'de> MapAccess<'de> for Entries<'_, '_, 'de> {
-    type Error = Error;
-
-    fn next_key_seed<T: DeserializeSeed<'de>>(
-        &mut self,
-        seed: T,
-    ) -> Result<Option<T::Value>, Error> {
-        if !self.inner.more()? {
-            return Ok(None);
-        }
-        self.key = Some(self.inner.from.source.spot());
-        self.inner.from.read(seed, true).map(Some)
-    }
-
-    fn next_value_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, Error> {
-        // There is one; this goes on to where it starts.
-        self.inner.more()?;
-        let value = self.inner.from.read(seed, false);
-        value.map_err(|error| match self.key {
-            Some(key) => error.within(&self.inner.from.source.show(key)),
-            None => error,
-        })
-    }
-}
-
-/// A variant with something in it: `{:variant …}`.
-struct Variant<'d, 'de> {
-    from: &'d mut Deserializer<'de>,
-}
-
-impl<'de> EnumAccess<'de> for Variant<'_, 'de> {
-    type Error = Error;
-    type Variant = Self;
-
-    fn variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<(T::Value, Self), Error> {
-        let name = self.from.read(seed, true)?;
-        self.from.source.more()?;
-        Ok((name, self))
-    }
-}
-
-impl<'de> VariantAccess<'de> for Variant<'_, 'de> {
-    type Error = Error;
-
-    fn unit_variant(self) -> Result<(), Error> {
-        self.from.read(core::marker::PhantomData::<()>, false)
-    }
-
-    fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Error> {
-        self.from.read(seed, false)
-    }
-
-    fn tuple_variant<V: Visitor<'de>>(self, length: usize, visitor: V) -> Result<V::Value, Error> {
-        ::serde::Deserializer::deserialize_tuple(self.from, length, visitor)
-    }
-
-    fn struct_variant<V: Visitor<'de>>(
-        self,
-        _: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, Error> {
-        ::serde::Deserializer::deserialize_map(self.from, visitor)
-    }
-}
-
-/// A tag and the form behind it.
-struct Tag<'d, 'de> {
-    from: &'d mut Deserializer<'de>,
-    tag: Option<Cow<'de, str>>,
-    done: bool,
-}
-
-impl<'de> SeqAccess<'de> for &mut Tag<'_, 'de> {
-    type Error = Error;
-
-    fn next_element_seed<T: DeserializeSeed<'de>>(
-        &mut self,
-        seed: T,
-    ) -> Result<Option<T::Value>, Error> {
-        if let Some(tag) = self.tag.take() {
-            let tag: CowStrDeserializer<'_, Error> = tag.into_deserializer();
-            return seed.deserialize(tag).map(Some);
-        }
-        if self.done {
-            return Ok(None);
-        }
-        self.done = true;
-        self.from.read(seed, false).map(Some)
-    }
-}
-
-/// A form that serde has no word for, for [`Value`].
-struct Special<'d, 'de> {
-    from: &'d mut Deserializer<'de>,
-    kind: Kind,
-    text: Cow<'de, str>,
-}
-
-impl<'de> EnumAccess<'de> for Special<'_, 'de> {
-    type Error = Error;
-    type Variant = Self;
-
-    fn variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<(T::Value, Self), Error> {
-        let kind: U8Deserializer<Error> = (self.kind as u8).into_deserializer();
-        Ok((seed.deserialize(kind)?, self))
-    }
-}
-
-impl<'de> VariantAccess<'de> for Special<'_, 'de> {
-    type Error = Error;
-
-    fn unit_variant(self) -> Result<(), Error> {
-        Err(Error::custom("a form of EDN's own is not a unit"))
-    }
-
-    fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Error> {
-        let text: CowStrDeserializer<'_, Error> = self.text.into_deserializer();
-        seed.deserialize(text)
-    }
-
-    fn tuple_variant<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, Error> {
-        match self.kind {
-            Kind::Tagged => self.from.tagged(self.text, visitor),
-            _ => self.from.items(visitor),
-        }
-    }
-
-    fn struct_variant<V: Visitor<'de>>(
-        self,
-        _: &'static [&'static str],
-        _: V,
-    ) -> Result<V::Value, Error> {
-        Err(Error::custom("a form of EDN's own has no fields"))
     }
 }

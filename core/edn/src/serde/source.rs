@@ -97,8 +97,9 @@ impl<'de> Source<'de> {
 
     /// Leaves a tag behind its form.
     pub(super) fn end_tag(&mut self) {
-        if let Self::Value(tree) = self {
-            tree.open.pop();
+        match self {
+            Self::Text(text) => drop(text.open.pop()),
+            Self::Value(tree) => drop(tree.open.pop()),
         }
     }
 
@@ -128,7 +129,8 @@ impl<'de> Source<'de> {
         match self {
             Self::Text(text) => {
                 let mut lexer = text.lexer;
-                lexer.peek() == Some(b'n') && lexer.token(text.lexer.pos()).is_ok_and(|t| t == "nil")
+                lexer.peek() == Some(b'n')
+                    && lexer.token(text.lexer.pos()).is_ok_and(|t| t == "nil")
             }
             Self::Value(tree) => tree.peek().is_some_and(Value::is_nil),
         }
@@ -300,7 +302,10 @@ impl<'de> Text<'de> {
     fn raw(&mut self) -> Result<Cow<'de, str>, Error> {
         let byte = self.blanks()?;
         let start = self.lexer.pos();
-        let in_namespace = self.open.last().is_some_and(|o| o.key && o.namespace.is_some());
+        let in_namespace = self
+            .open
+            .last()
+            .is_some_and(|o| o.key && o.namespace.is_some());
         let is_name = byte.is_some_and(|byte| !matches!(byte, b'"' | b'\\' | b'('));
         if in_namespace && is_name {
             // The name that the namespace makes of it, which does not stand in the text.
@@ -338,9 +343,7 @@ impl<'de> Text<'de> {
         }
         let namespace = self.flip();
         let renamed = |name: &'de str| match namespace {
-            Some(namespace) => {
-                name::in_namespace(namespace, name).unwrap_or(Cow::Borrowed(name))
-            }
+            Some(namespace) => name::in_namespace(namespace, name).unwrap_or(Cow::Borrowed(name)),
             None => Cow::Borrowed(name),
         };
         Ok(match byte {
@@ -407,9 +410,10 @@ impl<'de> Text<'de> {
                 }
                 tag => {
                     // The form behind it is no item of the collection around.
-                    if let Some(open) = self.open.last_mut() {
-                        open.key = !open.key;
-                    }
+                    self.open.push(Open {
+                        namespace: None,
+                        key: true,
+                    });
                     self.blanks()?;
                     Ok(Head::Tag(Cow::Borrowed(tag)))
                 }
