@@ -20,8 +20,8 @@ impl Clock {
     /// When the engine's `at` is for tokio; a far future where it would overflow.
     pub(crate) fn to_tokio(self, at: Instant) -> tokio::time::Instant {
         const FAR: Duration = Duration::from_secs(365 * 24 * 3600);
-        let after = at.saturating_duration_since(Instant::EPOCH).min(FAR);
-        self.0 + after
+        let from_now = at.saturating_duration_since(self.now()).min(FAR);
+        tokio::time::Instant::now() + from_now
     }
 }
 

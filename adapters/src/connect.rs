@@ -66,8 +66,10 @@ impl ConnectOptions {
         role: Role,
         dialect: Dialect,
         carrier: Carrier,
+        patience: Duration,
     ) -> Result<Arc<ConnectionConfig>, ConfigError> {
         let mut builder = ConnectionConfig::builder(role, dialect, carrier);
+        builder = builder.handshake_timeout(patience);
         if let Some(limits) = &self.limits {
             builder = builder.limits(limits.clone());
         }
@@ -135,7 +137,7 @@ async fn open(
         Url::Stdio => stdio::take()?,
     };
     let role = options.role.unwrap_or(role);
-    let config = options.config(role, dialect, carrier)?;
+    let config = options.config(role, dialect, carrier, patience)?;
     let clock = Clock::start();
     let id = conn_id()?;
     let mut connection = Connection::new(config, random()?, clock.now());

@@ -1,24 +1,44 @@
 //! The one loop that drives a connection over a transport, whatever it is.
 
-use std::future::pending;
+use std::future::{Future, pending, poll_fn};
 use std::io;
+use std::mem::MaybeUninit;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
+use std::process::ExitStatus;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use sente_core::{Connection, Input, Instant, State, Transmit, TransmitBuf};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use sente_core::{CloseReason, Connection, Input, Instant, State, Transmit, TransmitBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
 use tokio::time::sleep_until;
 
 use crate::handle::{End, Shared};
+use crate::process::Child;
 use crate::transport::{Reader, Transport, Writer};
 
-/// How much one read takes at most. The buffer is given back whenever nothing is waiting.
+/// How much one read of a busy connection takes at most.
 const READ_BYTES: usize = 64 * 1024;
+
+/// How much the first read after a pause takes at most. It goes over the stack, so that a
+/// connection that waits holds no buffer.
+const FIRST_READ_BYTES: usize = 4096;
 
 /// How long the last bytes of a connection that is over may take, and how long bytes that already
 /// arrived are read after the writing side broke.
 const LAST_FLUSH: Duration = Duration::from_secs(5);
+
+/// How many bytes are read after the writing side broke: more than a system holds for a reader, so
+/// that nothing that had arrived is lost, and a peer that speaks for ever is not heard for ever.
+const LAST_READ_BYTES: usize = 16 * 1024 * 1024;
+
+/// How long a child's output must be silent, after the child itself has ended, until it counts as
+/// ended: a process the child left behind may hold it open for ever.
+const ORPHANED: Duration = Duration::from_secs(1);
+
+const DROPPED: &str = "the transport was dropped";
 
 /// Starts the loop on a task of its own.
 pub(crate) fn spawn(shared: Arc<Shared>, transport: Transport) {
@@ -31,10 +51,14 @@ pub(crate) fn spawn(shared: Arc<Shared>, transport: Transport) {
             buffers_writes,
             ..
         } = transport;
+        let mut over = Over { shared, exit: None };
         let mut driver = Driver {
-            shared: shared.clone(),
+            shared: over.shared.clone(),
             reader,
             writer,
+            child,
+            child_ended: false,
+            orphaned: None,
             input: rest,
             out: TransmitBuf::new(),
             buffers_writes,
@@ -43,23 +67,40 @@ pub(crate) fn spawn(shared: Arc<Shared>, transport: Transport) {
             writer_done: false,
             reader_done: false,
             write_error: None,
+            read_late: 0,
             last_flush: None,
         };
         driver.run().await;
         // The child sees the end of its input only when its pipe is dropped.
+        let child = driver.child.take();
         drop(driver);
-        let exit = match child {
-            Some(child) => child.finish().await,
-            None => None,
-        };
-        shared.finish(exit);
+        if let Some(child) = child {
+            over.exit = child.finish().await;
+        }
     });
+}
+
+/// Says that the loop is over, however it ends: also when the runtime drops it, or a panic does.
+struct Over {
+    shared: Arc<Shared>,
+    exit: Option<ExitStatus>,
+}
+
+impl Drop for Over {
+    fn drop(&mut self) {
+        self.shared.finish(self.exit);
+    }
 }
 
 struct Driver {
     shared: Arc<Shared>,
     reader: Reader,
     writer: Writer,
+    child: Option<Child>,
+    child_ended: bool,
+    /// When the output of a child that has ended counts as ended too. Runs only while it is read.
+    orphaned: Option<tokio::time::Instant>,
+    /// Without capacity while nothing comes.
     input: BytesMut,
     out: TransmitBuf,
     /// Whether a write is done only once it has been flushed, and whether one waits for that.
@@ -69,6 +110,8 @@ struct Driver {
     writer_done: bool,
     reader_done: bool,
     write_error: Option<io::Error>,
+    /// How much has been read since.
+    read_late: usize,
     last_flush: Option<tokio::time::Instant>,
 }
 
@@ -78,12 +121,16 @@ struct Wants {
     timeout: Option<Instant>,
     finished: bool,
     closed: bool,
+    /// Whether the application has something to take.
+    has_event: bool,
 }
 
 /// What came first.
 enum Happened {
+    ChildEnded,
     Flushed(io::Result<()>),
     LastFlush,
+    Orphaned,
     Read(io::Result<usize>),
     Shutdown,
     Timeout,
@@ -103,7 +150,9 @@ impl Driver {
             if wants.finished {
                 return;
             }
-            if wants.closed && self.last_flush.is_none() {
+            // What arrived before the writing side broke waits for an application that is slow.
+            let waits = self.write_error.is_some() && !wants.read && wants.has_event;
+            if (wants.closed && self.last_flush.is_none()) || (waits && !wants.closed) {
                 self.last_flush = Some(tokio::time::Instant::now() + LAST_FLUSH);
             }
             let happened = self.wait(&wants).await;
@@ -124,8 +173,9 @@ impl Driver {
             Wants {
                 read: connection.wants_read(),
                 timeout: connection.poll_timeout(),
-                finished: connection.is_finished() && out.is_empty(),
+                finished: connection.is_finished(),
                 closed: connection.state() == State::Closed,
+                has_event: connection.has_event(),
             }
         })
     }
@@ -135,20 +185,24 @@ impl Driver {
     ///
     /// The reads and writes that lose are dropped: tokio's are cancel safe, nothing is lost.
     async fn wait(&mut self, wants: &Wants) -> Happened {
-        let reading = (wants.read || self.write_error.is_some()) && !self.reader_done;
+        let reading = wants.read && !self.reader_done;
         let writing = (!self.out.is_empty() || self.flush_due) && !self.writer_done;
         let ending = self.shutting_down && !writing && !self.writer_done;
         let clock = self.shared.clock();
         let timeout = wants.timeout.map(|at| clock.to_tokio(at));
         let last_flush = self.last_flush;
-        if reading && self.input.capacity() == 0 {
-            self.input.reserve(4096);
-        }
+        self.orphaned = (self.child_ended && reading).then(|| {
+            self.orphaned
+                .unwrap_or_else(|| tokio::time::Instant::now() + ORPHANED)
+        });
+        let orphaned = self.orphaned;
         tokio::select! {
             happened = write(&mut self.writer, &mut self.out, self.flush_due), if writing || ending => happened,
-            result = self.reader.read_buf(&mut self.input), if reading => Happened::Read(result),
-            () = async { match timeout { Some(at) => sleep_until(at).await, None => pending().await } } => Happened::Timeout,
-            () = async { match last_flush { Some(at) => sleep_until(at).await, None => pending().await } } => Happened::LastFlush,
+            result = read(&mut self.reader, &mut self.input), if reading => Happened::Read(result),
+            () = at(timeout) => Happened::Timeout,
+            () = at(last_flush) => Happened::LastFlush,
+            () = at(orphaned) => Happened::Orphaned,
+            () = ended(&mut self.child), if !self.child_ended => Happened::ChildEnded,
             () = self.shared.woken() => Happened::Woken,
         }
     }
@@ -159,12 +213,11 @@ impl Driver {
         match happened {
             Happened::Woken => {}
             Happened::Timeout => shared.with(Connection::handle_timeout),
-            Happened::LastFlush => {
-                if let Some(error) = self.write_error.take() {
-                    self.fail(&error);
-                }
-                return true;
-            }
+            Happened::ChildEnded => self.child_ended = true,
+            Happened::LastFlush => match self.write_error.take() {
+                Some(error) => self.fail(&error),
+                None => return true,
+            },
             Happened::Written(Ok(0)) => self.fail_writing(io::ErrorKind::WriteZero.into()),
             Happened::Written(Ok(_)) => {
                 if self.out.is_empty() {
@@ -186,26 +239,33 @@ impl Driver {
                 self.shutting_down = false;
                 self.writer = Box::new(tokio::io::empty());
             }
-            Happened::Read(Ok(0)) => {
-                self.reader_done = true;
+            Happened::Read(Ok(0)) | Happened::Orphaned => {
+                self.end_reading();
                 match self.write_error.take() {
                     Some(error) => self.fail(&error),
                     None => shared.with(|connection, now| connection.handle_input(now, Input::Eof)),
                 }
             }
             Happened::Read(Ok(read)) => {
+                self.orphaned = None;
                 let input = &mut self.input;
-                let grow = read == input.capacity() || read >= 4096;
                 shared.with(|connection, now| connection.handle_input(now, Input::Bytes(input)));
-                // A busy connection reads in large chunks, an idle one holds nothing.
-                if grow {
+                if let Some(error) = self.write_error.take() {
+                    self.read_late += read;
+                    if self.read_late >= LAST_READ_BYTES {
+                        self.fail(&error);
+                        return false;
+                    }
+                    self.write_error = Some(error);
+                }
+                // A busy connection reads in large chunks.
+                if read >= FIRST_READ_BYTES {
                     self.input.reserve(READ_BYTES);
-                } else if self.input.capacity() > 4096 {
+                } else {
                     self.input = BytesMut::new();
                 }
             }
             Happened::Read(Err(error)) => {
-                self.reader_done = true;
                 let error = self.write_error.take().unwrap_or(error);
                 self.fail(&error);
             }
@@ -218,7 +278,10 @@ impl Driver {
         self.out.clear();
         self.flush_due = false;
         self.writer_done = true;
-        if self.reader_done {
+        let closed = self
+            .shared
+            .with(|connection, _| connection.state() == State::Closed);
+        if self.reader_done || closed {
             self.fail(&error);
         } else {
             self.write_error = Some(error);
@@ -226,12 +289,67 @@ impl Driver {
         }
     }
 
+    /// The transport is dropped. The engine may still hold what it has no room to give out; the
+    /// loop goes on for it, for its timeouts and for those who wait.
     fn fail(&mut self, error: &io::Error) {
         let text = error.to_string();
         self.out.clear();
+        self.flush_due = false;
+        self.last_flush = None;
+        self.writer_done = true;
+        self.writer = Box::new(tokio::io::empty());
+        self.end_reading();
         self.shared
             .with(|connection, now| connection.handle_input(now, Input::Failed(text)));
     }
+
+    fn end_reading(&mut self) {
+        self.reader_done = true;
+        self.reader = Box::new(tokio::io::empty());
+        self.input = BytesMut::new();
+    }
+}
+
+async fn at(time: Option<tokio::time::Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => pending().await,
+    }
+}
+
+/// Waits for the child's own end. Never comes where there is no child.
+async fn ended(child: &mut Option<Child>) {
+    match child {
+        Some(child) => child.ended().await,
+        None => pending().await,
+    }
+}
+
+/// Reads what is there, or waits until something is, without a buffer.
+async fn read(reader: &mut Reader, input: &mut BytesMut) -> io::Result<usize> {
+    poll_fn(|context| {
+        if input.capacity() == 0 {
+            return poll_first_read(reader, input, context);
+        }
+        let read = pin!(reader.read_buf(input)).poll(context);
+        if read.is_pending() && input.is_empty() {
+            *input = BytesMut::new();
+        }
+        read
+    })
+    .await
+}
+
+fn poll_first_read(
+    reader: &mut Reader,
+    input: &mut BytesMut,
+    context: &mut Context<'_>,
+) -> Poll<io::Result<usize>> {
+    let mut scratch = [MaybeUninit::uninit(); FIRST_READ_BYTES];
+    let mut buffer = ReadBuf::uninit(&mut scratch);
+    ready!(Pin::new(reader).poll_read(context, &mut buffer))?;
+    input.extend_from_slice(buffer.filled());
+    Poll::Ready(Ok(buffer.filled().len()))
 }
 
 /// Writes, flushes or, when nothing is left, shuts down.
@@ -249,20 +367,28 @@ async fn write(writer: &mut Writer, out: &mut TransmitBuf, flush_due: bool) -> H
 
 impl Shared {
     /// Says that the loop is over.
-    fn finish(&self, exit: Option<std::process::ExitStatus>) {
-        let end = self.with(|connection, now| {
-            if connection.state() != State::Closed {
-                connection.handle_input(now, Input::Failed("the transport was dropped".to_owned()));
-            }
-            End {
-                reason: connection
-                    .close_reason()
-                    .cloned()
-                    .unwrap_or(sente_core::CloseReason::Eof),
-                exit,
-                stats: connection.stats(),
-            }
+    fn finish(&self, exit: Option<ExitStatus>) {
+        // A loop that panicked in the engine may do so again; whoever waits is told all the same.
+        let reason =
+            catch_unwind(AssertUnwindSafe(|| self.with(end))).unwrap_or_else(|_| dropped());
+        self.set_end(End {
+            reason,
+            exit,
+            stats: self.stats(),
         });
-        self.set_end(end);
     }
+}
+
+/// Ends `connection`, if its loop has not, and says why it ended.
+fn end(connection: &mut Connection, now: Instant) -> CloseReason {
+    if connection.state() != State::Closed {
+        connection.handle_input(now, Input::Failed(DROPPED.to_owned()));
+    }
+    // With its receive queue full it is not closed yet; nobody will see to its timeouts.
+    connection.close(now);
+    connection.close_reason().cloned().unwrap_or_else(dropped)
+}
+
+fn dropped() -> CloseReason {
+    CloseReason::Failed(DROPPED.to_owned())
 }

@@ -43,7 +43,8 @@ impl Handle {
     /// Queues `event`, waiting for room while the send queue is full.
     ///
     /// # Errors
-    /// [`SendError`] gives the event back, for any reason but a full queue.
+    /// [`SendError`] gives the event back, for any reason but a full queue;
+    /// [`SendError::Full`] only where the event does not fit an empty one.
     ///
     /// # Cancel safety
     /// Dropped while it waits, the event is dropped with it and was not queued. Waiters are not
@@ -55,6 +56,8 @@ impl Handle {
             tokio::pin!(room);
             room.as_mut().enable();
             match self.try_send(event) {
+                // No room can be waited for.
+                Err(error @ SendError::Full { messages: 0, .. }) => return Err(error),
                 Err(SendError::Full { event: back, .. }) => event = *back,
                 other => return other,
             }
@@ -85,7 +88,9 @@ impl Handle {
             let mut state = self.shared.lock();
             let now = self.shared.clock.now();
             let call = state.connection.call(now, event, timeout);
-            if let Ok(call) = &call {
+            if let Ok(call) = &call
+                && !state.over
+            {
                 state.calls.insert(*call, sender);
             }
             call.map_err(CallFailure::Refused)?
@@ -136,6 +141,9 @@ impl Handle {
         let (sender, receiver) = oneshot::channel();
         {
             let mut state = self.shared.lock();
+            if state.over {
+                return Err(Ended);
+            }
             let now = self.shared.clock.now();
             let flush = state.connection.flush(now);
             state.flushes.insert(flush, sender);
@@ -220,7 +228,7 @@ impl Handle {
     /// Counts since the connection began.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        self.shared.lock().connection.stats()
+        self.shared.stats()
     }
 
     /// How full the send queue is.
@@ -233,7 +241,8 @@ impl Handle {
 /// What arrives on a connection. Not reading it is backpressure: the receive queue fills, and the
 /// transport is not read any more.
 ///
-/// Dropped, what arrives is discarded, and calls from the peer are left unanswered.
+/// Dropped, what arrives is discarded, calls from the peer are left unanswered, and a peer that ends
+/// its side of a byte stream ends the connection: what is queued is written, and it closes.
 #[derive(Debug)]
 pub struct Events {
     handle: Handle,
@@ -269,16 +278,18 @@ impl Events {
                 let mut state = shared.lock();
                 let read_before = state.connection.wants_read();
                 state.settle(shared);
-                if let Some(event) = state.next_event() {
-                    // Taking an event may have made room to read, or changed what is to be done.
-                    let wake = !read_before && state.connection.wants_read();
+                if let Some(event) = state.next_event(shared) {
+                    // Taking an event may have made room: what waited for it is decoded then, and
+                    // may ask for an answer, settle a call or end the connection.
+                    let wake = !read_before;
+                    state.settle(shared);
                     drop(state);
                     if wake {
                         shared.wake();
                     }
                     return Some(event);
                 }
-                if state.told_end {
+                if state.told_end || state.over {
                     return None;
                 }
             }
@@ -286,8 +297,22 @@ impl Events {
         }
     }
 
-    /// Waits for the handshake. What comes before it is kept for [`next`](Self::next).
+    /// Waits for the handshake. What comes before it is kept for [`next`](Self::next), and stays
+    /// in the engine until then, so that it counts for the limits.
     pub(crate) async fn wait_until_open(&mut self) -> Result<(), CloseReason> {
+        let shared = &self.handle.shared;
+        loop {
+            let arrived = shared.arrived.notified();
+            tokio::pin!(arrived);
+            arrived.as_mut().enable();
+            {
+                let state = shared.lock();
+                if state.connection.state() != State::Handshaking || state.over {
+                    break;
+                }
+            }
+            arrived.await;
+        }
         loop {
             match self.next_from_engine().await {
                 Some(ConnectionEvent::Closed(reason)) => return Err(reason),
@@ -368,28 +393,37 @@ struct Inner {
     told_end: bool,
     /// Nobody reads the events.
     discarding: bool,
+    /// The driver is gone.
+    over: bool,
 }
 
 impl Inner {
     /// Hands settled calls and flushes to those who wait for them.
     fn settle(&mut self, shared: &Shared) {
         while let Some(answer) = self.connection.poll_answer() {
-            match answer {
-                ConnectionEvent::Settled { call, result } => {
-                    if let Some(waiter) = self.calls.remove(&call) {
-                        // A waiter that is gone has cancelled.
-                        let _ = waiter.send(result);
-                    }
-                }
-                ConnectionEvent::Flushed(flush) => self.flushed(flush, true),
-                ConnectionEvent::FlushFailed(flush) => self.flushed(flush, false),
-                _ => shared.room.notify_waiters(),
-            }
+            self.answer(answer, shared);
         }
         if self.connection.state() != State::Open {
             // Whoever waits for room finds out that there will be none.
             shared.room.notify_waiters();
         }
+    }
+
+    /// Takes a settled call, a flush or new room to those who wait; gives back anything else.
+    fn answer(&mut self, event: ConnectionEvent, shared: &Shared) -> Option<ConnectionEvent> {
+        match event {
+            ConnectionEvent::Settled { call, result } => {
+                if let Some(waiter) = self.calls.remove(&call) {
+                    // A waiter that is gone has cancelled.
+                    let _ = waiter.send(result);
+                }
+            }
+            ConnectionEvent::Flushed(flush) => self.flushed(flush, true),
+            ConnectionEvent::FlushFailed(flush) => self.flushed(flush, false),
+            ConnectionEvent::SendReady => shared.room.notify_waiters(),
+            other => return Some(other),
+        }
+        None
     }
 
     fn flushed(&mut self, flush: FlushId, written: bool) {
@@ -398,8 +432,14 @@ impl Inner {
         }
     }
 
-    fn next_event(&mut self) -> Option<ConnectionEvent> {
-        let event = self.connection.poll_event()?;
+    fn next_event(&mut self, shared: &Shared) -> Option<ConnectionEvent> {
+        let event = loop {
+            // Polling may decode what had no room before, an answer among it.
+            let event = self.connection.poll_event()?;
+            if let Some(event) = self.answer(event, shared) {
+                break event;
+            }
+        };
         match &event {
             ConnectionEvent::Opened(opened) => self.opened = Some(opened.clone()),
             ConnectionEvent::Closed(_) => self.told_end = true,
@@ -409,9 +449,13 @@ impl Inner {
     }
 
     /// Throws away what nobody will read.
-    fn discard(&mut self) {
-        while let Some(event) = self.next_event() {
+    fn discard(&mut self, shared: &Shared, now: Instant) {
+        while let Some(event) = self.next_event(shared) {
             let token = match event {
+                ConnectionEvent::PeerFinished => {
+                    self.connection.drain(now, now + ABANDONED);
+                    None
+                }
                 ConnectionEvent::Message(message) => message.reply,
                 ConnectionEvent::BadEvent(bad) => bad.reply,
                 _ => None,
@@ -427,10 +471,12 @@ impl Shared {
     /// Runs `f` on the connection, and passes on what came of it. For the driver.
     pub(crate) fn with<T>(&self, f: impl FnOnce(&mut Connection, Instant) -> T) -> T {
         let mut state = self.lock();
-        let result = f(&mut state.connection, self.clock.now());
+        let now = self.clock.now();
+        let result = f(&mut state.connection, now);
         state.settle(self);
         if state.discarding {
-            state.discard();
+            state.discard(self, now);
+            state.settle(self);
         }
         let arrived = state.connection.has_event();
         drop(state);
@@ -455,7 +501,17 @@ impl Shared {
         self.driver.notified().await;
     }
 
+    pub(crate) fn stats(&self) -> Stats {
+        self.lock().connection.stats()
+    }
+
+    /// The end of the driver: nobody waits any longer.
     pub(crate) fn set_end(&self, end: End) {
+        let mut state = self.lock();
+        state.over = true;
+        state.calls.clear();
+        state.flushes.clear();
+        drop(state);
         self.end.send_replace(Some(end));
         self.arrived.notify_waiters();
         self.room.notify_waiters();
@@ -513,6 +569,7 @@ pub(crate) fn start(
             opened: None,
             told_end: false,
             discarding: false,
+            over: false,
         }),
         clock,
         driver: Notify::new(),

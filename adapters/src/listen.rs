@@ -1,10 +1,17 @@
 //! Listening for connections on WebSocket, TCP and Unix sockets.
 
+use std::collections::VecDeque;
+use std::fs::File;
+use std::future::poll_fn;
 use std::io;
-use std::os::unix::fs::FileTypeExt;
+use std::net::SocketAddr;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Poll, ready};
 use std::time::Duration;
+
+use rustix::fs::{FlockOperation, flock};
 
 use sente_core::framing::upgrade::UpgradeRequest;
 use sente_core::{
@@ -13,7 +20,7 @@ use sente_core::{
 };
 use thiserror::Error;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
@@ -24,7 +31,8 @@ use crate::transport::Transport;
 use crate::url::{Url, WsUrl, dialect_of};
 use crate::websocket::{self, Asked};
 
-/// How many upgrades may be under way at once; more wait to be accepted.
+/// How many upgrades may be under way at once. For one more the oldest gives way, so that clients
+/// that never ask for theirs do not keep others out.
 const MAX_UPGRADES: usize = 1024;
 
 /// How to listen. The default suits most.
@@ -49,7 +57,8 @@ pub struct Listener {
     url: Url,
     incoming: mpsc::Receiver<Result<Incoming, ListenError>>,
     task: JoinHandle<()>,
-    _socket_file: Option<SocketFile>,
+    socket: Socket,
+    socket_file: Option<SocketFile>,
 }
 
 impl Listener {
@@ -66,34 +75,33 @@ impl Listener {
             error,
         };
         let mut socket_file = None;
-        let (url, task) = match url {
+        let (url, socket, task) = match url {
             Url::Ws(wanted) => {
                 let bound = TcpListener::bind((wanted.host.as_str(), wanted.port)).await;
                 let listener = bound.map_err(failed)?;
                 let mut real: WsUrl = wanted.clone();
                 real.port = listener.local_addr().map_err(failed)?.port();
                 let patience = options.upgrade_timeout.unwrap_or(Duration::from_secs(10));
+                let socket = Socket::new(Bound::Tcp(listener));
                 let accepting =
-                    accept_websockets(listener, configs, options.dialect, patience, sender);
-                (Url::Ws(real), tokio::spawn(accepting))
+                    accept_websockets(socket.clone(), configs, options.dialect, patience, sender);
+                (Url::Ws(real), socket, tokio::spawn(accepting))
             }
             Url::Tcp { host, port } => {
                 let bound = TcpListener::bind((host.as_str(), *port)).await;
                 let listener = bound.map_err(failed)?;
                 let port = listener.local_addr().map_err(failed)?.port();
                 let host = host.clone();
-                (
-                    Url::Tcp { host, port },
-                    tokio::spawn(accept_tcp(listener, configs, sender)),
-                )
+                let socket = Socket::new(Bound::Tcp(listener));
+                let accepting = accept_streams(socket.clone(), configs, sender);
+                (Url::Tcp { host, port }, socket, tokio::spawn(accepting))
             }
             Url::Unix(path) => {
                 let listener = bind_unix(path).await.map_err(failed)?;
-                socket_file = Some(SocketFile(path.clone()));
-                (
-                    url.clone(),
-                    tokio::spawn(accept_unix(listener, path.clone(), configs, sender)),
-                )
+                socket_file = SocketFile::of(path);
+                let socket = Socket::new(Bound::Unix(listener, path.clone()));
+                let accepting = accept_streams(socket.clone(), configs, sender);
+                (url.clone(), socket, tokio::spawn(accepting))
             }
             Url::Exec(_) | Url::Stdio => return Err(ListenError::NotListenable(url.to_string())),
         };
@@ -101,7 +109,8 @@ impl Listener {
             url,
             incoming,
             task,
-            _socket_file: socket_file,
+            socket,
+            socket_file,
         })
     }
 
@@ -123,7 +132,61 @@ impl Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
+        // While the socket is open nobody else's file can have the number of its file.
+        self.socket_file = None;
+        self.socket.close();
         self.task.abort();
+    }
+}
+
+/// A bound socket that can be closed at once, whoever waits on it.
+#[derive(Clone, Debug)]
+struct Socket(Arc<Mutex<Option<Bound>>>);
+
+#[derive(Debug)]
+enum Bound {
+    Tcp(TcpListener),
+    Unix(UnixListener, PathBuf),
+}
+
+enum Accepted {
+    Tcp(TcpStream, SocketAddr),
+    Unix(UnixStream, String),
+}
+
+impl Socket {
+    fn new(bound: Bound) -> Self {
+        Self(Arc::new(Mutex::new(Some(bound))))
+    }
+
+    /// The next client; `None` once the socket is closed. A client that is gone before it was
+    /// accepted is no error.
+    async fn accept(&self) -> Option<io::Result<Accepted>> {
+        loop {
+            match self.accept_any().await? {
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                other => return Some(other),
+            }
+        }
+    }
+
+    async fn accept_any(&self) -> Option<io::Result<Accepted>> {
+        poll_fn(|context| {
+            let bound = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let accepted = match &*bound {
+                None => return Poll::Ready(None),
+                Some(Bound::Tcp(listener)) => ready!(listener.poll_accept(context))
+                    .map(|(stream, address)| Accepted::Tcp(stream, address)),
+                Some(Bound::Unix(listener, path)) => ready!(listener.poll_accept(context))
+                    .map(|(stream, _)| Accepted::Unix(stream, format!("unix:{}", path.display()))),
+            };
+            Poll::Ready(Some(accepted))
+        })
+        .await
+    }
+
+    fn close(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 }
 
@@ -264,33 +327,21 @@ impl Configs {
 
 type Sender = mpsc::Sender<Result<Incoming, ListenError>>;
 
-async fn accept_tcp(listener: TcpListener, configs: Configs, sender: Sender) {
-    loop {
-        let result = listener.accept().await;
-        let incoming = result.and_then(|(stream, address)| {
-            stream.set_nodelay(true)?;
+async fn accept_streams(socket: Socket, configs: Configs, sender: Sender) {
+    while let Some(result) = socket.accept().await {
+        let incoming = result.and_then(|accepted| {
+            let (peer, way) = match accepted {
+                Accepted::Tcp(stream, address) => {
+                    stream.set_nodelay(true)?;
+                    (format!("tcp://{address}"), Way::Tcp(stream))
+                }
+                Accepted::Unix(stream, peer) => (peer, Way::Unix(stream)),
+            };
             Ok(Incoming {
                 id: conn_id()?,
-                peer: format!("tcp://{address}"),
+                peer,
                 config: configs.lines.clone(),
-                way: Way::Tcp(stream),
-            })
-        });
-        if !hand_over(incoming, &sender).await {
-            return;
-        }
-    }
-}
-
-async fn accept_unix(listener: UnixListener, path: PathBuf, configs: Configs, sender: Sender) {
-    loop {
-        let result = listener.accept().await;
-        let incoming = result.and_then(|(stream, _)| {
-            Ok(Incoming {
-                id: conn_id()?,
-                peer: format!("unix:{}", path.display()),
-                config: configs.lines.clone(),
-                way: Way::Unix(stream),
+                way,
             })
         });
         if !hand_over(incoming, &sender).await {
@@ -300,41 +351,55 @@ async fn accept_unix(listener: UnixListener, path: PathBuf, configs: Configs, se
 }
 
 async fn accept_websockets(
-    listener: TcpListener,
+    socket: Socket,
     configs: Configs,
     dialect: Option<Dialect>,
     patience: Duration,
     sender: Sender,
 ) {
-    let upgrades = Arc::new(Semaphore::new(MAX_UPGRADES));
-    loop {
-        let Ok(permit) = upgrades.clone().acquire_owned().await else {
-            return;
-        };
-        match listener.accept().await {
-            Ok((stream, address)) => {
-                let (configs, sender) = (configs.clone(), sender.clone());
-                tokio::spawn(async move {
-                    let upgrading = upgrade(stream, address.to_string(), configs, dialect);
-                    match timeout(patience, upgrading).await {
-                        Ok(Ok(Some(incoming))) => {
-                            let _ = sender.send(Ok(incoming)).await;
-                        }
-                        Ok(Ok(None)) => {}
-                        Ok(Err(error)) => {
-                            tracing::debug!(%address, %error, "an upgrade failed");
-                        }
-                        Err(_) => tracing::debug!(%address, "an upgrade took too long"),
-                    }
-                    drop(permit);
-                });
-            }
-            Err(error) => {
+    // Who is dropped here gives way; who is through has let go of its end.
+    let mut under_way: VecDeque<oneshot::Sender<()>> = VecDeque::new();
+    // While those who are through wait for the application, no more are let in.
+    while sender.reserve().await.is_ok() {
+        let (stream, address) = match socket.accept().await {
+            Some(Ok(Accepted::Tcp(stream, address))) => (stream, address),
+            Some(Ok(Accepted::Unix(..))) | None => return,
+            Some(Err(error)) => {
                 if !hand_over(Err(error), &sender).await {
                     return;
                 }
+                continue;
             }
+        };
+        if under_way.len() >= MAX_UPGRADES {
+            under_way.retain(|one| !one.is_closed());
         }
+        if under_way.len() >= MAX_UPGRADES {
+            under_way.pop_front();
+        }
+        let (stays, gives_way) = oneshot::channel();
+        under_way.push_back(stays);
+        let (configs, sender) = (configs.clone(), sender.clone());
+        tokio::spawn(async move {
+            let upgrading = upgrade(stream, address.to_string(), configs, dialect);
+            let upgraded = tokio::select! {
+                upgraded = timeout(patience, upgrading) => upgraded,
+                _ = gives_way => {
+                    tracing::debug!(%address, "an upgrade gave way to others");
+                    return;
+                }
+            };
+            match upgraded {
+                Ok(Ok(Some(incoming))) => {
+                    let _ = sender.send(Ok(incoming)).await;
+                }
+                Ok(Ok(None)) => {}
+                Ok(Err(error)) => {
+                    tracing::debug!(%address, %error, "an upgrade failed");
+                }
+                Err(_) => tracing::debug!(%address, "an upgrade took too long"),
+            }
+        });
     }
 }
 
@@ -389,6 +454,8 @@ async fn hand_over(incoming: io::Result<Incoming>, sender: &Sender) -> bool {
 
 /// Binds a path; a socket file without a listener is what a killed server leaves, and is removed.
 async fn bind_unix(path: &Path) -> io::Result<UnixListener> {
+    // Of several that find the same stale file, none may remove what another has just bound.
+    let _lock = lock_folder_of(path).await;
     match UnixListener::bind(path) {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
             let is_socket = std::fs::symlink_metadata(path)
@@ -411,14 +478,52 @@ async fn bind_unix(path: &Path) -> io::Result<UnixListener> {
     }
 }
 
-/// Removes the socket's file in the end.
+/// Locks the folder of `path` against others that bind in it, which takes them a moment. `None`
+/// where that cannot be done, or a stranger holds the lock.
+async fn lock_folder_of(path: &Path) -> Option<File> {
+    let folder = match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    };
+    let folder = File::open(folder).ok()?;
+    for _ in 0..100 {
+        if flock(&folder, FlockOperation::NonBlockingLockExclusive).is_ok() {
+            return Some(folder);
+        }
+        sleep(Duration::from_millis(10)).await;
+    }
+    None
+}
+
+/// Removes the socket's file in the end, if it is still the same.
 #[derive(Debug)]
-struct SocketFile(PathBuf);
+struct SocketFile {
+    path: PathBuf,
+    identity: (u64, u64),
+}
+
+impl SocketFile {
+    fn of(path: &Path) -> Option<Self> {
+        let identity = Self::identity(path)?;
+        Some(Self {
+            path: path.to_owned(),
+            identity,
+        })
+    }
+
+    /// Device and number of the file.
+    fn identity(path: &Path) -> Option<(u64, u64)> {
+        let metadata = std::fs::symlink_metadata(path).ok()?;
+        Some((metadata.dev(), metadata.ino()))
+    }
+}
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        // Somebody may have removed it already.
-        let _ = std::fs::remove_file(&self.0);
+        if Self::identity(&self.path) == Some(self.identity) {
+            // Somebody may have removed it in this moment.
+            let _ = std::fs::remove_file(&self.path);
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::Command;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::transport::Transport;
@@ -14,27 +15,55 @@ use crate::transport::Transport;
 /// How long a child may take to end once its standard input is closed, before it is killed.
 const GRACE: Duration = Duration::from_secs(2);
 
+/// How long the rest of a child's standard error is read once the child has ended: a process it
+/// left behind may hold it open for ever.
+const LAST_ERRORS: Duration = Duration::from_millis(200);
+
 /// The longest line of a child's standard error that is passed on whole, in bytes.
 const STDERR_LINE: usize = 4096;
 
 /// A running child. Dropped without [`finish`](Self::finish) it is killed.
 #[derive(Debug)]
-pub(crate) struct Child(tokio::process::Child);
+pub(crate) struct Child {
+    process: tokio::process::Child,
+    /// Passes its standard error on.
+    errors: Option<JoinHandle<()>>,
+}
 
 impl Child {
     pub(crate) fn pid(&self) -> Option<u32> {
-        self.0.id()
+        self.process.id()
+    }
+
+    /// Waits for the child to end by itself, so that it is no zombie while its output is still
+    /// read. Cancel safe.
+    pub(crate) async fn ended(&mut self) {
+        // The status is kept for `finish`.
+        let _ = self.process.wait().await;
     }
 
     /// Waits for the end of the child, whose pipes have been dropped, and kills it after a grace.
     pub(crate) async fn finish(mut self) -> Option<ExitStatus> {
-        if let Ok(status) = timeout(GRACE, self.0.wait()).await {
-            return status.ok();
+        let status = if let Ok(status) = timeout(GRACE, self.process.wait()).await {
+            status.ok()
+        } else {
+            tracing::warn!(target: "sente::child", pid = self.process.id(), "killed: it did not end with its input");
+            // It may have ended by itself in this moment; either way it is waited for.
+            let _ = self.process.start_kill();
+            self.process.wait().await.ok()
+        };
+        if let Some(errors) = &mut self.errors {
+            let _ = timeout(LAST_ERRORS, errors).await;
         }
-        tracing::warn!(target: "sente::child", pid = self.0.id(), "killed: it did not end with its input");
-        // It may have ended by itself in this moment; either way it is waited for.
-        let _ = self.0.start_kill();
-        self.0.wait().await.ok()
+        status
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        if let Some(errors) = &self.errors {
+            errors.abort();
+        }
     }
 }
 
@@ -56,11 +85,14 @@ pub(crate) fn spawn(words: &[String]) -> io::Result<Transport> {
     let pipe = |name: &str| io::Error::other(format!("the child has no {name}"));
     let input = child.stdin.take().ok_or_else(|| pipe("standard input"))?;
     let output = child.stdout.take().ok_or_else(|| pipe("standard output"))?;
-    if let Some(errors) = child.stderr.take() {
-        tokio::spawn(pass_on(errors, child.id().unwrap_or_default()));
-    }
+    let pid = child.id().unwrap_or_default();
+    let errors = child.stderr.take();
+    let errors = errors.map(|errors| tokio::spawn(pass_on(errors, pid)));
     let mut transport = Transport::new((output, input), program.clone());
-    transport.child = Some(Child(child));
+    transport.child = Some(Child {
+        process: child,
+        errors,
+    });
     Ok(transport)
 }
 

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::{FileType, fstat};
 use rustix::io::fcntl_dupfd_cloexec;
@@ -14,8 +15,22 @@ use crate::transport::{Reader, Transport, Writer};
 /// standard error from then on, so that a library's `println!` becomes a log line and not a frame.
 ///
 /// # Errors
-/// What the system says if the descriptors are closed.
+/// What the system says if the descriptors are closed; that they are taken, the second time.
 pub(crate) fn take() -> io::Result<Transport> {
+    static TAKEN: AtomicBool = AtomicBool::new(false);
+    if TAKEN.swap(true, Ordering::Relaxed) {
+        // Standard output is standard error by now.
+        return Err(io::Error::new(
+            io::ErrorKind::AlreadyExists,
+            "standard input and output carry a link already",
+        ));
+    }
+    let taken = take_once();
+    TAKEN.store(taken.is_ok(), Ordering::Relaxed);
+    taken
+}
+
+fn take_once() -> io::Result<Transport> {
     // Numbers from 3 on, clear of the three standard ones.
     let output = fcntl_dupfd_cloexec(rustix::stdio::stdout(), 3)?;
     let input = fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)?;

@@ -1,6 +1,7 @@
 //! The HTTP upgrade over a socket, both sides, with the engine's machines.
 
 use std::io;
+use std::time::Duration;
 
 use bytes::BytesMut;
 use sente_core::Dialect;
@@ -10,6 +11,7 @@ use sente_core::framing::upgrade::{
 };
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use crate::connect::{ConnectError, ConnectOptions};
 use crate::seed::random;
@@ -166,7 +168,12 @@ impl Asked {
     }
 }
 
-/// Answers with a status and a text, and closes.
+/// How much of what a refused client still says is read, and for how long.
+const LAST_WORDS_BYTES: u64 = 4 * 1024 * 1024;
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// Answers with a status and a text, and closes. What the client still says is read and dropped: a
+/// socket closed with unread bytes resets, and the client would lose the answer.
 pub(crate) async fn refuse(
     stream: &mut TcpStream,
     status: u16,
@@ -176,7 +183,14 @@ pub(crate) async fn refuse(
     let mut out = TransmitBuf::new();
     ServerUpgrade::refuse(status, headers, &format!("{body}\n"), &mut out).map_err(invalid)?;
     stream.write_all_buf(&mut out).await?;
-    stream.shutdown().await
+    stream.shutdown().await?;
+    let mut said = stream.take(LAST_WORDS_BYTES);
+    let _ = timeout(
+        LAST_WORDS,
+        tokio::io::copy(&mut said, &mut tokio::io::sink()),
+    )
+    .await;
+    Ok(())
 }
 
 fn invalid(error: UpgradeError) -> io::Error {
