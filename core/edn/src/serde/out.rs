@@ -46,6 +46,35 @@ impl Out {
         Ok(())
     }
 
+    pub(super) fn int(&mut self, value: i64) {
+        match self {
+            Self::Text(out) => {
+                out.separate();
+                out.text.push_str(itoa::Buffer::new().format(value));
+            }
+            Self::Value(out) => out.place(Value::Int(value)),
+        }
+    }
+
+    /// Writes a keyword into a text, if it needs no closer look; whether it did.
+    pub(super) fn plain_keyword(&mut self, name: &str) -> bool {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        let is_plain = |part: &str| {
+            part.bytes().all(plain) && part.bytes().next().is_some_and(|b| b.is_ascii_alphabetic())
+        };
+        let Self::Text(out) = self else { return false };
+        let fits = match name.split_once('/') {
+            Some((namespace, name)) => is_plain(namespace) && is_plain(name),
+            None => is_plain(name),
+        };
+        if fits {
+            out.separate();
+            out.text.push(':');
+            out.text.push_str(name);
+        }
+        fits
+    }
+
     pub(super) fn text(&mut self, text: &str) {
         match self {
             Self::Text(out) => {
@@ -162,9 +191,10 @@ impl Out {
 
 /// Writes a string as the writer does.
 fn write_str(text: &str, out: &mut String) {
-    let is_plain = !text
-        .bytes()
-        .any(|byte| byte < 0x20 || matches!(byte, b'"' | b'\\' | 0x7f));
+    // Without a way out of the loop it can look at many bytes at a time.
+    let is_plain = text.bytes().fold(true, |plain, byte| {
+        plain & (byte >= 0x20) & (byte != b'"') & (byte != b'\\') & (byte != 0x7f)
+    });
     if is_plain {
         out.push('"');
         out.push_str(text);

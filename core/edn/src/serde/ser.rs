@@ -125,6 +125,9 @@ impl Serializer {
             self.out.text(name);
             return Ok(());
         }
+        if self.out.plain_keyword(name) {
+            return Ok(());
+        }
         let Ok(keyword) = Keyword::new(name) else {
             let mut message = String::new();
             let _ = write!(message, "the name `{name}` can not be a keyword");
@@ -254,7 +257,11 @@ macro_rules! integers {
     ($($method:ident: $type:ty;)*) => {$(
         fn $method(self, value: $type) -> Result<(), Error> {
             match i64::try_from(value) {
-                Ok(value) => self.atom(Value::Int(value)),
+                Ok(value) => {
+                    self.mode = Mode::Plain;
+                    self.out.int(value);
+                    Ok(())
+                }
                 Err(_) => self.atom(Value::BigInt(super::types::big(value))),
             }
         }

@@ -381,6 +381,12 @@ impl<'de> Text<'de> {
         if plain && (digits.len() == 1 || !digits.starts_with('0')) {
             return text.parse().map(Head::Int).map_err(|_| self.lost());
         }
+        // The text is valid, so what has only these characters, and is no integer, is a float.
+        let fits =
+            |byte: u8| byte.is_ascii_digit() || matches!(byte, b'.' | b'e' | b'E' | b'+' | b'-');
+        if digits.bytes().all(fits) && digits.contains(['.', 'e', 'E']) {
+            return text.parse().map(Head::Float).map_err(|_| self.lost());
+        }
         Ok(head_of(&self.value_from(start)?).unwrap_or(Head::Nil))
     }
 
