@@ -75,7 +75,7 @@ pub(crate) fn spawn(shared: Arc<Shared>, transport: Transport) {
         let child = driver.child.take();
         drop(driver);
         if let Some(child) = child {
-            over.exit = child.finish().await;
+            over.exit = child.finish(over.shared.killed()).await;
         }
     });
 }

@@ -168,6 +168,13 @@ impl Handle {
         self.shared.with_waking(Connection::close);
     }
 
+    /// Closes now, and kills the child, if the peer is one, without the grace it has otherwise.
+    /// It is still waited for: see [`ended`](Self::ended).
+    pub fn kill(&self) {
+        self.shared.kill.notify_one();
+        self.close();
+    }
+
     /// Waits for the end: the connection is closed, its transport dropped, its child waited for.
     ///
     /// # Cancel safety
@@ -377,6 +384,8 @@ pub(crate) struct Shared {
     arrived: Notify,
     /// Senders should try again.
     room: Notify,
+    /// The child should be killed.
+    kill: Notify,
     end: watch::Sender<Option<End>>,
     id: ConnId,
     peer: String,
@@ -497,6 +506,11 @@ impl Shared {
         self.clock
     }
 
+    /// Comes when [`Handle::kill`] was called.
+    pub(crate) async fn killed(&self) {
+        self.kill.notified().await;
+    }
+
     pub(crate) async fn woken(&self) {
         self.driver.notified().await;
     }
@@ -575,6 +589,7 @@ pub(crate) fn start(
         driver: Notify::new(),
         arrived: Notify::new(),
         room: Notify::new(),
+        kill: Notify::new(),
         end: watch::Sender::new(None),
         id,
         peer: transport.peer.clone(),

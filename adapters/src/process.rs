@@ -42,9 +42,14 @@ impl Child {
         let _ = self.process.wait().await;
     }
 
-    /// Waits for the end of the child, whose pipes have been dropped, and kills it after a grace.
-    pub(crate) async fn finish(mut self) -> Option<ExitStatus> {
-        let status = if let Ok(status) = timeout(GRACE, self.process.wait()).await {
+    /// Waits for the end of the child, whose pipes have been dropped, and kills it after a grace
+    /// or when `kill` comes.
+    pub(crate) async fn finish(mut self, kill: impl Future<Output = ()>) -> Option<ExitStatus> {
+        let ended = tokio::select! {
+            ended = timeout(GRACE, self.process.wait()) => ended.ok(),
+            () = kill => None,
+        };
+        let status = if let Some(status) = ended {
             status.ok()
         } else {
             tracing::warn!(target: "sente::child", pid = self.process.id(), "killed: it did not end with its input");

@@ -479,3 +479,13 @@ async fn a_handshake_may_take_as_long_as_connecting_may() {
         other => panic!("{other:?}"),
     }
 }
+
+#[tokio::test]
+async fn a_killed_child_is_waited_for_without_its_grace() {
+    let (handle, _events) = connect(&url("exec:sleep 600"), &ConnectOptions::default())
+        .await
+        .unwrap();
+    handle.kill();
+    let end = ended(&handle).await;
+    assert_eq!(end.exit.unwrap().signal(), Some(9));
+}

@@ -143,8 +143,9 @@ pub(crate) async fn close(handle: &Handle, patience: Duration) -> Option<End> {
     match timeout(patience + LAST_WORDS, handle.ended()).await {
         Ok(end) => Some(end),
         Err(_) => {
-            handle.close();
-            None
+            // A child that ignores the end of its input is killed, and waited for all the same.
+            handle.kill();
+            timeout(LAST_WORDS, handle.ended()).await.ok()
         }
     }
 }

@@ -609,3 +609,62 @@ fn a_sente_client_names_a_sente_lite_server_over_websocket() {
         other => panic!("{other:?}"),
     }
 }
+
+#[test]
+fn calls_settle_at_once_when_the_transport_fails_though_nobody_reads() {
+    let mut limits = Limits::default();
+    limits.max_recv_messages = 1;
+    let build = |role| {
+        ConnectionConfig::builder(role, Dialect::SenteLite, Carrier::Lines)
+            .limits(limits.clone())
+            .build()
+            .unwrap()
+    };
+    let mut pair = Pair::with(build(Role::Client), build(Role::Server));
+    for n in 0..5 {
+        pair.server
+            .send(pair.now, event(&format!("[:a/n {n}]")))
+            .unwrap();
+    }
+    pair.client
+        .call(pair.now, event("[:q/a]"), seconds(60))
+        .unwrap();
+    pair.drive();
+    pair.client
+        .handle_input(pair.now, Input::Failed("reset".into()));
+    assert!(matches!(
+        pair.client.poll_answer(),
+        Some(ConnectionEvent::Settled { result: Err(_), .. })
+    ));
+}
+
+#[test]
+fn send_ready_waits_until_the_refused_event_fits() {
+    let mut limits = Limits::default();
+    limits.max_send_bytes = 100;
+    let build = |role| {
+        ConnectionConfig::builder(role, Dialect::SenteLite, Carrier::Lines)
+            .limits(limits.clone())
+            .build()
+            .unwrap()
+    };
+    let mut pair = Pair::with(build(Role::Client), build(Role::Server));
+    let small = event("[:a/s \"0123456789012345678901234\"]");
+    let large = event(&format!("[:a/l \"{}\"]", "x".repeat(80)));
+    pair.client.send(pair.now, small).unwrap();
+    assert!(pair.client.send(pair.now, large.clone()).is_err());
+    // Less than half is queued, and still the large one does not fit.
+    assert!(pair.client.send_capacity().bytes < 50);
+    assert!(
+        !events(&mut pair.client)
+            .iter()
+            .any(|event| matches!(event, ConnectionEvent::SendReady))
+    );
+    pair.drive();
+    assert!(
+        events(&mut pair.client)
+            .iter()
+            .any(|event| matches!(event, ConnectionEvent::SendReady))
+    );
+    pair.client.send(pair.now, large).unwrap();
+}

@@ -96,7 +96,7 @@ pub struct Connection {
     /// transport dropped with unread bytes resets, and the peer would lose what we said last.
     lingers: bool,
     /// A send was refused as full, so a `SendReady` is owed.
-    send_refused: bool,
+    send_refused: Option<usize>,
 
     /// How the transport's reading side ended.
     ended: Option<CloseReason>,
@@ -177,7 +177,7 @@ impl Connection {
             cut_deadline: None,
             cut: false,
             lingers: false,
-            send_refused: false,
+            send_refused: None,
             ended: None,
             peer_finished: false,
             events: VecDeque::new(),

@@ -50,6 +50,9 @@ impl Connection {
                     self.ended = Some(CloseReason::Failed(error));
                     self.framer.handle_eof(self.now);
                 }
+                self.process();
+                // Callers do not wait until the application has read what came before.
+                self.settle_as_closed();
             }
         }
         self.process();

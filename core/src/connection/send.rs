@@ -72,7 +72,7 @@ impl Connection {
         } else if size > self.config.limits.max_frame_bytes {
             PackedSendError::TooLarge
         } else if !self.queue.has_room(item.len(), &self.config.limits) {
-            self.send_refused = true;
+            self.refuse_for_now(item.len());
             PackedSendError::Full
         } else {
             self.push(item, size);
@@ -341,7 +341,7 @@ impl Connection {
         let refused = if size > limit {
             SendError::TooLarge { event, size, limit }
         } else if !self.queue.has_room(item.len(), &self.config.limits) {
-            self.send_refused = true;
+            self.refuse_for_now(item.len());
             SendError::Full {
                 event,
                 messages: self.queue.len(),
@@ -461,10 +461,18 @@ impl Connection {
         let limits = &self.config.limits;
         let low = self.queue.len() <= limits.max_send_messages / 2
             && self.queue.bytes() <= limits.max_send_bytes / 2;
-        if self.send_refused && low {
-            self.send_refused = false;
+        let fits = |len: usize| {
+            self.queue.bytes().saturating_add(len) <= limits.max_send_bytes || self.queue.len() == 0
+        };
+        if low && self.send_refused.is_some_and(fits) {
+            self.send_refused = None;
             self.push_event(ConnectionEvent::SendReady);
         }
+    }
+
+    /// Remembers the largest event that was refused: `SendReady` comes when it would fit.
+    fn refuse_for_now(&mut self, len: usize) {
+        self.send_refused = Some(self.send_refused.map_or(len, |known| known.max(len)));
     }
 
     fn has_drained(&self) -> bool {
