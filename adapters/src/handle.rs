@@ -96,11 +96,14 @@ impl Handle {
             call.map_err(CallFailure::Refused)?
         };
         self.shared.wake();
-        let _cancel = CancelOnDrop {
+        let mut cancel = CancelOnDrop {
             shared: &self.shared,
             call,
+            armed: true,
         };
-        match receiver.await {
+        let outcome = receiver.await;
+        cancel.armed = false;
+        match outcome {
             Ok(result) => result.map_err(CallFailure::Failed),
             Err(_) => Err(CallFailure::Failed(CallError::Closed)),
         }
@@ -556,10 +559,15 @@ impl Drop for Owner {
 struct CancelOnDrop<'a> {
     shared: &'a Shared,
     call: CallId,
+    /// Whether the call has not settled.
+    armed: bool,
 }
 
 impl Drop for CancelOnDrop<'_> {
     fn drop(&mut self) {
+        if !self.armed {
+            return;
+        }
         let mut state = self.shared.lock();
         if state.calls.remove(&self.call).is_some() {
             state.connection.cancel(self.call);

@@ -636,6 +636,13 @@ fn calls_settle_at_once_when_the_transport_fails_though_nobody_reads() {
         pair.client.poll_answer(),
         Some(ConnectionEvent::Settled { result: Err(_), .. })
     ));
+    // Nothing new is taken either, though the application has not been told of the end yet.
+    assert!(pair.client.send(pair.now, event("[:a/b]")).is_err());
+    assert!(
+        pair.client
+            .call(pair.now, event("[:q/b]"), seconds(60))
+            .is_err()
+    );
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The grammar of both dialects, writing side: which bytes stand around a packed message.
 
 use alloc::vec::Vec;
+use core::ops::Deref;
 
 use bytes::Bytes;
 
@@ -11,12 +12,45 @@ use crate::queue::Outgoing;
 
 use super::config::Atoms;
 
-/// The parts of one frame, in order.
-pub(super) type Parts<'a> = Vec<Part<'a>>;
+/// The most parts a frame of one message has: a reply of Sente's dialect on a byte stream.
+const MAX_PARTS: usize = 17;
+
+/// The parts of a frame of one message, in order. They live on the stack: this is made for every
+/// message, once to measure it and once to write it.
+pub(super) struct Parts<'a> {
+    parts: [Part<'a>; MAX_PARTS],
+    len: usize,
+}
+
+impl<'a> Parts<'a> {
+    const fn new() -> Self {
+        Self {
+            parts: [Part::Slice(&[]); MAX_PARTS],
+            len: 0,
+        }
+    }
+
+    fn push(&mut self, part: Part<'a>) {
+        let slot = self.parts.get_mut(self.len);
+        debug_assert!(slot.is_some(), "MAX_PARTS is too small");
+        if let Some(slot) = slot {
+            *slot = part;
+            self.len += 1;
+        }
+    }
+}
+
+impl<'a> Deref for Parts<'a> {
+    type Target = [Part<'a>];
+
+    fn deref(&self) -> &[Part<'a>] {
+        self.parts.get(..self.len).unwrap_or_default()
+    }
+}
 
 /// A frame with one message.
 pub(super) fn message<'a>(profile: Profile, atoms: &'a Atoms, item: &'a Outgoing) -> Parts<'a> {
-    let mut parts = Vec::with_capacity(16);
+    let mut parts = Parts::new();
     match item {
         Outgoing::Event {
             packed,
@@ -60,7 +94,7 @@ pub(super) fn batch<'a>(
     packer_tokens: &'a crate::packer::Tokens,
     atoms: &'a Atoms,
     events: &'a [Bytes],
-) -> Parts<'a> {
+) -> Vec<Part<'a>> {
     let mut parts = Vec::with_capacity(events.len() * 2 + 8);
     parts.push(Part::Slice(atoms.pair.open()));
     parts.push(Part::Slice(packer_tokens.open()));
@@ -99,7 +133,7 @@ pub(super) fn ping<'a>(
     atoms: &'a Atoms,
     callback: Option<&'a Bytes>,
 ) -> Parts<'a> {
-    let mut parts = Vec::with_capacity(8);
+    let mut parts = Parts::new();
     match (profile.dialect, profile.role) {
         (Dialect::SenteLite, _) => parts.push(Part::Slice(&atoms.ping_event)),
         (Dialect::Sente, Role::Server) => pair(atoms, &atoms.ping, &atoms.nil, &mut parts),
@@ -119,7 +153,7 @@ pub(super) fn pong<'a>(
     atoms: &'a Atoms,
     callback: Option<&'a Bytes>,
 ) -> Option<Parts<'a>> {
-    let mut parts = Vec::with_capacity(8);
+    let mut parts = Parts::new();
     match (profile.dialect, profile.role, profile.stream, callback) {
         (Dialect::SenteLite, ..) => parts.push(Part::Slice(&atoms.pong_event)),
         (Dialect::Sente, Role::Server, false, Some(callback)) => {

@@ -50,12 +50,13 @@ impl Connection {
                     self.ended = Some(CloseReason::Failed(error));
                     self.framer.handle_eof(self.now);
                 }
-                self.process();
-                // Callers do not wait until the application has read what came before.
-                self.settle_as_closed();
             }
         }
         self.process();
+        if self.ended_badly() {
+            // Callers do not wait until the application has read what came before.
+            self.settle_as_closed();
+        }
     }
 
     /// Decodes what has been received, as far as there is room for it.

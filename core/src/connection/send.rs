@@ -41,12 +41,12 @@ impl Connection {
     /// [`SendError`] gives the event back: not open, queue full, too large, or not packable.
     pub fn send(&mut self, now: Instant, event: Event) -> Result<(), SendError> {
         self.tick(now);
-        if self.state != State::Open {
+        if !self.takes_events() {
             self.stats.sends_refused += 1;
             return Err(SendError::NotOpen(Box::new(event)));
         }
-        let packed = self.pack(event)?;
-        self.enqueue(packed.0, packed.1, None)
+        let (event, packed) = self.pack(event)?;
+        self.enqueue(event, packed, None)
     }
 
     /// Queues an event that was packed before, as a broadcast does.
@@ -67,7 +67,7 @@ impl Connection {
             callback: None,
         };
         let size = self.frame_len(&item);
-        let refused = if self.state != State::Open {
+        let refused = if !self.takes_events() {
             PackedSendError::NotOpen
         } else if size > self.config.limits.max_frame_bytes {
             PackedSendError::TooLarge
@@ -97,7 +97,7 @@ impl Connection {
     ) -> Result<CallId, SendError> {
         self.tick(now);
         let limit = self.config.limits.max_pending_calls;
-        let refused = if self.state != State::Open || self.peer_finished {
+        let refused = if !self.takes_events() || self.peer_finished {
             SendError::NotOpen(Box::new(event))
         } else if !self.profile.can_call() {
             SendError::CallsUnsupported(Box::new(event))
@@ -315,6 +315,12 @@ impl Connection {
         self.control.push_back(frame);
     }
 
+    /// Whether events may be queued: after a failure they never went out, even while what came
+    /// before it is still being read.
+    fn takes_events(&self) -> bool {
+        self.state == State::Open && !self.ended_badly()
+    }
+
     fn pack(&mut self, event: Event) -> Result<(Event, Bytes), SendError> {
         match PackedEvent::pack(&event, &*self.config.packer) {
             Ok(packed) => Ok((event, packed.bytes)),
@@ -337,13 +343,16 @@ impl Connection {
         let item = Outgoing::Event { packed, callback };
         let size = self.frame_len(&item);
         let limit = self.config.limits.max_frame_bytes;
-        let event = Box::new(event);
         let refused = if size > limit {
-            SendError::TooLarge { event, size, limit }
+            SendError::TooLarge {
+                event: Box::new(event),
+                size,
+                limit,
+            }
         } else if !self.queue.has_room(item.len(), &self.config.limits) {
             self.refuse_for_now(item.len());
             SendError::Full {
-                event,
+                event: Box::new(event),
                 messages: self.queue.len(),
                 bytes: self.queue.bytes(),
             }
