@@ -2,6 +2,7 @@
 //! counts what the process holds.
 #![allow(missing_docs)]
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use sente_adapters::{ConnectOptions, ListenOptions, Listener, Url, connect};
@@ -9,10 +10,29 @@ use sente_core::{Accept, ConnectionEvent};
 use tokio::task::JoinSet;
 
 const PATIENCE: Duration = Duration::from_secs(60);
-/// What one counts, another must not disturb.
-static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 const ROUNDS: usize = 1_000;
 const AT_ONCE: usize = 50;
+
+/// Runs `test` on a runtime of its own. What one counts, another must not disturb, and a runtime
+/// that comes or goes has descriptors too: none is built before the last is gone.
+fn alone<T: Future<Output = ()>>(test: impl FnOnce() -> T) {
+    static ALONE: Mutex<()> = Mutex::new(());
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        // What the runtime itself opens for its first child, and keeps.
+        let (at, options) = ("exec:cat".parse().unwrap(), ConnectOptions::default());
+        let (handle, events) = connect(&at, &options).await.unwrap();
+        handle.close();
+        handle.ended().await;
+        drop((handle, events));
+        test().await;
+    });
+}
 
 /// Descriptors, children and tasks.
 fn held() -> (usize, usize, usize) {
@@ -102,18 +122,14 @@ async fn serve(mut listener: Listener) {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_thousand_connections_of_each_kind_leave_nothing_behind() {
-    let _alone = ALONE.lock().await;
+#[test]
+fn a_thousand_connections_of_each_kind_leave_nothing_behind() {
+    alone(thousand_of_each);
+}
+
+async fn thousand_of_each() {
     let folder = tempfile::tempdir().unwrap();
     let options = ConnectOptions::default();
-    // What the runtime itself opens for children.
-    let (handle, events) = connect(&"exec:cat".parse().unwrap(), &options)
-        .await
-        .unwrap();
-    handle.close();
-    handle.ended().await;
-    drop((handle, events));
     for text in [
         "exec:cat".to_owned(),
         "tcp://127.0.0.1:0".to_owned(),
@@ -136,9 +152,12 @@ async fn a_thousand_connections_of_each_kind_leave_nothing_behind() {
     }
 }
 
-#[tokio::test]
-async fn attempts_that_time_out_leave_nothing_behind() {
-    let _alone = ALONE.lock().await;
+#[test]
+fn attempts_that_time_out_leave_nothing_behind() {
+    alone(attempts);
+}
+
+async fn attempts() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let mut options = ConnectOptions::default();
