@@ -12,6 +12,8 @@ const DIGIT: u8 = 8;
 const WIDE: u8 = 16;
 /// Allowed in names, but not just anywhere: the colon and the slash.
 const DELICATE: u8 = 32;
+/// Ends every token: blanks, and what starts something else, but for `#`.
+const ENDS: u8 = 64;
 
 /// One role set per byte.
 static CLASS: [u8; 256] = table();
@@ -28,8 +30,9 @@ const fn table() -> [u8; 256] {
 
 const fn class(byte: usize) -> u8 {
     match byte {
-        0x09..=0x0d | 0x1c..=0x20 | 0x2c => BLANK,
-        0x22 | 0x23 | 0x28 | 0x29 | 0x3b | 0x5b..=0x5e | 0x7b | 0x7d => MACRO,
+        0x09..=0x0d | 0x1c..=0x20 | 0x2c => BLANK | ENDS,
+        0x23 => MACRO,
+        0x22 | 0x28 | 0x29 | 0x3b | 0x5b..=0x5e | 0x7b | 0x7d => MACRO | ENDS,
         0x40 | 0x60 | 0x7e => BANNED,
         0x30..=0x39 => DIGIT,
         0x2f | 0x3a => DELICATE,
@@ -60,6 +63,12 @@ pub(crate) fn is_plain(byte: u8) -> bool {
 #[inline]
 pub(crate) fn is_simple(byte: u8) -> bool {
     of(byte) & (BLANK | MACRO | BANNED | WIDE | DELICATE) == 0
+}
+
+/// Whether every token ends before the byte: it is a blank or a macro character, but not `#`.
+#[inline]
+pub(crate) fn ends_token(byte: u8) -> bool {
+    of(byte) & ENDS != 0
 }
 
 /// Whether a form begins with the byte for sure: no blank, comment or wide character does.

@@ -196,8 +196,15 @@ impl<'a> Cursor<'a> {
         if self.peek()?.is_none() {
             return Err(self.unexpected(Expected::Form, None));
         }
-        let carried = self.next.take().map_or(0, |next| next.carried);
-        let done = self.read(carried);
+        let next = self.next.take();
+        let carried = next.map_or(0, |next| next.carried);
+        let done = match next {
+            Some(Next {
+                shape: Some(Shape::String | Shape::Keyword),
+                carried: 0,
+            }) => self.machine.string_or_keyword(),
+            _ => self.read(carried),
+        };
         let done = done.inspect_err(|error| self.fault = Some(error.clone()))?;
         done.ok_or_else(|| {
             self.machine
@@ -207,7 +214,31 @@ impl<'a> Cursor<'a> {
     }
 
     /// Skips to the next form.
+    #[inline]
     fn find_next(&mut self) -> Result<Next, Error> {
+        let byte = self.machine.lexer.skip_blank(self.machine.limits.dialect);
+        let shape = match byte {
+            Some(b'"') => Some(Shape::String),
+            Some(b'(') => Some(Shape::List),
+            Some(b'[') => Some(Shape::Vector),
+            Some(b'{') => Some(Shape::Map),
+            Some(b':') => Some(Shape::Keyword),
+            Some(b']') if self.is_in(Shape::Vector) => None,
+            Some(b')') if self.is_in(Shape::List) => None,
+            _ => return self.find_other(),
+        };
+        Ok(Next { shape, carried: 0 })
+    }
+
+    /// Whether the innermost sequence that was entered is of that shape.
+    fn is_in(&self, shape: Shape) -> bool {
+        self.entered
+            .last()
+            .is_some_and(|entered| entered.shape == Some(shape))
+    }
+
+    /// Skips to the next form, whatever stands before it.
+    fn find_other(&mut self) -> Result<Next, Error> {
         // How many metadata wait for a form to carry them, and where the last one is.
         let mut carried: usize = 0;
         let mut last_carried = None;

@@ -101,18 +101,46 @@ pub(crate) fn int(value: i64) -> u64 {
     mix(INTEGER, value.cast_unsigned())
 }
 
+#[inline]
 pub(crate) fn text(kind: u64, text: &str) -> u64 {
-    let mut state = kind;
-    let (chunks, rest) = text.as_bytes().as_chunks::<8>();
-    for chunk in chunks {
+    let bytes = text.as_bytes();
+    let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+    // The first and the last bytes of a short name may overlap; with its length they are all of it.
+    let (first, last) = match (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
+        (Some(first), Some(last)) => {
+            let first = u64::from_le_bytes(*first);
+            let last = u64::from_le_bytes(*last);
+            if bytes.len() <= 16 {
+                (first, last)
+            } else {
+                (long(bytes), last)
+            }
+        }
+        _ => match (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+            (Some(first), Some(last)) => (
+                u64::from(u32::from_le_bytes(*first)),
+                u64::from(u32::from_le_bytes(*last)),
+            ),
+            _ => match *bytes {
+                [] => (0, 0),
+                [only] => (u64::from(only), 0),
+                [first, .., last] => {
+                    let middle = bytes.get(1).copied().unwrap_or_default();
+                    (u64::from(first), (u64::from(middle) << 8) | u64::from(last))
+                }
+            },
+        },
+    };
+    mix(first ^ kind, last.wrapping_add(length.rotate_left(32)))
+}
+
+/// All of a long text but its last bytes.
+fn long(bytes: &[u8]) -> u64 {
+    let mut state = NIL;
+    for chunk in bytes.as_chunks::<8>().0 {
         state = mix(state, u64::from_le_bytes(*chunk));
     }
-    let mut last: u64 = 0;
-    for byte in rest {
-        last = (last << 8) | u64::from(*byte);
-    }
-    let length = u64::try_from(text.len()).unwrap_or(u64::MAX);
-    mix(mix(state, last), length)
+    state
 }
 
 /// What is known of a collection while its items come in.
@@ -124,6 +152,10 @@ pub(crate) struct Group {
 }
 
 impl Group {
+    pub(crate) const fn nothing() -> Self {
+        Self { sum: 0, key: 0 }
+    }
+
     pub(crate) const fn sequence() -> Self {
         Self {
             sum: SEQUENCE,
@@ -139,6 +171,7 @@ impl Group {
         Self { sum: MAP, key: 0 }
     }
 
+    #[inline]
     pub(crate) fn tagged(tag: &str) -> Self {
         Self {
             sum: text(TAGGED, tag),

@@ -69,6 +69,11 @@ impl<'a> Lexer<'a> {
             .copied()
     }
 
+    #[inline]
+    pub(crate) fn bytes(&self) -> &'a [u8] {
+        self.text.as_bytes()
+    }
+
     pub(crate) fn rest(&self) -> &'a str {
         self.text.get(self.pos..).unwrap_or_default()
     }
@@ -189,30 +194,10 @@ impl<'a> Lexer<'a> {
     /// such a name on either side; `None`, and nothing is read, for all other names.
     #[inline]
     pub(crate) fn simple_name(&mut self) -> Option<&'a str> {
-        let start = self.pos;
-        self.skip_while(class::is_simple);
-        let mut end = self.peek();
-        if end == Some(b'/') {
-            let slash = self.pos;
-            self.advance(1);
-            let is_digit = |byte: Option<u8>| byte.is_none_or(|byte| byte.is_ascii_digit());
-            let first = self.text.as_bytes().get(start).copied();
-            let delicate = slash == start || is_digit(first) || is_digit(self.peek());
-            self.skip_while(class::is_simple);
-            end = self.peek();
-            if delicate || self.pos == slash.saturating_add(1) {
-                self.pos = start;
-                return None;
-            }
-        }
-        // What ends the name must end every name, and the end of the text needs care.
-        let ends = end
-            .is_some_and(|byte| class::is_blank(byte) || (class::is_macro(byte) && byte != b'#'));
-        if !ends || self.pos == start {
-            self.pos = start;
-            return None;
-        }
-        Some(self.slice(start, self.pos))
+        let end = plain_name(self.text.as_bytes(), self.pos)?;
+        let name = self.slice(self.pos, end);
+        self.pos = end;
+        Some(name)
     }
 
     #[inline]
@@ -299,14 +284,16 @@ impl<'a> Lexer<'a> {
         let open = self.pos;
         self.advance(1);
         let start = self.pos;
+        let mut is_escaped = false;
         loop {
             match self.peek() {
                 Some(b'"') => {
-                    let raw = RawStr(self.slice(start, self.pos));
+                    let text = self.slice(start, self.pos);
                     self.advance(1);
-                    return Ok(raw);
+                    return Ok(RawStr { text, is_escaped });
                 }
                 Some(b'\\') => {
+                    is_escaped = true;
                     let at = self.pos;
                     self.advance(1);
                     match text::escape(self.rest()) {
@@ -333,6 +320,34 @@ impl<'a> Lexer<'a> {
     }
 }
 
+/// Where the name that starts here ends, if it is as [`Lexer::simple_name`] wants it.
+///
+/// What ends the name ends every name; the end of the text needs more care than is taken here.
+#[inline]
+pub(crate) fn plain_name(bytes: &[u8], start: usize) -> Option<usize> {
+    let rest = bytes.get(start..)?;
+    let mut length = rest.iter().position(|byte| !class::is_simple(*byte))?;
+    if length == 0 {
+        return None;
+    }
+    let mut end = rest.get(length).copied()?;
+    if end == b'/' {
+        let name = rest.get(length.saturating_add(1)..)?;
+        let behind = name.iter().position(|byte| !class::is_simple(*byte))?;
+        let starts_with_digit = |part: &[u8]| part.first().is_none_or(u8::is_ascii_digit);
+        if behind == 0 || starts_with_digit(rest) || starts_with_digit(name) {
+            return None;
+        }
+        end = name.get(behind).copied()?;
+        length = length.saturating_add(behind).saturating_add(1);
+    }
+    class::ends_token(end).then_some(start.saturating_add(length))
+}
+
 /// What stands between a string's quotes.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct RawStr<'a>(pub(crate) &'a str);
+pub(crate) struct RawStr<'a> {
+    pub(crate) text: &'a str,
+    /// Whether there is a backslash in it.
+    pub(crate) is_escaped: bool,
+}

@@ -50,6 +50,7 @@ mod number;
 mod prefix;
 mod ratio;
 mod read;
+mod run;
 #[cfg(feature = "serde")]
 pub mod serde;
 mod set;

@@ -11,26 +11,60 @@ use crate::fingerprint::Group;
 use crate::lex::Lexer;
 use crate::limits::Limits;
 use crate::name;
-use crate::number::{self, Num};
+use crate::number;
 use crate::shape::Shape;
 use crate::stack::{Numbers, Stack};
 use crate::table::SMALL;
 
 /// What becomes of the forms that are read.
+///
+/// All places are offsets in the text, of the first byte and behind the last.
 pub(crate) trait Sink {
     /// A form that is complete.
     type Item;
-    /// A collection whose items are still coming in.
-    type Open: Default;
+    /// A collection or tag whose items are still coming in.
+    type Open;
 
-    fn atom(&mut self, atom: Atom<'_>) -> Self::Item;
+    /// A collection, tag or other prefix begins.
+    fn open(&mut self, kind: Kind, start: usize) -> Self::Open;
 
-    /// Adds an item, or in a map a key or value in turn; `start` is where it stands.
+    fn atom(&mut self, atom: Atom<'_>, start: usize, end: usize) -> Self::Item;
+
+    /// An atom that every reader takes.
+    #[inline]
+    fn plain_atom(&mut self, atom: Atom<'_>, start: usize, end: usize) -> Self::Item {
+        self.atom(atom, start, end)
+    }
+
+    /// The name a key gets from its map, in place of the one that stands there.
+    fn renamed(&mut self, key: Self::Item, atom: Atom<'_>, start: usize, end: usize) -> Self::Item {
+        self.forget(key);
+        self.atom(atom, start, end)
+    }
+
+    /// Adds an item, or in a map a key or value in turn.
     fn push(&mut self, open: &mut Self::Open, item: Self::Item, start: usize);
 
-    fn close(&mut self, shape: Shape, open: Self::Open) -> Result<Self::Item, Error>;
+    fn close(&mut self, shape: Shape, open: Self::Open, end: usize) -> Result<Self::Item, Error>;
 
-    fn tagged(&mut self, tag: &str, item: Self::Item) -> Self::Item;
+    fn tagged(&mut self, tag: &str, open: Self::Open, item: Self::Item, end: usize) -> Self::Item;
+
+    /// What a tag that this crate knows makes of its form.
+    fn built_in(
+        &mut self,
+        open: Self::Open,
+        item: Self::Item,
+        atom: Atom<'_>,
+        start: usize,
+        end: usize,
+    ) -> Self::Item {
+        drop(open);
+        self.forget(item);
+        self.atom(atom, start, end)
+    }
+
+    /// Takes back the form that was completed last: it is discarded, or part of another.
+    fn forget(&mut self, item: Self::Item);
 }
 
 /// Why the machine stopped before the form was complete.
@@ -61,114 +95,171 @@ pub(crate) struct Done<'a, I> {
     pub(crate) fact: Fact<'a>,
     pub(crate) shape: Shape,
     pub(crate) start: usize,
+    pub(crate) end: usize,
     pub(crate) fingerprint: u64,
 }
 
 /// What is open and waits for forms.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Kind<'a> {
-    Discard,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Nothing: the form that is read is complete by itself.
+    Nothing,
     List,
     Map,
+    Set,
+    Vector,
+    Discard,
     /// A map whose keys get a namespace.
-    MapOf(&'a str),
+    MapOf,
     /// After `^`, waiting for the metadata.
     Meta,
     /// After `#:`, waiting for the namespace.
     Namespace,
-    Set,
     /// After `##`.
     Symbolic,
-    Tag(&'a str),
+    Tag,
     /// After the metadata, waiting for what carries it.
     Target,
-    Vector,
 }
 
-impl Kind<'_> {
+impl Kind {
     fn inside(self) -> Inside {
         match self {
+            Self::Nothing => Inside::Text,
             Self::Discard => Inside::Discard,
             Self::List => Inside::List,
-            Self::Map | Self::MapOf(_) => Inside::Map,
+            Self::Map | Self::MapOf => Inside::Map,
             Self::Meta | Self::Target => Inside::Metadata,
             Self::Namespace => Inside::NamespacedMap,
             Self::Set => Inside::Set,
             Self::Symbolic => Inside::Symbolic,
-            Self::Tag(_) => Inside::Tag,
+            Self::Tag => Inside::Tag,
             Self::Vector => Inside::Vector,
         }
     }
 
-    fn closing(self) -> Option<char> {
+    pub(crate) const fn closing(self) -> Option<u8> {
         match self {
-            Self::List => Some(')'),
-            Self::Vector => Some(']'),
-            Self::Set | Self::Map | Self::MapOf(_) => Some('}'),
+            Self::List => Some(b')'),
+            Self::Vector => Some(b']'),
+            Self::Set | Self::Map | Self::MapOf => Some(b'}'),
             _ => None,
+        }
+    }
+
+    /// Whether it takes forms as they come.
+    #[inline]
+    pub(crate) const fn is_plain(self) -> bool {
+        matches!(self, Self::List | Self::Map | Self::Set | Self::Vector)
+    }
+
+    /// Which forms in it are keys or elements: the bits are for even and for odd places.
+    const fn key_places(self) -> u8 {
+        match self {
+            Self::Set => 0b11,
+            Self::Map | Self::MapOf => 0b01,
+            _ => 0,
         }
     }
 }
 
+/// What is open, innermost, and what is known of it so far.
 #[derive(Clone, Copy)]
-pub(crate) struct Frame<'a> {
-    pub(crate) kind: Kind<'a>,
-    pub(crate) start: usize,
-    /// How many forms are in it.
-    count: usize,
+pub(crate) struct Frame {
+    pub(crate) kind: Kind,
     /// Whether its fingerprint is wanted, because it is, or is in, a key or an element.
     pub(crate) keyed: bool,
+    key_places: u8,
+    pub(crate) start: usize,
+    /// How many forms are in it.
+    pub(crate) count: usize,
     pub(crate) group: Group,
     /// Where its own keys' fingerprints begin.
-    first_key: usize,
+    pub(crate) first_key: usize,
+    /// The tag or namespace, as the place where it stands in the text.
+    pub(crate) name: (usize, usize),
 }
 
-impl Frame<'_> {
-    const FILLER: Self = Self {
-        kind: Kind::Discard,
+impl Frame {
+    const NOTHING: Self = Self {
+        kind: Kind::Nothing,
+        keyed: false,
+        key_places: 0,
         start: 0,
         count: 0,
-        keyed: false,
-        group: Group::sequence(),
+        group: Group::nothing(),
         first_key: 0,
+        name: (0, 0),
     };
+
+    #[inline]
+    pub(crate) const fn new(kind: Kind, keyed: bool, start: usize, first_key: usize) -> Self {
+        let group = match kind {
+            Kind::List | Kind::Vector => Group::sequence(),
+            Kind::Set => Group::set(),
+            Kind::Map | Kind::Namespace => Group::map(),
+            _ => Group::nothing(),
+        };
+        Self {
+            kind,
+            keyed,
+            key_places: kind.key_places(),
+            start,
+            count: 0,
+            group,
+            first_key,
+            name: (0, 0),
+        }
+    }
+
+    pub(crate) const fn become_map_of(&mut self, name: (usize, usize)) {
+        self.kind = Kind::MapOf;
+        self.key_places = Kind::MapOf.key_places();
+        self.name = name;
+    }
+
+    /// Whether the next form in it is one of its own keys or elements.
+    #[inline]
+    pub(crate) const fn is_key_next(&self) -> bool {
+        let place = if self.count & 1 == 0 { 1 } else { 2 };
+        self.key_places & place != 0
+    }
+
+    /// Whether the fingerprint of the next form in it is wanted.
+    #[inline]
+    pub(crate) const fn keys_next(&self) -> bool {
+        match self.kind {
+            Kind::Nothing | Kind::Discard | Kind::Meta | Kind::Namespace | Kind::Symbolic => false,
+            _ => self.keyed || self.is_key_next(),
+        }
+    }
 
     /// Takes in a form of that fingerprint.
     #[inline]
-    fn add(&mut self, fingerprint: u64, repeats: Repeats, keys: &mut Numbers<NEAR_KEYS>) {
-        let is_key = match self.kind {
-            Kind::Set => true,
-            Kind::Map | Kind::MapOf(_) => self.count.is_multiple_of(2),
-            _ => false,
-        };
-        if is_key && repeats == Repeats::Suspected {
+    pub(crate) fn add(
+        &mut self,
+        fingerprint: u64,
+        repeats: Repeats,
+        keys: &mut Numbers<NEAR_KEYS>,
+    ) {
+        if self.is_key_next() && repeats == Repeats::Suspected {
             keys.push(fingerprint);
         }
         if self.keyed {
             match self.kind {
                 Kind::Set => self.group.push_element(fingerprint),
-                Kind::Map | Kind::MapOf(_) => self.group.push_entry(self.count, fingerprint),
+                Kind::Map | Kind::MapOf => self.group.push_entry(self.count, fingerprint),
                 _ => self.group.push_item(fingerprint),
             }
         }
-        self.count = self.count.saturating_add(1);
-    }
-
-    #[inline]
-    fn keys_next(&self) -> bool {
-        match self.kind {
-            Kind::Set => true,
-            Kind::Map | Kind::MapOf(_) => self.keyed || self.count.is_multiple_of(2),
-            Kind::List | Kind::Vector | Kind::Tag(_) | Kind::Target => self.keyed,
-            Kind::Discard | Kind::Meta | Kind::Namespace | Kind::Symbolic => false,
-        }
+        self.count = self.count.wrapping_add(1);
     }
 }
 
 /// How many levels need no heap.
 const NEAR_FRAMES: usize = 8;
 /// How many keys and elements of maps and sets that are open need no heap.
-const NEAR_KEYS: usize = 48;
+pub(crate) const NEAR_KEYS: usize = 48;
 
 /// Reads forms and hands them to a sink.
 pub(crate) struct Machine<'a, S: Sink> {
@@ -178,11 +269,14 @@ pub(crate) struct Machine<'a, S: Sink> {
     /// How many levels are open outside of the form that is read.
     pub(crate) depth: usize,
     pub(crate) limits: Limits,
-    elements: usize,
-    pub(crate) frames: Stack<Frame<'a>, NEAR_FRAMES>,
-    /// What the sink makes of the collections among the frames.
+    pub(crate) elements: usize,
+    /// What is open innermost.
+    pub(crate) top: Frame,
+    /// What that stands in, from the outside in; [`Frame::NOTHING`] first.
+    pub(crate) frames: Stack<Frame, NEAR_FRAMES>,
+    /// What the sink makes of what is open.
     pub(crate) open: Vec<S::Open>,
-    keys: Numbers<NEAR_KEYS>,
+    pub(crate) keys: Numbers<NEAR_KEYS>,
 }
 
 impl<'a, S: Sink> Machine<'a, S> {
@@ -195,7 +289,8 @@ impl<'a, S: Sink> Machine<'a, S> {
             depth: 0,
             limits,
             elements: 0,
-            frames: Stack::new(Frame::FILLER),
+            top: Frame::NOTHING,
+            frames: Stack::new(Frame::NOTHING),
             open: Vec::new(),
             keys: Numbers::new(),
         }
@@ -210,6 +305,7 @@ impl<'a, S: Sink> Machine<'a, S> {
     pub(crate) fn reset(&mut self, (pos, elements): (usize, usize)) {
         self.lexer.seek(pos);
         self.elements = elements;
+        self.top = Frame::NOTHING;
         self.frames.clear();
         self.open.clear();
         self.keys.truncate(0);
@@ -218,138 +314,145 @@ impl<'a, S: Sink> Machine<'a, S> {
     /// Reads the next form; `None` if there is none before the end of the text.
     pub(crate) fn form(&mut self) -> Result<Option<Done<'a, S::Item>>, Stop> {
         loop {
-            let Some(byte) = self.lexer.skip_blank(self.limits.dialect) else {
-                return match self.frames.last() {
-                    Some(frame) => Err(self.lexer.end(frame.kind.inside(), frame.start).into()),
-                    None => {
-                        self.lexer.check_tail()?;
-                        Ok(None)
-                    }
-                };
-            };
-            let start = self.lexer.pos();
-            let done = match byte {
-                b'"' => {
-                    let raw = self.lexer.string()?;
-                    self.place(Atom::Str(raw), start)?
+            if self.top.kind.is_plain() {
+                self.run()?;
+            }
+            if let Some(done) = match self.lexer.skip_blank(self.limits.dialect) {
+                Some(byte) => self.step(byte)?,
+                None if self.top.kind == Kind::Nothing => {
+                    self.lexer.check_tail()?;
+                    return Ok(None);
                 }
-                b':' => {
-                    let name = self.keyword(start)?;
-                    self.place(Atom::Keyword(name), start)?
+                None => {
+                    let (inside, start) = (self.top.kind.inside(), self.top.start);
+                    return Err(self.lexer.end(inside, start).into());
                 }
-                b'(' => self.open(Kind::List, Group::sequence(), 1)?,
-                b'[' => self.open(Kind::Vector, Group::sequence(), 1)?,
-                b'{' => self.open(Kind::Map, Group::map(), 1)?,
-                b')' | b']' | b'}' => self.close(byte, start)?,
-                b'^' => self.open(Kind::Meta, Group::default(), 1)?,
-                b'#' => self.dispatch(start)?,
-                b'\\' => {
-                    let c = self.lexer.character(self.limits.dialect)?;
-                    self.place(Atom::Char(c), start)?
-                }
-                _ if self.lexer.is_at_number(byte) => {
-                    let token = self.lexer.number(self.limits.dialect)?;
-                    match number::short(token) {
-                        Some(value) => self.place(Atom::Num(Num::Int(value)), start)?,
-                        None => self.long_number(token, start)?,
-                    }
-                }
-                _ => self.symbol(start)?,
-            };
-            if let Some(done) = done {
+            } {
                 return Ok(Some(done));
             }
         }
     }
 
-    fn long_number(
-        &mut self,
-        token: &'a str,
-        start: usize,
-    ) -> Result<Option<Done<'a, S::Item>>, Error> {
-        let number =
-            number::parse(token).map_err(|fault| self.number_error(token, fault, start))?;
-        self.place(Atom::Num(number), start)
+    /// Reads one token, of which the first byte is known; the form, if it is complete by that.
+    fn step(&mut self, byte: u8) -> Result<Option<Done<'a, S::Item>>, Stop> {
+        let start = self.lexer.pos();
+        Ok(match byte {
+            b'"' => {
+                let raw = self.lexer.string()?;
+                self.place(Atom::Str(raw), start)?
+            }
+            b':' => {
+                let name = self.keyword(start)?;
+                self.place(Atom::Keyword(name), start)?
+            }
+            b'(' => self.open(Kind::List, 1)?,
+            b'[' => self.open(Kind::Vector, 1)?,
+            b'{' => self.open(Kind::Map, 1)?,
+            b')' | b']' | b'}' => self.close(byte, start)?,
+            b'^' => self.open(Kind::Meta, 1)?,
+            b'#' => self.dispatch(start)?,
+            b'\\' => {
+                let c = self.lexer.character(self.limits.dialect)?;
+                self.place(Atom::Char(c), start)?
+            }
+            _ if self.lexer.is_at_number(byte) => {
+                let token = self.lexer.number(self.limits.dialect)?;
+                let number = number::parse(token);
+                let number = number.map_err(|fault| self.number_error(token, fault, start))?;
+                self.place(Atom::Num(number), start)?
+            }
+            _ => {
+                let token = self.lexer.token(start)?;
+                let atom = match token {
+                    "nil" => Atom::Nil,
+                    "true" => Atom::Bool(true),
+                    "false" => Atom::Bool(false),
+                    name if name::is_symbol(name, self.limits.dialect) => Atom::Symbol(name),
+                    _ => return Err(self.name_error(token, start).into()),
+                };
+                self.place(atom, start)?
+            }
+        })
     }
 
-    /// Reads a symbol, or `nil`, `true` or `false`.
-    fn symbol(&mut self, start: usize) -> Result<Option<Done<'a, S::Item>>, Error> {
-        let token = self.lexer.token(start)?;
-        match token {
-            "nil" => self.place(Atom::Nil, start),
-            "true" => self.place(Atom::Bool(true), start),
-            "false" => self.place(Atom::Bool(false), start),
-            name if name::is_symbol(name, self.limits.dialect) => {
-                self.place(Atom::Symbol(name), start)
-            }
-            _ => Err(self.name_error(token, start)),
-        }
+    /// Reads a string or keyword that is next and in nothing.
+    #[inline]
+    pub(crate) fn string_or_keyword(&mut self) -> Result<Option<Done<'a, S::Item>>, Error> {
+        let start = self.lexer.pos();
+        let atom = if self.lexer.peek() == Some(b'"') {
+            Atom::Str(self.lexer.string()?)
+        } else {
+            Atom::Keyword(self.keyword(start)?)
+        };
+        self.count(start)?;
+        Ok(Some(self.finish_atom(atom, start, false)))
     }
 
     /// Counts a form that is complete.
     #[inline]
     pub(crate) fn count(&mut self, start: usize) -> Result<(), Error> {
-        self.elements = self.elements.saturating_add(1);
-        if self.elements > self.limits.max_elements {
+        if self.elements >= self.limits.max_elements {
             let kind = ErrorKind::TooManyElements {
                 limit: self.limits.max_elements,
             };
             return Err(Error::new(kind, start));
         }
+        self.elements = self.elements.saturating_add(1);
         Ok(())
+    }
+
+    /// Whether one level more would be too deep.
+    #[inline]
+    pub(crate) fn is_full(&self) -> bool {
+        self.frames.len() >= self.limits.max_depth.saturating_sub(self.depth)
     }
 
     /// Steps over an opening and into what it opens; nothing is complete by that.
     #[inline]
     pub(crate) fn open(
         &mut self,
-        kind: Kind<'a>,
-        group: Group,
+        kind: Kind,
         length: usize,
     ) -> Result<Option<Done<'a, S::Item>>, Error> {
         let start = self.lexer.pos();
         self.lexer.advance(length);
-        self.open_at(kind, group, start)
+        self.open_at(kind, start)
     }
 
-    #[inline]
     pub(crate) fn open_at(
         &mut self,
-        kind: Kind<'a>,
-        group: Group,
+        kind: Kind,
         start: usize,
     ) -> Result<Option<Done<'a, S::Item>>, Error> {
-        if self.frames.len() >= self.limits.max_depth.saturating_sub(self.depth) {
+        if self.is_full() {
             let kind = ErrorKind::TooDeep {
                 limit: self.limits.max_depth,
             };
             return Err(Error::new(kind, start));
         }
-        let keyed = self.frames.last().is_some_and(Frame::keys_next);
-        let first_key = self.keys.len();
-        self.frames.push(Frame {
-            kind,
-            start,
-            count: 0,
-            keyed,
-            group,
-            first_key,
-        });
-        self.open.push(S::Open::default());
+        let frame = Frame::new(kind, self.top.keys_next(), start, self.keys.len());
+        self.frames.push(core::mem::replace(&mut self.top, frame));
+        self.open.push(self.sink.open(kind, start));
         Ok(None)
+    }
+
+    /// Goes back to what is around what is open.
+    #[inline]
+    pub(crate) fn leave(&mut self) {
+        self.top = self.frames.pop().unwrap_or(Frame::NOTHING);
     }
 
     /// Steps over a closing bracket and out of what it closes, and gives that to what is around it.
     fn close(&mut self, bracket: u8, at: usize) -> Result<Option<Done<'a, S::Item>>, Stop> {
-        let found = char::from(bracket);
-        let expected = self.frames.last().and_then(|frame| frame.kind.closing());
-        if expected != Some(found) {
-            let kind = ErrorKind::UnmatchedDelimiter { found, expected };
+        let expected = self.top.kind.closing();
+        if expected != Some(bracket) {
+            let kind = ErrorKind::UnmatchedDelimiter {
+                found: char::from(bracket),
+                expected: expected.map(char::from),
+            };
             return Err(Error::new(kind, at).into());
         }
-        let Some(frame) = self.frames.pop() else {
-            return Err(Error::new(ErrorKind::UnmatchedDelimiter { found, expected }, at).into());
-        };
+        let frame = self.top;
         let (shape, fact) = match frame.kind {
             Kind::List => (Shape::List, Fact::Collection),
             Kind::Vector => (Shape::Vector, Fact::Collection),
@@ -365,48 +468,32 @@ impl<'a, S: Sink> Machine<'a, S> {
             }
             self.keys.truncate(frame.first_key);
         }
+        self.leave();
         self.lexer.advance(1);
+        let end = self.lexer.pos();
         let fingerprint = if frame.keyed {
             frame.group.finish(frame.count)
         } else {
             0
         };
-        let open = self.open.pop().unwrap_or_default();
-        let item = self.sink.close(shape, open)?;
+        let Some(open) = self.open.pop() else {
+            return Ok(None);
+        };
+        let item = self.sink.close(shape, open, end)?;
         let start = frame.start;
         Ok(self.settle(Done {
             item,
             fact,
             shape,
             start,
+            end,
             fingerprint,
         })?)
     }
 
     /// Gives an atom to what is open; the form itself if nothing is.
-    #[inline(always)]
     fn place(&mut self, atom: Atom<'a>, start: usize) -> Result<Option<Done<'a, S::Item>>, Error> {
-        if let Some(frame) = self.frames.last_mut()
-            && matches!(
-                frame.kind,
-                Kind::List | Kind::Vector | Kind::Set | Kind::Map
-            )
-        {
-            let fingerprint = if frame.keys_next() {
-                atom.fingerprint()
-            } else {
-                0
-            };
-            frame.add(fingerprint, self.repeats, &mut self.keys);
-            let item = self.sink.atom(atom);
-            if let Some(open) = self.open.last_mut() {
-                self.sink.push(open, item, start);
-            }
-            self.count(start)?;
-            return Ok(None);
-        }
-        let keyed = self.frames.last().is_some_and(Frame::keys_next);
-        let done = self.finish_atom(atom, start, keyed);
+        let done = self.finish_atom(atom, start, self.top.keys_next());
         self.settle(done)
     }
 
@@ -418,12 +505,13 @@ impl<'a, S: Sink> Machine<'a, S> {
         keyed: bool,
     ) -> Done<'a, S::Item> {
         let fingerprint = if keyed { atom.fingerprint() } else { 0 };
-        let item = self.sink.atom(atom);
+        let end = self.lexer.pos();
         Done {
-            item,
+            item: self.sink.atom(atom, start, end),
             fact: atom.fact(),
             shape: atom.shape(),
             start,
+            end,
             fingerprint,
         }
     }
@@ -432,14 +520,13 @@ impl<'a, S: Sink> Machine<'a, S> {
     fn settle(&mut self, mut done: Done<'a, S::Item>) -> Result<Option<Done<'a, S::Item>>, Error> {
         loop {
             self.count(done.start)?;
-            let Some(frame) = self.frames.last_mut() else {
-                return Ok(Some(done));
-            };
-            match frame.kind {
+            match self.top.kind {
+                Kind::Nothing => return Ok(Some(done)),
                 Kind::List | Kind::Vector | Kind::Set | Kind::Map => {}
-                Kind::MapOf(namespace) => {
-                    if frame.count.is_multiple_of(2) {
-                        done = self.rename(namespace, done)?;
+                Kind::MapOf => {
+                    if self.top.is_key_next() {
+                        let (from, to) = self.top.name;
+                        done = self.rename(self.lexer.slice(from, to), done)?;
                     }
                 }
                 _ => match self.settle_prefix(done)? {
@@ -450,9 +537,8 @@ impl<'a, S: Sink> Machine<'a, S> {
                     None => return Ok(None),
                 },
             }
-            if let Some(frame) = self.frames.last_mut() {
-                frame.add(done.fingerprint, self.repeats, &mut self.keys);
-            }
+            self.top
+                .add(done.fingerprint, self.repeats, &mut self.keys);
             if let Some(open) = self.open.last_mut() {
                 self.sink.push(open, done.item, done.start);
             }
@@ -462,7 +548,11 @@ impl<'a, S: Sink> Machine<'a, S> {
 }
 
 /// Whether two of the fingerprints are the same. May reorder them.
-fn has_tie(fingerprints: &mut [u64]) -> bool {
+pub(crate) fn has_tie(fingerprints: &mut [u64]) -> bool {
+    let few = 5;
+    if fingerprints.len() > few && !may_have_tie(fingerprints) {
+        return false;
+    }
     if fingerprints.len() <= SMALL {
         let mut rest = &*fingerprints;
         while let Some((first, others)) = rest.split_first() {
@@ -477,4 +567,22 @@ fn has_tie(fingerprints: &mut [u64]) -> bool {
     fingerprints
         .windows(2)
         .any(|pair| matches!(pair, [a, b] if a == b))
+}
+
+/// Whether two of the fingerprints fall on the same of a thousand places. Most that do are
+/// different; those that do not are different for sure.
+fn may_have_tie(fingerprints: &[u64]) -> bool {
+    let mut places = [0_u64; 16];
+    for fingerprint in fingerprints {
+        let index = usize::try_from(fingerprint >> 6 & 15).unwrap_or_default();
+        let bit = 1_u64 << (fingerprint & 63);
+        let Some(place) = places.get_mut(index) else {
+            return true;
+        };
+        if *place & bit != 0 {
+            return true;
+        }
+        *place |= bit;
+    }
+    false
 }

@@ -36,32 +36,6 @@ pub(crate) fn parse(token: &str) -> Result<Num<'_>, NumFault> {
     parse_other(token, negative, unsigned)
 }
 
-/// The value of what almost every number is: up to 18 digits, which always fit, none a leading
-/// zero.
-#[inline]
-pub(crate) fn short(token: &str) -> Option<i64> {
-    let (negative, digits) = match token.as_bytes() {
-        [b'-', digits @ ..] => (true, digits),
-        digits => (false, digits),
-    };
-    if digits.len() > 18 || !matches!(digits.first(), Some(b'1'..=b'9')) {
-        return None;
-    }
-    let mut value: i64 = 0;
-    for byte in digits {
-        let digit = byte.wrapping_sub(b'0');
-        if digit > 9 {
-            return None;
-        }
-        value = value.wrapping_mul(10).wrapping_add(i64::from(digit));
-    }
-    Some(if negative {
-        value.wrapping_neg()
-    } else {
-        value
-    })
-}
-
 fn unsign(token: &str) -> (bool, &str) {
     match token.strip_prefix('-') {
         Some(rest) => (true, rest),

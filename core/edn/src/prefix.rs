@@ -7,7 +7,7 @@ use crate::class;
 use crate::error::{Error, ErrorKind, Inside};
 use crate::fingerprint::Group;
 use crate::inst::Inst;
-use crate::machine::{Done, Kind, Machine, Sink};
+use crate::machine::{Done, Frame, Kind, Machine, Sink};
 use crate::name;
 use crate::shape::Shape;
 use crate::text;
@@ -17,11 +17,11 @@ impl<'a, S: Sink> Machine<'a, S> {
     /// Reads what a `#` begins, up to the form that follows; nothing is complete by that.
     pub(crate) fn dispatch(&mut self, start: usize) -> Result<Option<Done<'a, S::Item>>, Error> {
         match self.lexer.peek_at(1) {
-            Some(b'{') => self.open(Kind::Set, Group::set(), 2),
-            Some(b'_') => self.open(Kind::Discard, Group::default(), 2),
-            Some(b'^') => self.open(Kind::Meta, Group::default(), 2),
-            Some(b':') => self.open(Kind::Namespace, Group::map(), 2),
-            Some(b'#') => self.open(Kind::Symbolic, Group::default(), 2),
+            Some(b'{') => self.open(Kind::Set, 2),
+            Some(b'_') => self.open(Kind::Discard, 2),
+            Some(b'^') => self.open(Kind::Meta, 2),
+            Some(b':') => self.open(Kind::Namespace, 2),
+            Some(b'#') => self.open(Kind::Symbolic, 2),
             _ => self.tag(start),
         }
     }
@@ -52,7 +52,9 @@ impl<'a, S: Sink> Machine<'a, S> {
         if !name::is_symbol(tag, self.limits.dialect) {
             return Err(self.name_error(tag, name_start));
         }
-        self.open_at(Kind::Tag(tag), Group::tagged(tag), start)
+        let opened = self.open_at(Kind::Tag, start);
+        self.top.name = (name_start, self.lexer.pos());
+        opened
     }
 
     /// Gives a form to the `#_`, tag or other prefix before it; what they make together, if
@@ -61,23 +63,22 @@ impl<'a, S: Sink> Machine<'a, S> {
         &mut self,
         done: Done<'a, S::Item>,
     ) -> Result<Option<Done<'a, S::Item>>, Error> {
-        let Some(frame) = self.frames.last_mut() else {
-            return Ok(Some(done));
-        };
-        let (start, keyed) = (frame.start, frame.keyed);
-        let complete = match frame.kind {
+        let Frame { start, keyed, .. } = self.top;
+        let complete = match self.top.kind {
             Kind::Meta => {
                 match done.fact {
                     Fact::Keyword(_) | Fact::Map | Fact::Str(_) | Fact::Symbol(_) => {}
                     _ => return Err(Error::new(ErrorKind::InvalidMetadata, done.start)),
                 }
-                frame.kind = Kind::Target;
+                self.sink.forget(done.item);
+                self.top.kind = Kind::Target;
                 return Ok(None);
             }
             Kind::Namespace => {
                 match done.fact {
                     Fact::Symbol(namespace) if namespace == "/" || !namespace.contains('/') => {
-                        frame.kind = Kind::MapOf(namespace);
+                        self.sink.forget(done.item);
+                        self.top.become_map_of((done.start, done.end));
                     }
                     _ => {
                         let kind = ErrorKind::InvalidNamespacedMap;
@@ -112,39 +113,73 @@ impl<'a, S: Sink> Machine<'a, S> {
                     }
                     _ => return Err(Error::new(ErrorKind::InvalidSymbolic, start)),
                 };
+                self.sink.forget(done.item);
                 self.finish_atom(Atom::Float(value), start, keyed)
             }
-            Kind::Tag("inst") => {
-                let inst = string(done.fact).and_then(|text| Inst::parse(&text).ok());
-                let inst = inst.ok_or_else(|| Error::new(ErrorKind::InvalidInst, start))?;
-                self.finish_atom(Atom::Inst(inst), start, keyed)
-            }
-            Kind::Tag("uuid") => {
-                let uuid = string(done.fact).and_then(|text| Uuid::parse(&text).ok());
-                let uuid = uuid.ok_or_else(|| Error::new(ErrorKind::InvalidUuid, start))?;
-                self.finish_atom(Atom::Uuid(uuid), start, keyed)
-            }
-            Kind::Tag(tag) => {
-                let mut group = frame.group;
-                group.push_item(done.fingerprint);
-                Done {
-                    item: self.sink.tagged(tag, done.item),
-                    fact: Fact::Other,
-                    shape: Shape::Tagged,
-                    start,
-                    fingerprint: group.finish(1),
+            Kind::Tag => {
+                let (from, to) = self.top.name;
+                match self.lexer.slice(from, to) {
+                    "inst" => {
+                        let inst = string(done.fact).and_then(|text| Inst::parse(&text).ok());
+                        let inst = inst.ok_or_else(|| Error::new(ErrorKind::InvalidInst, start))?;
+                        return Ok(self.built_in(Atom::Inst(inst), done));
+                    }
+                    "uuid" => {
+                        let uuid = string(done.fact).and_then(|text| Uuid::parse(&text).ok());
+                        let uuid = uuid.ok_or_else(|| Error::new(ErrorKind::InvalidUuid, start))?;
+                        return Ok(self.built_in(Atom::Uuid(uuid), done));
+                    }
+                    tag => return Ok(self.tagged(tag, done)),
                 }
             }
             // A form to discard; the others do not get here.
             _ => {
-                self.frames.pop();
+                self.sink.forget(done.item);
+                self.leave();
                 self.open.pop();
                 return Ok(None);
             }
         };
-        self.frames.pop();
+        self.leave();
         self.open.pop();
         Ok(Some(complete))
+    }
+
+    /// What `#inst` or `#uuid` makes of its string.
+    fn built_in(&mut self, atom: Atom<'a>, string: Done<'a, S::Item>) -> Option<Done<'a, S::Item>> {
+        let Frame { start, keyed, .. } = self.top;
+        self.leave();
+        let open = self.open.pop()?;
+        Some(Done {
+            item: self.sink.built_in(open, string.item, atom, start, string.end),
+            fact: atom.fact(),
+            shape: atom.shape(),
+            start,
+            end: string.end,
+            fingerprint: if keyed { atom.fingerprint() } else { 0 },
+        })
+    }
+
+    /// What any other tag makes of its form.
+    fn tagged(&mut self, tag: &str, done: Done<'a, S::Item>) -> Option<Done<'a, S::Item>> {
+        let Frame { start, keyed, .. } = self.top;
+        let fingerprint = if keyed {
+            let mut group = Group::tagged(tag);
+            group.push_item(done.fingerprint);
+            group.finish(1)
+        } else {
+            0
+        };
+        self.leave();
+        let open = self.open.pop()?;
+        Some(Done {
+            item: self.sink.tagged(tag, open, done.item, done.end),
+            fact: Fact::Other,
+            shape: Shape::Tagged,
+            start,
+            end: done.end,
+            fingerprint,
+        })
     }
 
     /// Why a form must not follow a prefix, unless the text ends where `nil` may become a symbol.
@@ -183,7 +218,7 @@ impl<'a, S: Sink> Machine<'a, S> {
             return Err(Error::new(ErrorKind::UnreadableKey, done.start));
         }
         Ok(Done {
-            item: self.sink.atom(atom),
+            item: self.sink.renamed(done.item, atom, done.start, done.end),
             fingerprint: atom.fingerprint(),
             ..done
         })

@@ -6,7 +6,7 @@ use crate::atom::Atom;
 use crate::collection::{List, Vector};
 use crate::compare::{Classes, Mode, Node, SequenceKind};
 use crate::error::{Error, ErrorKind};
-use crate::machine::{Done, Machine, Repeats, Sink, Stop};
+use crate::machine::{Done, Kind, Machine, Repeats, Sink, Stop};
 use crate::map::Map;
 use crate::name::Symbol;
 use crate::set::Set;
@@ -59,7 +59,12 @@ impl Sink for ToValues {
     type Open = Vec<Value>;
 
     #[inline]
-    fn atom(&mut self, atom: Atom<'_>) -> Value {
+    fn open(&mut self, _: Kind, _: usize) -> Vec<Value> {
+        Vec::new()
+    }
+
+    #[inline]
+    fn atom(&mut self, atom: Atom<'_>, _: usize, _: usize) -> Value {
         atom.to_value()
     }
 
@@ -68,7 +73,7 @@ impl Sink for ToValues {
         open.push(item);
     }
 
-    fn close(&mut self, shape: Shape, open: Vec<Value>) -> Result<Value, Error> {
+    fn close(&mut self, shape: Shape, open: Vec<Value>, _: usize) -> Result<Value, Error> {
         Ok(match shape {
             Shape::List => Value::List(List::from(open)),
             Shape::Vector => Value::Vector(Vector::from(open)),
@@ -77,8 +82,12 @@ impl Sink for ToValues {
         })
     }
 
-    fn tagged(&mut self, tag: &str, item: Value) -> Value {
+    fn tagged(&mut self, tag: &str, _: Vec<Value>, item: Value, _: usize) -> Value {
         Value::Tagged(Tagged::from_valid(Symbol::from_valid(tag), item))
+    }
+
+    fn forget(&mut self, item: Value) {
+        drop(item);
     }
 }
 
@@ -94,7 +103,10 @@ impl Sink for ToNothing {
     type Open = ();
 
     #[inline]
-    fn atom(&mut self, atom: Atom<'_>) {
+    fn open(&mut self, _: Kind, _: usize) {}
+
+    #[inline]
+    fn atom(&mut self, atom: Atom<'_>, _: usize, _: usize) {
         if let Atom::Keyword(name) | Atom::Symbol(name) = atom
             && let Some((_, name)) = name.split_once('/')
         {
@@ -104,16 +116,22 @@ impl Sink for ToNothing {
     }
 
     #[inline]
+    fn plain_atom(&mut self, _: Atom<'_>, _: usize, _: usize) {}
+
+    #[inline]
     fn push(&mut self, (): &mut (), (): (), _: usize) {}
 
     #[inline]
-    fn close(&mut self, _: Shape, (): ()) -> Result<(), Error> {
+    fn close(&mut self, _: Shape, (): (), _: usize) -> Result<(), Error> {
         Ok(())
     }
 
-    fn tagged(&mut self, _: &str, (): ()) {
+    fn tagged(&mut self, _: &str, (): (), (): (), _: usize) {
         self.is_foreign = true;
     }
+
+    #[inline]
+    fn forget(&mut self, (): ()) {}
 }
 
 /// Finds repeated keys and elements, however their fingerprints are made to collide.
@@ -134,7 +152,11 @@ impl Sink for ToClasses {
     type Item = InModes;
     type Open = Vec<(InModes, usize)>;
 
-    fn atom(&mut self, atom: Atom<'_>) -> InModes {
+    fn open(&mut self, _: Kind, _: usize) -> Vec<(InModes, usize)> {
+        Vec::new()
+    }
+
+    fn atom(&mut self, atom: Atom<'_>, _: usize, _: usize) -> InModes {
         let value = atom.to_value();
         InModes {
             clojure: self.classes.leaf(&value, Mode::Clojure),
@@ -147,7 +169,12 @@ impl Sink for ToClasses {
         open.push((item, start));
     }
 
-    fn close(&mut self, shape: Shape, open: Vec<(InModes, usize)>) -> Result<InModes, Error> {
+    fn close(
+        &mut self,
+        shape: Shape,
+        open: Vec<(InModes, usize)>,
+        _: usize,
+    ) -> Result<InModes, Error> {
         match shape {
             Shape::Set => check(open.iter(), ErrorKind::RepeatedElement)?,
             Shape::Map => check(open.iter().step_by(2), ErrorKind::RepeatedKey)?,
@@ -185,7 +212,13 @@ impl Sink for ToClasses {
         })
     }
 
-    fn tagged(&mut self, tag: &str, item: InModes) -> InModes {
+    fn tagged(
+        &mut self,
+        tag: &str,
+        _: Vec<(InModes, usize)>,
+        item: InModes,
+        _: usize,
+    ) -> InModes {
         let class = self.classes.class(Node::Tagged(tag.into(), item.java));
         InModes {
             clojure: class,
@@ -193,6 +226,8 @@ impl Sink for ToClasses {
             java_key: class,
         }
     }
+
+    fn forget(&mut self, _: InModes) {}
 }
 
 /// Finds the first key that was there before.

@@ -49,15 +49,6 @@ impl<T: Copy, const N: usize> Stack<T, N> {
         self.near.get(top).or_else(|| self.far.last())
     }
 
-    #[inline]
-    pub(crate) fn last_mut(&mut self) -> Option<&mut T> {
-        let top = self.length.checked_sub(1)?;
-        match self.near.get_mut(top) {
-            Some(place) => Some(place),
-            None => self.far.last_mut(),
-        }
-    }
-
     pub(crate) fn clear(&mut self) {
         self.length = 0;
         self.far.clear();
