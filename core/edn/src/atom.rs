@@ -85,10 +85,12 @@ impl<'t> Atom<'t> {
     #[inline]
     pub(crate) fn fingerprint(self) -> u64 {
         match self {
-            Self::Keyword(text) => fingerprint::text(fingerprint::KEYWORD, text),
-            Self::Symbol(text) => fingerprint::text(fingerprint::SYMBOL, text),
+            Self::Keyword(text) => fingerprint::text(fingerprint::KEYWORD, text.as_bytes()),
+            Self::Symbol(text) => fingerprint::text(fingerprint::SYMBOL, text.as_bytes()),
             Self::Num(Num::Int(value)) => fingerprint::int(value),
-            Self::Str(raw) => fingerprint::text(fingerprint::STRING, &text::unescape(raw)),
+            Self::Str(raw) => {
+                fingerprint::text(fingerprint::STRING, text::unescape(raw).as_bytes())
+            }
             other => fingerprint::atom(&other.to_value()),
         }
     }

@@ -3,7 +3,7 @@
 use crate::atom::Fact;
 use crate::class;
 use crate::error::{Error, ErrorKind, Expected, Inside};
-use crate::lex::Lexer;
+use crate::lex::{self, Lexer};
 use crate::limits::Limits;
 use crate::machine::{Done, Machine};
 use crate::read;
@@ -91,6 +91,7 @@ impl<'a> Cursor<'a> {
     ///
     /// If what was skipped is not valid, a bracket closes nothing, or the text ends inside of a
     /// sequence.
+    #[inline]
     pub fn peek(&mut self) -> Result<Option<Shape>, Error> {
         if let Some(next) = self.next {
             return Ok(next.shape);
@@ -98,8 +99,7 @@ impl<'a> Cursor<'a> {
         if let Some(fault) = &self.fault {
             return Err(fault.clone());
         }
-        let next = self.find_next();
-        let next = next.inspect_err(|error| self.fault = Some(error.clone()))?;
+        let next = self.find_next().map_err(|error| self.stop(error))?;
         self.next = Some(next);
         Ok(next.shape)
     }
@@ -110,19 +110,28 @@ impl<'a> Cursor<'a> {
     ///
     /// If another shape is next, or the text may not nest so deep.
     pub fn enter(&mut self) -> Result<(), Error> {
-        let shape = self.peek()?;
-        if !matches!(shape, Some(Shape::List | Shape::Vector)) {
-            return Err(self.unexpected(Expected::Sequence, shape));
+        match self.ahead() {
+            Some(b'[') => return self.step_in(Shape::Vector, 0),
+            Some(b'(') => return self.step_in(Shape::List, 0),
+            _ => {}
         }
+        let shape = self.peek()?;
+        match shape {
+            Some(shape @ (Shape::List | Shape::Vector)) => self.step_in(shape, self.carried()),
+            _ => Err(self.unexpected(Expected::Sequence, shape)),
+        }
+    }
+
+    #[inline]
+    fn step_in(&mut self, shape: Shape, carried: usize) -> Result<(), Error> {
         let start = self.offset();
-        let carried = self.next.map_or(0, |next| next.carried);
         self.check_depth(carried, start)?;
         let levels = carried.saturating_add(1);
         self.machine.lexer.advance(1);
         self.machine.depth = self.machine.depth.saturating_add(levels);
         self.entered.push(Entered {
             start,
-            shape,
+            shape: Some(shape),
             levels,
         });
         self.next = None;
@@ -139,16 +148,19 @@ impl<'a> Cursor<'a> {
             let shape = self.peek()?;
             return Err(self.unexpected(Expected::Open, shape));
         }
-        while self.peek()?.is_some() {
+        let is_at_end = match self.ahead() {
+            Some(b']') => self.is_in(Shape::Vector),
+            Some(b')') => self.is_in(Shape::List),
+            _ => false,
+        };
+        while !is_at_end && self.peek()?.is_some() {
             self.skip()?;
         }
         self.machine.lexer.advance(1);
         let Entered { start, levels, .. } = self.entered.pop().unwrap_or(Entered::FILLER);
         self.machine.depth = self.machine.depth.saturating_sub(levels);
         self.next = None;
-        self.machine
-            .count(start)
-            .inspect_err(|error| self.fault = Some(error.clone()))
+        self.count(start)
     }
 
     /// Reads the keyword that is next, and gives it without its colon.
@@ -157,9 +169,21 @@ impl<'a> Cursor<'a> {
     ///
     /// If something else is next, or the keyword is not valid.
     pub fn keyword(&mut self) -> Result<&'a str, Error> {
-        let shape = self.peek()?;
-        if shape != Some(Shape::Keyword) {
-            return Err(self.unexpected(Expected::Keyword, shape));
+        if self.ahead() != Some(b':') {
+            let shape = self.peek()?;
+            if shape != Some(Shape::Keyword) {
+                return Err(self.unexpected(Expected::Keyword, shape));
+            }
+        }
+        let start = self.offset();
+        let from = start.saturating_add(1);
+        if self.carried() == 0
+            && let Some(end) = lex::plain_name(self.machine.lexer.bytes(), from)
+        {
+            self.machine.lexer.seek(end);
+            self.next = None;
+            self.count(start)?;
+            return Ok(self.machine.lexer.slice(from, end));
         }
         match self.form()?.fact {
             Fact::Keyword(name) => Ok(name),
@@ -173,16 +197,80 @@ impl<'a> Cursor<'a> {
     ///
     /// If nothing is next, or the form is not valid or beyond the limits.
     pub fn skip(&mut self) -> Result<Form<'a>, Error> {
-        self.peek()?;
+        let byte = match self.ahead() {
+            Some(byte @ (b'"' | b'{' | b'[' | b'(')) => Some(byte),
+            _ => {
+                self.peek()?;
+                self.machine.lexer.peek()
+            }
+        };
         self.machine.sink.is_foreign = false;
-        let done = self.form()?;
+        let mark = self.machine.mark();
+        let done = match byte {
+            Some(b'"') if self.carried() == 0 => return self.string(),
+            Some(b'{' | b'[' | b'(') if self.carried() == 0 => {
+                if let Some(closed) = self.machine.run().map_err(|error| self.stop(error))? {
+                    self.next = None;
+                    return Ok(self.form_at(closed.start, closed.end, closed.shape));
+                }
+                self.read_on(0, mark)?
+            }
+            _ => self.form_from(mark)?,
+        };
+        Ok(self.form_at(done.start, done.end, done.shape))
+    }
+
+    #[inline]
+    fn form_at(&self, start: usize, end: usize, shape: Shape) -> Form<'a> {
+        Form {
+            text: self.machine.lexer.slice(start, end).as_bytes(),
+            start,
+            shape,
+            is_portable: !self.machine.sink.is_foreign,
+        }
+    }
+
+    /// Skips blanks and says which byte is next, if that is not known yet.
+    #[inline]
+    fn ahead(&mut self) -> Option<u8> {
+        if self.next.is_some() || self.fault.is_some() {
+            return None;
+        }
+        self.machine.lexer.skip_blank(self.machine.limits.dialect)
+    }
+
+    /// How many metadata the next form carries.
+    #[inline]
+    fn carried(&self) -> usize {
+        self.next.map_or(0, |next| next.carried)
+    }
+
+    /// Notes that the text can not be read any further.
+    #[cold]
+    fn stop(&mut self, error: Error) -> Error {
+        self.fault = Some(error.clone());
+        error
+    }
+
+    /// Steps over the string that is next.
+    fn string(&mut self) -> Result<Form<'a>, Error> {
+        let lexer = &mut self.machine.lexer;
+        let start = lexer.pos();
+        lexer.string().map_err(|error| self.stop(error))?;
+        self.next = None;
+        self.count(start)?;
         let end = self.offset();
         Ok(Form {
-            text: self.machine.lexer.slice(done.start, end).as_bytes(),
-            start: done.start,
-            shape: done.shape,
-            is_portable: !self.machine.sink.is_foreign,
+            text: self.machine.lexer.slice(start, end).as_bytes(),
+            start,
+            shape: Shape::String,
+            is_portable: true,
         })
+    }
+
+    /// Counts a form that is complete.
+    fn count(&mut self, start: usize) -> Result<(), Error> {
+        self.machine.count(start).map_err(|error| self.stop(error))
     }
 
     /// At which byte the cursor stands.
@@ -193,19 +281,22 @@ impl<'a> Cursor<'a> {
 
     /// Reads the form that was found to be next.
     fn form(&mut self) -> Result<Done<'a, ()>, Error> {
+        self.form_from(self.machine.mark())
+    }
+
+    /// Reads on with the form that was found to be next, which begins at a mark.
+    fn form_from(&mut self, mark: (usize, usize)) -> Result<Done<'a, ()>, Error> {
         if self.peek()?.is_none() {
             return Err(self.unexpected(Expected::Form, None));
         }
-        let next = self.next.take();
-        let carried = next.map_or(0, |next| next.carried);
-        let done = match next {
-            Some(Next {
-                shape: Some(Shape::String | Shape::Keyword),
-                carried: 0,
-            }) => self.machine.string_or_keyword(),
-            _ => self.read(carried),
-        };
-        let done = done.inspect_err(|error| self.fault = Some(error.clone()))?;
+        self.read_on(self.carried(), mark)
+    }
+
+    /// Reads on with a form that is so many levels deeper and begins at a mark.
+    fn read_on(&mut self, levels: usize, mark: (usize, usize)) -> Result<Done<'a, ()>, Error> {
+        self.next = None;
+        let done = self.read_from(levels, mark);
+        let done = done.map_err(|error| self.stop(error))?;
         done.ok_or_else(|| {
             self.machine
                 .lexer
@@ -320,9 +411,18 @@ impl<'a> Cursor<'a> {
 
     /// Reads a form that is so many levels deeper than what was entered.
     fn read(&mut self, levels: usize) -> Result<Option<Done<'a, ()>>, Error> {
+        self.read_from(levels, self.machine.mark())
+    }
+
+    /// Reads on with a form that begins at a mark and is so many levels deeper.
+    fn read_from(
+        &mut self,
+        levels: usize,
+        mark: (usize, usize),
+    ) -> Result<Option<Done<'a, ()>>, Error> {
         let depth = self.machine.depth;
         self.machine.depth = depth.saturating_add(levels);
-        let done = sinks::read(&mut self.machine);
+        let done = sinks::read_from(&mut self.machine, mark);
         self.machine.depth = depth;
         done
     }

@@ -29,7 +29,7 @@ const TAGGED: u64 = 0xaf63_dc4c_8601_ec8d;
 
 /// The fingerprint of any value.
 pub(crate) fn of(value: &Value) -> u64 {
-    let mut open: Vec<(&Value, Group, usize)> = Vec::new();
+    let mut open: Vec<(&Value, Group, u32)> = Vec::new();
     for step in Walk::new(value) {
         let done = match step {
             Step::Atom(value) => atom(value),
@@ -49,7 +49,7 @@ pub(crate) fn of(value: &Value) -> u64 {
             Value::Map(_) => group.push_entry(*count, done),
             _ => group.push_item(done),
         }
-        *count = count.saturating_add(1);
+        *count = count.wrapping_add(1);
     }
     0
 }
@@ -70,24 +70,24 @@ pub(crate) fn atom(value: &Value) -> u64 {
         Value::Int(value) => int(*value),
         Value::BigInt(value) => match value.to_i64() {
             Some(small) => int(small),
-            None => text(INTEGER, value.as_str()),
+            None => text(INTEGER, value.as_str().as_bytes()),
         },
         Value::Float(value) => mix(FLOAT, float_bits(*value, false)),
         Value::Decimal(value) => {
             let (negative, digits, power) = value.value();
             mix(
-                text(DECIMAL, digits),
+                text(DECIMAL, digits.as_bytes()),
                 power.cast_unsigned() ^ u64::from(negative),
             )
         }
         Value::Ratio(value) => mix(
-            text(RATIO, value.numerator().as_str()),
-            text(RATIO, value.denominator().as_str()),
+            text(RATIO, value.numerator().as_str().as_bytes()),
+            text(RATIO, value.denominator().as_str().as_bytes()),
         ),
         Value::Char(value) => mix(CHAR, u64::from(u32::from(*value))),
-        Value::String(value) => text(STRING, value),
-        Value::Keyword(value) => text(KEYWORD, value.as_str()),
-        Value::Symbol(value) => text(SYMBOL, value.as_str()),
+        Value::String(value) => text(STRING, value.as_bytes()),
+        Value::Keyword(value) => text(KEYWORD, value.as_str().as_bytes()),
+        Value::Symbol(value) => text(SYMBOL, value.as_str().as_bytes()),
         Value::Inst(value) => mix(INST, value.as_millis().cast_unsigned()),
         Value::Uuid(value) => {
             let bits = value.as_u128();
@@ -102,8 +102,7 @@ pub(crate) fn int(value: i64) -> u64 {
 }
 
 #[inline]
-pub(crate) fn text(kind: u64, text: &str) -> u64 {
-    let bytes = text.as_bytes();
+pub(crate) fn text(kind: u64, bytes: &[u8]) -> u64 {
     let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
     // The first and the last bytes of a short name may overlap; with its length they are all of it.
     let (first, last) = match (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
@@ -174,7 +173,7 @@ impl Group {
     #[inline]
     pub(crate) fn tagged(tag: &str) -> Self {
         Self {
-            sum: text(TAGGED, tag),
+            sum: text(TAGGED, tag.as_bytes()),
             key: 0,
         }
     }
@@ -193,7 +192,7 @@ impl Group {
 
     /// Adds a key of a map, or with an odd index a value.
     #[inline]
-    pub(crate) fn push_entry(&mut self, index: usize, item: u64) {
+    pub(crate) fn push_entry(&mut self, index: u32, item: u64) {
         if index.is_multiple_of(2) {
             self.key = item;
         } else {
@@ -202,8 +201,8 @@ impl Group {
     }
 
     /// The fingerprint of so many items.
-    pub(crate) fn finish(self, count: usize) -> u64 {
-        mix(self.sum, u64::try_from(count).unwrap_or(u64::MAX))
+    pub(crate) fn finish(self, count: u32) -> u64 {
+        mix(self.sum, u64::from(count))
     }
 }
 

@@ -35,7 +35,10 @@ impl Inst {
     ///
     /// If Clojure would refuse the date.
     pub fn parse(text: &str) -> Result<Self, InvalidInst> {
-        parse(text).map(Self).ok_or(InvalidInst(()))
+        parse_usual(text.as_bytes())
+            .or_else(|| parse(text))
+            .map(Self)
+            .ok_or(InvalidInst(()))
     }
 }
 
@@ -95,6 +98,63 @@ const LAST: i64 = YEAR_10000 + FARTHEST + SECOND - 1;
 /// `1582-10-15`, the first day of the Gregorian calendar, in days since 1970.
 const CUTOVER: i64 = -141_427;
 
+/// What Clojure and ClojureScript print: to the millisecond, in UTC.
+fn parse_usual(text: &[u8]) -> Option<i64> {
+    let (text, offset) = text.split_first_chunk::<23>()?;
+    if !matches!(offset, b"-00:00" | b"Z") {
+        return None;
+    }
+    let [
+        y0,
+        y1,
+        y2,
+        y3,
+        b'-',
+        mo0,
+        mo1,
+        b'-',
+        d0,
+        d1,
+        b'T',
+        h0,
+        h1,
+        b':',
+        mi0,
+        mi1,
+        b':',
+        s0,
+        s1,
+        b'.',
+        m0,
+        m1,
+        m2,
+    ] = *text
+    else {
+        return None;
+    };
+    let mut faults = false;
+    let mut number = |digits: &[u8]| {
+        let mut value: i64 = 0;
+        for byte in digits {
+            let digit = byte.wrapping_sub(b'0');
+            faults |= digit > 9;
+            value = value.wrapping_mul(10).wrapping_add(i64::from(digit));
+        }
+        value
+    };
+    let (year, month, day) = (
+        number(&[y0, y1, y2, y3]),
+        number(&[mo0, mo1]),
+        number(&[d0, d1]),
+    );
+    let (hour, minute) = (number(&[h0, h1]), number(&[mi0, mi1]));
+    let (second, milli) = (number(&[s0, s1]), number(&[m0, m1, m2]));
+    if faults {
+        return None;
+    }
+    millis_of((year, month, day), (hour, minute, second), milli)
+}
+
 fn parse(text: &str) -> Option<i64> {
     let mut scan = Scan(text);
     let year = scan.digits(4)?;
@@ -128,6 +188,20 @@ fn parse(text: &str) -> Option<i64> {
     if !scan.0.is_empty() {
         return None;
     }
+    millis_of(
+        (year, month, day),
+        (hour, minute, second),
+        nanos / 1_000_000,
+    )?
+    .checked_sub(offset)
+}
+
+/// The milliseconds since 1970 at which a date and time in UTC is, if there is one like it.
+fn millis_of(
+    (year, month, day): (i64, i64, i64),
+    (hour, minute, second): (i64, i64, i64),
+    milli: i64,
+) -> Option<i64> {
     let valid = (1..=12).contains(&month)
         && (1..=month_length(year, month)).contains(&day)
         && hour <= 23
@@ -141,11 +215,10 @@ fn parse(text: &str) -> Option<i64> {
         .checked_mul(HOUR)?
         .checked_add(minute.checked_mul(MINUTE)?)?
         .checked_add(second.checked_mul(SECOND)?)?
-        .checked_add(nanos / 1_000_000)?;
+        .checked_add(milli)?;
     day_of(year, month, day)?
         .checked_mul(DAY)?
-        .checked_add(time)?
-        .checked_sub(offset)
+        .checked_add(time)
 }
 
 /// What is left of a date.

@@ -23,6 +23,9 @@ pub struct Limits {
 impl Limits {
     /// The value that lifts a limit.
     pub const UNLIMITED: usize = usize::MAX;
+    /// How long a text may be at the most, whatever the limits say: 4 GiB less one byte. Places in
+    /// a text are held in 32 bits.
+    pub const MOST_BYTES: usize = u32::MAX as usize;
     /// How deep a text may nest by default: 512 levels. `serde_json` stops at 128, but Clojure data
     /// nests more.
     pub const DEFAULT_MAX_DEPTH: usize = 512;
@@ -49,7 +52,7 @@ impl Limits {
         self
     }
 
-    /// How many bytes a text may have. Default: 1 MiB.
+    /// How many bytes a text may have, up to [`MOST_BYTES`](Self::MOST_BYTES). Default: 1 MiB.
     #[must_use]
     pub const fn max_bytes(mut self, bytes: usize) -> Self {
         self.max_bytes = bytes;

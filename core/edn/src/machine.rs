@@ -138,12 +138,13 @@ impl Kind {
         }
     }
 
-    pub(crate) const fn closing(self) -> Option<u8> {
+    /// The bracket that closes it; 0 if none does.
+    const fn closing(self) -> u8 {
         match self {
-            Self::List => Some(b')'),
-            Self::Vector => Some(b']'),
-            Self::Set | Self::Map | Self::MapOf => Some(b'}'),
-            _ => None,
+            Self::List => b')',
+            Self::Vector => b']',
+            Self::Set | Self::Map | Self::MapOf => b'}',
+            _ => 0,
         }
     }
 
@@ -170,26 +171,45 @@ pub(crate) struct Frame {
     /// Whether its fingerprint is wanted, because it is, or is in, a key or an element.
     pub(crate) keyed: bool,
     key_places: u8,
-    pub(crate) start: usize,
+    /// The bracket that closes it, or 0.
+    pub(crate) closing: u8,
+    start: u32,
     /// How many forms are in it.
-    pub(crate) count: usize,
-    pub(crate) group: Group,
+    pub(crate) count: u32,
     /// Where its own keys' fingerprints begin.
-    pub(crate) first_key: usize,
+    first_key: u32,
     /// The tag or namespace, as the place where it stands in the text.
-    pub(crate) name: (usize, usize),
+    name: (u32, u32),
+    group: Group,
+}
+
+/// A place or number in a text, of which none is longer than 4 GiB.
+#[inline]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "`read::open` lets no longer text through"
+)]
+pub(crate) const fn narrow(place: usize) -> u32 {
+    place as u32
+}
+
+/// The place that was made [`narrow`].
+#[inline]
+pub(crate) const fn wide(place: u32) -> usize {
+    place as usize
 }
 
 impl Frame {
-    const NOTHING: Self = Self {
+    pub(crate) const NOTHING: Self = Self {
         kind: Kind::Nothing,
         keyed: false,
         key_places: 0,
+        closing: 0,
         start: 0,
         count: 0,
-        group: Group::nothing(),
         first_key: 0,
         name: (0, 0),
+        group: Group::nothing(),
     };
 
     #[inline]
@@ -204,55 +224,75 @@ impl Frame {
             kind,
             keyed,
             key_places: kind.key_places(),
-            start,
+            closing: kind.closing(),
+            start: narrow(start),
             count: 0,
-            group,
-            first_key,
+            first_key: narrow(first_key),
             name: (0, 0),
+            group,
         }
     }
 
-    pub(crate) const fn become_map_of(&mut self, name: (usize, usize)) {
+    pub(crate) const fn become_map_of(&mut self, start: usize, end: usize) {
         self.kind = Kind::MapOf;
         self.key_places = Kind::MapOf.key_places();
-        self.name = name;
+        self.closing = Kind::MapOf.closing();
+        self.set_name(start, end);
+    }
+
+    pub(crate) const fn set_name(&mut self, start: usize, end: usize) {
+        self.name = (narrow(start), narrow(end));
+    }
+
+    pub(crate) fn name<'a>(&self, lexer: &Lexer<'a>) -> &'a str {
+        lexer.slice(wide(self.name.0), wide(self.name.1))
+    }
+
+    #[inline]
+    pub(crate) const fn start(&self) -> usize {
+        wide(self.start)
+    }
+
+    #[inline]
+    pub(crate) const fn first_key(&self) -> usize {
+        wide(self.first_key)
     }
 
     /// Whether the next form in it is one of its own keys or elements.
     #[inline]
     pub(crate) const fn is_key_next(&self) -> bool {
-        let place = if self.count & 1 == 0 { 1 } else { 2 };
-        self.key_places & place != 0
+        (self.key_places >> (self.count & 1)) & 1 != 0
     }
 
     /// Whether the fingerprint of the next form in it is wanted.
     #[inline]
     pub(crate) const fn keys_next(&self) -> bool {
-        match self.kind {
-            Kind::Nothing | Kind::Discard | Kind::Meta | Kind::Namespace | Kind::Symbolic => false,
-            _ => self.keyed || self.is_key_next(),
-        }
+        self.keyed || self.is_key_next()
     }
 
     /// Takes in a form of that fingerprint.
-    #[inline]
-    pub(crate) fn add(
-        &mut self,
-        fingerprint: u64,
-        repeats: Repeats,
-        keys: &mut Numbers<NEAR_KEYS>,
-    ) {
-        if self.is_key_next() && repeats == Repeats::Suspected {
+    #[inline(always)]
+    pub(crate) fn add(&mut self, fingerprint: u64, suspects: bool, keys: &mut Numbers<NEAR_KEYS>) {
+        if self.is_key_next() && suspects {
             keys.push(fingerprint);
         }
         if self.keyed {
-            match self.kind {
-                Kind::Set => self.group.push_element(fingerprint),
-                Kind::Map | Kind::MapOf => self.group.push_entry(self.count, fingerprint),
-                _ => self.group.push_item(fingerprint),
-            }
+            self.add_to_group(fingerprint);
         }
         self.count = self.count.wrapping_add(1);
+    }
+
+    fn add_to_group(&mut self, fingerprint: u64) {
+        match self.kind {
+            Kind::Set => self.group.push_element(fingerprint),
+            Kind::Map | Kind::MapOf => self.group.push_entry(self.count, fingerprint),
+            _ => self.group.push_item(fingerprint),
+        }
+    }
+
+    /// Its own fingerprint, once it is complete.
+    pub(crate) fn finish(&self) -> u64 {
+        self.group.finish(self.count)
     }
 }
 
@@ -314,8 +354,20 @@ impl<'a, S: Sink> Machine<'a, S> {
     /// Reads the next form; `None` if there is none before the end of the text.
     pub(crate) fn form(&mut self) -> Result<Option<Done<'a, S::Item>>, Stop> {
         loop {
-            if self.top.kind.is_plain() {
-                self.run()?;
+            if (self.top.kind.is_plain() || self.top.kind == Kind::Nothing)
+                && let Some(closed) = self.run()?
+            {
+                return Ok(Some(Done {
+                    item: closed.item,
+                    fact: match closed.shape {
+                        Shape::Map => Fact::Map,
+                        _ => Fact::Collection,
+                    },
+                    shape: closed.shape,
+                    start: closed.start,
+                    end: closed.end,
+                    fingerprint: 0,
+                }));
             }
             if let Some(done) = match self.lexer.skip_blank(self.limits.dialect) {
                 Some(byte) => self.step(byte)?,
@@ -324,7 +376,7 @@ impl<'a, S: Sink> Machine<'a, S> {
                     return Ok(None);
                 }
                 None => {
-                    let (inside, start) = (self.top.kind.inside(), self.top.start);
+                    let (inside, start) = (self.top.kind.inside(), self.top.start());
                     return Err(self.lexer.end(inside, start).into());
                 }
             } {
@@ -373,19 +425,6 @@ impl<'a, S: Sink> Machine<'a, S> {
                 self.place(atom, start)?
             }
         })
-    }
-
-    /// Reads a string or keyword that is next and in nothing.
-    #[inline]
-    pub(crate) fn string_or_keyword(&mut self) -> Result<Option<Done<'a, S::Item>>, Error> {
-        let start = self.lexer.pos();
-        let atom = if self.lexer.peek() == Some(b'"') {
-            Atom::Str(self.lexer.string()?)
-        } else {
-            Atom::Keyword(self.keyword(start)?)
-        };
-        self.count(start)?;
-        Ok(Some(self.finish_atom(atom, start, false)))
     }
 
     /// Counts a form that is complete.
@@ -439,16 +478,16 @@ impl<'a, S: Sink> Machine<'a, S> {
     /// Goes back to what is around what is open.
     #[inline]
     pub(crate) fn leave(&mut self) {
-        self.top = self.frames.pop().unwrap_or(Frame::NOTHING);
+        self.frames.pop_to(&mut self.top);
     }
 
     /// Steps over a closing bracket and out of what it closes, and gives that to what is around it.
     fn close(&mut self, bracket: u8, at: usize) -> Result<Option<Done<'a, S::Item>>, Stop> {
-        let expected = self.top.kind.closing();
-        if expected != Some(bracket) {
+        let expected = self.top.closing;
+        if expected != bracket {
             let kind = ErrorKind::UnmatchedDelimiter {
                 found: char::from(bracket),
-                expected: expected.map(char::from),
+                expected: (expected != 0).then_some(char::from(expected)),
             };
             return Err(Error::new(kind, at).into());
         }
@@ -463,24 +502,20 @@ impl<'a, S: Sink> Machine<'a, S> {
             return Err(Error::new(ErrorKind::MissingValue, at).into());
         }
         if matches!(shape, Shape::Map | Shape::Set) && self.repeats == Repeats::Suspected {
-            if has_tie(self.keys.since(frame.first_key)) {
+            if has_tie(self.keys.since(frame.first_key())) {
                 return Err(Stop::Tie);
             }
-            self.keys.truncate(frame.first_key);
+            self.keys.truncate(frame.first_key());
         }
         self.leave();
         self.lexer.advance(1);
         let end = self.lexer.pos();
-        let fingerprint = if frame.keyed {
-            frame.group.finish(frame.count)
-        } else {
-            0
-        };
+        let fingerprint = if frame.keyed { frame.finish() } else { 0 };
         let Some(open) = self.open.pop() else {
             return Ok(None);
         };
         let item = self.sink.close(shape, open, end)?;
-        let start = frame.start;
+        let start = frame.start();
         Ok(self.settle(Done {
             item,
             fact,
@@ -525,8 +560,7 @@ impl<'a, S: Sink> Machine<'a, S> {
                 Kind::List | Kind::Vector | Kind::Set | Kind::Map => {}
                 Kind::MapOf => {
                     if self.top.is_key_next() {
-                        let (from, to) = self.top.name;
-                        done = self.rename(self.lexer.slice(from, to), done)?;
+                        done = self.rename(self.top.name(&self.lexer), done)?;
                     }
                 }
                 _ => match self.settle_prefix(done)? {
@@ -537,8 +571,8 @@ impl<'a, S: Sink> Machine<'a, S> {
                     None => return Ok(None),
                 },
             }
-            self.top
-                .add(done.fingerprint, self.repeats, &mut self.keys);
+            let suspects = self.repeats == Repeats::Suspected;
+            self.top.add(done.fingerprint, suspects, &mut self.keys);
             if let Some(open) = self.open.last_mut() {
                 self.sink.push(open, done.item, done.start);
             }

@@ -7,7 +7,7 @@ use crate::class;
 use crate::error::{Error, ErrorKind, Inside};
 use crate::fingerprint::Group;
 use crate::inst::Inst;
-use crate::machine::{Done, Frame, Kind, Machine, Sink};
+use crate::machine::{Done, Kind, Machine, Sink};
 use crate::name;
 use crate::shape::Shape;
 use crate::text;
@@ -53,7 +53,7 @@ impl<'a, S: Sink> Machine<'a, S> {
             return Err(self.name_error(tag, name_start));
         }
         let opened = self.open_at(Kind::Tag, start);
-        self.top.name = (name_start, self.lexer.pos());
+        self.top.set_name(name_start, self.lexer.pos());
         opened
     }
 
@@ -63,7 +63,7 @@ impl<'a, S: Sink> Machine<'a, S> {
         &mut self,
         done: Done<'a, S::Item>,
     ) -> Result<Option<Done<'a, S::Item>>, Error> {
-        let Frame { start, keyed, .. } = self.top;
+        let (start, keyed) = (self.top.start(), self.top.keyed);
         let complete = match self.top.kind {
             Kind::Meta => {
                 match done.fact {
@@ -78,7 +78,7 @@ impl<'a, S: Sink> Machine<'a, S> {
                 match done.fact {
                     Fact::Symbol(namespace) if namespace == "/" || !namespace.contains('/') => {
                         self.sink.forget(done.item);
-                        self.top.become_map_of((done.start, done.end));
+                        self.top.become_map_of(done.start, done.end);
                     }
                     _ => {
                         let kind = ErrorKind::InvalidNamespacedMap;
@@ -116,22 +116,19 @@ impl<'a, S: Sink> Machine<'a, S> {
                 self.sink.forget(done.item);
                 self.finish_atom(Atom::Float(value), start, keyed)
             }
-            Kind::Tag => {
-                let (from, to) = self.top.name;
-                match self.lexer.slice(from, to) {
-                    "inst" => {
-                        let inst = string(done.fact).and_then(|text| Inst::parse(&text).ok());
-                        let inst = inst.ok_or_else(|| Error::new(ErrorKind::InvalidInst, start))?;
-                        return Ok(self.built_in(Atom::Inst(inst), done));
-                    }
-                    "uuid" => {
-                        let uuid = string(done.fact).and_then(|text| Uuid::parse(&text).ok());
-                        let uuid = uuid.ok_or_else(|| Error::new(ErrorKind::InvalidUuid, start))?;
-                        return Ok(self.built_in(Atom::Uuid(uuid), done));
-                    }
-                    tag => return Ok(self.tagged(tag, done)),
+            Kind::Tag => match self.top.name(&self.lexer) {
+                "inst" => {
+                    let inst = string(done.fact).and_then(|text| Inst::parse(&text).ok());
+                    let inst = inst.ok_or_else(|| Error::new(ErrorKind::InvalidInst, start))?;
+                    return Ok(self.built_in(Atom::Inst(inst), done));
                 }
-            }
+                "uuid" => {
+                    let uuid = string(done.fact).and_then(|text| Uuid::parse(&text).ok());
+                    let uuid = uuid.ok_or_else(|| Error::new(ErrorKind::InvalidUuid, start))?;
+                    return Ok(self.built_in(Atom::Uuid(uuid), done));
+                }
+                tag => return Ok(self.tagged(tag, done)),
+            },
             // A form to discard; the others do not get here.
             _ => {
                 self.sink.forget(done.item);
@@ -147,11 +144,13 @@ impl<'a, S: Sink> Machine<'a, S> {
 
     /// What `#inst` or `#uuid` makes of its string.
     fn built_in(&mut self, atom: Atom<'a>, string: Done<'a, S::Item>) -> Option<Done<'a, S::Item>> {
-        let Frame { start, keyed, .. } = self.top;
+        let (start, keyed) = (self.top.start(), self.top.keyed);
         self.leave();
         let open = self.open.pop()?;
         Some(Done {
-            item: self.sink.built_in(open, string.item, atom, start, string.end),
+            item: self
+                .sink
+                .built_in(open, string.item, atom, start, string.end),
             fact: atom.fact(),
             shape: atom.shape(),
             start,
@@ -162,7 +161,7 @@ impl<'a, S: Sink> Machine<'a, S> {
 
     /// What any other tag makes of its form.
     fn tagged(&mut self, tag: &str, done: Done<'a, S::Item>) -> Option<Done<'a, S::Item>> {
-        let Frame { start, keyed, .. } = self.top;
+        let (start, keyed) = (self.top.start(), self.top.keyed);
         let fingerprint = if keyed {
             let mut group = Group::tagged(tag);
             group.push_item(done.fingerprint);

@@ -89,12 +89,10 @@ impl core::str::FromStr for Value {
 
 /// Begins a text, if it is not too long.
 pub(crate) fn open<'a>(text: &'a [u8], limits: &Limits) -> Result<Lexer<'a>, Error> {
-    if text.len() > limits.max_bytes {
-        let kind = ErrorKind::TooLong {
-            length: text.len(),
-            limit: limits.max_bytes,
-        };
-        return Err(Error::new(kind, limits.max_bytes));
+    let limit = limits.max_bytes.min(Limits::MOST_BYTES);
+    if text.len() > limit {
+        let length = text.len();
+        return Err(Error::new(ErrorKind::TooLong { length, limit }, limit));
     }
     Ok(Lexer::new(text))
 }

@@ -6,27 +6,35 @@
 use crate::atom::Atom;
 use crate::class;
 use crate::error::Error;
+use crate::fingerprint::{self, KEYWORD, STRING};
+use crate::inst::Inst;
 use crate::lex::{self, RawStr};
 use crate::machine::{self, Frame, Kind, Machine, Repeats, Sink};
 use crate::number::Num;
 use crate::shape::Shape;
 use crate::text;
+use crate::uuid::Uuid;
+
+/// A collection that was read to its end and stands in nothing.
+pub(crate) struct Closed<I> {
+    pub(crate) item: I,
+    pub(crate) shape: Shape,
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+}
 
 impl<S: Sink> Machine<'_, S> {
-    /// Reads on in the collection that is open, up to its end or to what is not plain.
+    /// Reads on up to the end of what is open, or to what is not plain.
     ///
-    /// What closes the last plain collection is not read, either.
-    pub(crate) fn run(&mut self) -> Result<(), Error> {
+    /// Nothing or a plain collection must be open, and no more than that is closed here.
+    #[inline(never)]
+    pub(crate) fn run(&mut self) -> Result<Option<Closed<S::Item>>, Error> {
         let bytes = self.lexer.bytes();
         let suspects = self.repeats == Repeats::Suspected;
-        let max_elements = self.limits.max_elements;
         let mut pos = self.lexer.pos();
         let mut top = self.top;
-        let mut elements = self.elements;
-        loop {
-            let Some(mut byte) = bytes.get(pos).copied() else {
-                break;
-            };
+        let mut closed = None;
+        while let Some(mut byte) = bytes.get(pos).copied() {
             while class::is_blank(byte) {
                 pos = pos.wrapping_add(1);
                 byte = match bytes.get(pos) {
@@ -34,63 +42,113 @@ impl<S: Sink> Machine<'_, S> {
                     None => break,
                 };
             }
-            if elements >= max_elements {
+            if self.elements >= self.limits.max_elements {
                 break;
             }
             let start = pos;
-            let atom = match byte {
+            let is_keyed = top.keys_next();
+            match byte {
                 b'"' => {
                     let from = pos.wrapping_add(1);
                     let rest = bytes.get(from..).unwrap_or_default();
                     let end = from.wrapping_add(text::plain_length(rest));
-                    match bytes.get(end) {
-                        Some(b'"') => {
-                            pos = end.wrapping_add(1);
-                            Atom::Str(RawStr {
-                                text: self.lexer.slice(from, end),
-                                is_escaped: false,
-                            })
-                        }
-                        _ => {
-                            self.lexer.seek(pos);
-                            let Ok(raw) = self.lexer.string() else {
-                                break;
-                            };
-                            pos = self.lexer.pos();
-                            Atom::Str(raw)
-                        }
+                    if bytes.get(end) != Some(&b'"') {
+                        let Some(end) = self.take_escaped(&mut top, start) else {
+                            break;
+                        };
+                        pos = end;
+                        continue;
                     }
+                    if top.kind == Kind::Nothing {
+                        break;
+                    }
+                    pos = end.wrapping_add(1);
+                    if is_keyed {
+                        let text = bytes.get(from..end).unwrap_or_default();
+                        let fingerprint = fingerprint::text(STRING, text);
+                        top.add(fingerprint, suspects, &mut self.keys);
+                    } else {
+                        top.count = top.count.wrapping_add(1);
+                    }
+                    let text = self.lexer.slice(from, end);
+                    let is_escaped = false;
+                    self.take(Atom::Str(RawStr { text, is_escaped }), start, pos);
                 }
                 b':' => {
                     let from = pos.wrapping_add(1);
                     let Some(end) = lex::plain_name(bytes, from) else {
                         break;
                     };
+                    if top.kind == Kind::Nothing {
+                        break;
+                    }
                     pos = end;
-                    Atom::Keyword(self.lexer.slice(from, end))
+                    if is_keyed {
+                        let name = bytes.get(from..end).unwrap_or_default();
+                        let fingerprint = fingerprint::text(KEYWORD, name);
+                        top.add(fingerprint, suspects, &mut self.keys);
+                    } else {
+                        top.count = top.count.wrapping_add(1);
+                    }
+                    self.take(Atom::Keyword(self.lexer.slice(from, end)), start, pos);
                 }
-                b'0'..=b'9' | b'-' => match plain_number(bytes, pos) {
-                    Some((end, Plain::Int(value))) => {
-                        pos = end;
-                        Atom::Num(Num::Int(value))
+                b'0'..=b'9' => {
+                    let mut value = i64::from(byte.wrapping_sub(b'0'));
+                    let mut end = pos.wrapping_add(1);
+                    let mut next = 0;
+                    while let Some(byte) = bytes.get(end) {
+                        next = *byte;
+                        let digit = next.wrapping_sub(b'0');
+                        if digit > 9 {
+                            break;
+                        }
+                        value = value.wrapping_mul(10).wrapping_add(i64::from(digit));
+                        end = end.wrapping_add(1);
                     }
-                    Some((end, Plain::Float)) => {
+                    let length = end.wrapping_sub(start);
+                    // A leading zero makes it octal, and 19 digits may be too many.
+                    let is_odd = length > 18 || (byte == b'0' && length > 1);
+                    if is_odd || !class::ends_token(next) || top.kind == Kind::Nothing {
+                        let Some(end) = self.take_number(&mut top, start) else {
+                            break;
+                        };
                         pos = end;
-                        Atom::Num(Num::Float(self.lexer.slice(start, end)))
+                        continue;
                     }
-                    None => break,
-                },
+                    pos = end;
+                    if is_keyed {
+                        top.add(fingerprint::int(value), suspects, &mut self.keys);
+                    } else {
+                        top.count = top.count.wrapping_add(1);
+                    }
+                    self.take(Atom::Num(Num::Int(value)), start, pos);
+                }
+                b'-' => {
+                    let Some(end) = self.take_number(&mut top, start) else {
+                        break;
+                    };
+                    pos = end;
+                }
                 b'a'..=b'z' | b'A'..=b'Z' => {
                     let Some(end) = lex::plain_name(bytes, pos) else {
                         break;
                     };
+                    if top.kind == Kind::Nothing {
+                        break;
+                    }
                     pos = end;
-                    match bytes.get(start..end).unwrap_or_default() {
+                    let atom = match bytes.get(start..end).unwrap_or_default() {
                         b"nil" => Atom::Nil,
                         b"true" => Atom::Bool(true),
                         b"false" => Atom::Bool(false),
                         _ => Atom::Symbol(self.lexer.slice(start, end)),
+                    };
+                    if is_keyed {
+                        top.add(atom.fingerprint(), suspects, &mut self.keys);
+                    } else {
+                        top.count = top.count.wrapping_add(1);
                     }
+                    self.take(atom, start, pos);
                 }
                 b'[' | b'{' | b'(' | b'#' => {
                     let (kind, length) = match byte {
@@ -98,79 +156,155 @@ impl<S: Sink> Machine<'_, S> {
                         b'{' => (Kind::Map, 1),
                         b'(' => (Kind::List, 1),
                         _ if bytes.get(pos.wrapping_add(1)) == Some(&b'{') => (Kind::Set, 2),
-                        _ => break,
+                        _ => match self.take_built_in(&mut top, start) {
+                            Some(end) => {
+                                pos = end;
+                                continue;
+                            }
+                            None => break,
+                        },
                     };
                     if self.is_full() {
                         break;
                     }
                     pos = pos.wrapping_add(length);
-                    let frame = Frame::new(kind, top.keys_next(), start, self.keys.len());
                     self.frames.push(top);
                     self.open.push(self.sink.open(kind, start));
-                    top = frame;
+                    top = Frame::new(kind, is_keyed, start, self.keys.len());
                     continue;
                 }
                 b']' | b'}' | b')' => {
-                    let odd = top.kind == Kind::Map && top.count & 1 != 0;
-                    if top.kind.closing() != Some(byte) || odd {
+                    let is_odd = top.kind == Kind::Map && top.count & 1 != 0;
+                    if top.closing != byte || is_odd {
                         break;
                     }
-                    let Some(around) = self.frames.last() else {
+                    let Some(around) = self.frames.last().map(|frame| frame.kind) else {
                         break;
                     };
-                    if !around.kind.is_plain() {
+                    if !around.is_plain() && around != Kind::Nothing {
                         break;
                     }
                     if matches!(top.kind, Kind::Map | Kind::Set) && suspects {
-                        if machine::has_tie(self.keys.since(top.first_key)) {
+                        if machine::has_tie(self.keys.since(top.first_key())) {
                             break;
                         }
-                        self.keys.truncate(top.first_key);
+                        self.keys.truncate(top.first_key());
                     }
                     let Some(open) = self.open.pop() else {
                         break;
                     };
                     pos = pos.wrapping_add(1);
-                    let fingerprint = if top.keyed {
-                        top.group.finish(top.count)
-                    } else {
-                        0
-                    };
-                    let shape = match top.kind {
+                    self.elements = self.elements.wrapping_add(1);
+                    let inner = top;
+                    self.frames.pop_to(&mut top);
+                    let shape = match inner.kind {
                         Kind::List => Shape::List,
                         Kind::Vector => Shape::Vector,
                         Kind::Set => Shape::Set,
                         _ => Shape::Map,
                     };
-                    let start = top.start;
-                    top = *around;
-                    self.frames.pop();
                     let item = self.sink.close(shape, open, pos)?;
-                    elements = elements.wrapping_add(1);
-                    top.add(fingerprint, self.repeats, &mut self.keys);
-                    if let Some(open) = self.open.last_mut() {
-                        self.sink.push(open, item, start);
+                    if top.kind == Kind::Nothing {
+                        closed = Some(Closed {
+                            item,
+                            shape,
+                            start: inner.start(),
+                            end: pos,
+                        });
+                        break;
                     }
-                    continue;
+                    if top.keys_next() {
+                        top.add(inner.finish(), suspects, &mut self.keys);
+                    } else {
+                        top.count = top.count.wrapping_add(1);
+                    }
+                    if let Some(open) = self.open.last_mut() {
+                        self.sink.push(open, item, inner.start());
+                    }
                 }
                 _ => break,
-            };
-            elements = elements.wrapping_add(1);
-            let is_key = top.is_key_next();
-            if is_key || top.keyed {
-                top.add(atom.fingerprint(), self.repeats, &mut self.keys);
-            } else {
-                top.count = top.count.wrapping_add(1);
-            }
-            let item = self.sink.plain_atom(atom, start, pos);
-            if let Some(open) = self.open.last_mut() {
-                self.sink.push(open, item, start);
             }
         }
         self.lexer.seek(pos);
         self.top = top;
+        Ok(closed)
+    }
+
+    /// Hands on an atom that the frame has taken in.
+    #[inline]
+    fn take(&mut self, atom: Atom<'_>, start: usize, end: usize) {
+        self.elements = self.elements.wrapping_add(1);
+        let item = self.sink.plain_atom(atom, start, end);
+        if let Some(open) = self.open.last_mut() {
+            self.sink.push(open, item, start);
+        }
+    }
+
+    /// Reads a string that has a backslash in it, and says where it ends.
+    fn take_escaped(&mut self, top: &mut Frame, start: usize) -> Option<usize> {
+        self.lexer.seek(start);
+        if top.kind == Kind::Nothing {
+            return None;
+        }
+        let atom = Atom::Str(self.lexer.string().ok()?);
+        let end = self.lexer.pos();
+        self.take_with(top, atom, start, end);
+        Some(end)
+    }
+
+    /// Reads a number that has a sign or a fraction, and says where it ends.
+    fn take_number(&mut self, top: &mut Frame, start: usize) -> Option<usize> {
+        if top.kind == Kind::Nothing {
+            return None;
+        }
+        let (end, number) = plain_number(self.lexer.bytes(), start)?;
+        let number = match number {
+            Plain::Int(value) => Num::Int(value),
+            Plain::Float => Num::Float(self.lexer.slice(start, end)),
+        };
+        self.take_with(top, Atom::Num(number), start, end);
+        Some(end)
+    }
+
+    /// Reads a `#inst` or `#uuid` as it is usually written, and says where it ends.
+    fn take_built_in(&mut self, top: &mut Frame, start: usize) -> Option<usize> {
+        let rest = self.lexer.bytes().get(start..)?;
+        let (tag, rest) = rest.split_first_chunk::<7>()?;
+        let is_inst = match tag {
+            b"#inst \"" => true,
+            b"#uuid \"" => false,
+            _ => return None,
+        };
+        let from = start.wrapping_add(7);
+        // Neither is ever longer than that, the way it is usually written.
+        let near = rest.get(..40).unwrap_or(rest);
+        let end = from.wrapping_add(memchr::memchr(b'"', near)?);
+        let text = self.lexer.slice(from, end);
+        let atom = if is_inst {
+            Atom::Inst(Inst::parse(text).ok()?)
+        } else {
+            Atom::Uuid(Uuid::parse(text).ok()?)
+        };
+        // Its string is a form, too, and it nests one level.
+        let elements = self.elements.wrapping_add(1);
+        let is_full = elements >= self.limits.max_elements || self.is_full();
+        if is_full || top.kind == Kind::Nothing {
+            return None;
+        }
         self.elements = elements;
-        Ok(())
+        let end = end.wrapping_add(1);
+        self.take_with(top, atom, start, end);
+        Some(end)
+    }
+
+    fn take_with(&mut self, top: &mut Frame, atom: Atom<'_>, start: usize, end: usize) {
+        if top.keys_next() {
+            let suspects = self.repeats == Repeats::Suspected;
+            top.add(atom.fingerprint(), suspects, &mut self.keys);
+        } else {
+            top.count = top.count.wrapping_add(1);
+        }
+        self.take(atom, start, end);
     }
 }
 

@@ -18,7 +18,14 @@ use crate::value::Value;
 pub(crate) fn read<'a, S: Sink>(
     machine: &mut Machine<'a, S>,
 ) -> Result<Option<Done<'a, S::Item>>, Error> {
-    let mark = machine.mark();
+    read_from(machine, machine.mark())
+}
+
+/// Reads on with a form that begins at a mark.
+pub(crate) fn read_from<'a, S: Sink>(
+    machine: &mut Machine<'a, S>,
+    mark: (usize, usize),
+) -> Result<Option<Done<'a, S::Item>>, Error> {
     match machine.form() {
         Ok(done) => Ok(done),
         Err(Stop::Error(error)) => Err(error),
@@ -212,13 +219,7 @@ impl Sink for ToClasses {
         })
     }
 
-    fn tagged(
-        &mut self,
-        tag: &str,
-        _: Vec<(InModes, usize)>,
-        item: InModes,
-        _: usize,
-    ) -> InModes {
+    fn tagged(&mut self, tag: &str, _: Vec<(InModes, usize)>, item: InModes, _: usize) -> InModes {
         let class = self.classes.class(Node::Tagged(tag.into(), item.java));
         InModes {
             clojure: class,

@@ -43,6 +43,23 @@ impl<T: Copy, const N: usize> Stack<T, N> {
         }
     }
 
+    /// Takes the last item into a place, which is left as it is if there is none.
+    #[inline]
+    pub(crate) fn pop_to(&mut self, place: &mut T) {
+        let Some(length) = self.length.checked_sub(1) else {
+            return;
+        };
+        self.length = length;
+        match self.near.get(length) {
+            Some(item) => *place = *item,
+            None => {
+                if let Some(item) = self.far.pop() {
+                    *place = item;
+                }
+            }
+        }
+    }
+
     #[inline]
     pub(crate) fn last(&self) -> Option<&T> {
         let top = self.length.checked_sub(1)?;

@@ -67,21 +67,47 @@ fn parse(text: &str) -> Option<u128> {
 
 /// The usual form: groups of 8, 4, 4, 4 and 12 digits.
 fn parse_usual(text: &[u8]) -> Option<u128> {
-    if text.len() != 36 {
+    let text: &[u8; 36] = text.try_into().ok()?;
+    if [text[8], text[13], text[18], text[23]] != [b'-'; 4] {
         return None;
     }
-    let mut bits: u128 = 0;
-    for (at, byte) in text.iter().enumerate() {
-        if matches!(at, 8 | 13 | 18 | 23) {
-            if *byte != b'-' {
-                return None;
-            }
-        } else {
-            bits = (bits << 4) | u128::from(char::from(*byte).to_digit(16)?);
+    let groups = [0..8, 9..13, 14..18, 19..23, 24..36];
+    let mut faults = 0;
+    let [first, second, third, fourth, fifth] = groups.map(|group| {
+        let mut value: u64 = 0;
+        for byte in text.get(group).unwrap_or_default() {
+            let digit = HEX.get(usize::from(*byte)).copied().unwrap_or(NO_DIGIT);
+            faults |= digit;
+            value = (value << 4) | u64::from(digit);
         }
+        value
+    });
+    if faults & NO_DIGIT != 0 {
+        return None;
     }
-    Some(bits)
+    let high = (first << 32) | (second << 16) | third;
+    let low = (fourth << 48) | fifth;
+    Some((u128::from(high) << 64) | u128::from(low))
 }
+
+const NO_DIGIT: u8 = 0x80;
+
+/// What each byte is worth as a hexadecimal digit.
+static HEX: [u8; 256] = {
+    let mut table = [NO_DIGIT; 256];
+    let mut value: u8 = 0;
+    while value < 16 {
+        let digit = if value < 10 {
+            b'0' + value
+        } else {
+            b'a' + value - 10
+        };
+        table[digit as usize] = value;
+        table[digit.to_ascii_uppercase() as usize] = value;
+        value += 1;
+    }
+    table
+};
 
 /// Five numbers of any length, of which the lower bits count.
 fn parse_any(text: &str) -> Option<u128> {

@@ -25,7 +25,13 @@ fn check(rule: &str) {
                 );
                 let printed = from_str(&value.to_string()).unwrap();
                 assert!(printed.identical(&value), "{value} prints as {printed}");
-                assert_eq!(skipped.unwrap().end(), end, "{text:?}");
+                assert_eq!(
+                    skipped
+                        .unwrap_or_else(|error| panic!("{text:?}: {error}"))
+                        .end(),
+                    end,
+                    "{text:?}"
+                );
             }
             None => {
                 assert!(
