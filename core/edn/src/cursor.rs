@@ -10,6 +10,7 @@ use crate::read;
 use crate::shape::Shape;
 use crate::sinks::{self, ToNothing};
 use crate::stack::Stack;
+use crate::text;
 
 /// A place in a text, moved over the forms of it one by one.
 ///
@@ -35,6 +36,9 @@ use crate::stack::Stack;
 /// ```
 pub struct Cursor<'a> {
     machine: Machine<'a, ToNothing>,
+    /// The sequence that was stepped into last.
+    inside: Entered,
+    /// Those around it, and what is around all of them first.
     entered: Stack<Entered, 8>,
     /// What [`peek`](Cursor::peek) has found, until it is read.
     next: Option<Next>,
@@ -46,17 +50,22 @@ pub struct Cursor<'a> {
 #[derive(Clone, Copy)]
 struct Entered {
     start: usize,
-    shape: Option<Shape>,
     /// How many levels it is deeper than what is around it: one, and one for each metadata on it.
     levels: usize,
+    /// The bracket that ends it; 0 for the text itself.
+    closing: u8,
 }
 
 impl Entered {
-    const FILLER: Self = Self {
+    const TEXT: Self = Self {
         start: 0,
-        shape: None,
         levels: 0,
+        closing: 0,
     };
+
+    const fn is_text(&self) -> bool {
+        self.closing == 0
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -77,7 +86,8 @@ impl<'a> Cursor<'a> {
         let machine = Machine::new(lexer, *limits, ToNothing::default());
         Self {
             machine,
-            entered: Stack::new(Entered::FILLER),
+            inside: Entered::TEXT,
+            entered: Stack::new(Entered::TEXT),
             next: None,
             fault,
         }
@@ -111,29 +121,32 @@ impl<'a> Cursor<'a> {
     /// If another shape is next, or the text may not nest so deep.
     pub fn enter(&mut self) -> Result<(), Error> {
         match self.ahead() {
-            Some(b'[') => return self.step_in(Shape::Vector, 0),
-            Some(b'(') => return self.step_in(Shape::List, 0),
+            Some(b'[') => return self.step_in(b']', 0),
+            Some(b'(') => return self.step_in(b')', 0),
             _ => {}
         }
         let shape = self.peek()?;
         match shape {
-            Some(shape @ (Shape::List | Shape::Vector)) => self.step_in(shape, self.carried()),
+            Some(Shape::Vector) => self.step_in(b']', self.carried()),
+            Some(Shape::List) => self.step_in(b')', self.carried()),
             _ => Err(self.unexpected(Expected::Sequence, shape)),
         }
     }
 
     #[inline]
-    fn step_in(&mut self, shape: Shape, carried: usize) -> Result<(), Error> {
+    fn step_in(&mut self, closing: u8, carried: usize) -> Result<(), Error> {
         let start = self.offset();
         self.check_depth(carried, start)?;
         let levels = carried.saturating_add(1);
         self.machine.lexer.advance(1);
         self.machine.depth = self.machine.depth.saturating_add(levels);
-        self.entered.push(Entered {
+        let inner = Entered {
             start,
-            shape: Some(shape),
             levels,
-        });
+            closing,
+        };
+        self.entered
+            .push(core::mem::replace(&mut self.inside, inner));
         self.next = None;
         Ok(())
     }
@@ -144,20 +157,18 @@ impl<'a> Cursor<'a> {
     ///
     /// If no sequence was entered, or what is left of it is not valid.
     pub fn leave(&mut self) -> Result<(), Error> {
-        if self.entered.len() == 0 {
+        if self.inside.is_text() {
             let shape = self.peek()?;
             return Err(self.unexpected(Expected::Open, shape));
         }
-        let is_at_end = match self.ahead() {
-            Some(b']') => self.is_in(Shape::Vector),
-            Some(b')') => self.is_in(Shape::List),
-            _ => false,
-        };
-        while !is_at_end && self.peek()?.is_some() {
-            self.skip()?;
+        if self.ahead() != Some(self.inside.closing) {
+            while self.peek()?.is_some() {
+                self.skip()?;
+            }
         }
         self.machine.lexer.advance(1);
-        let Entered { start, levels, .. } = self.entered.pop().unwrap_or(Entered::FILLER);
+        let Entered { start, levels, .. } = self.inside;
+        self.entered.pop_to(&mut self.inside);
         self.machine.depth = self.machine.depth.saturating_sub(levels);
         self.next = None;
         self.count(start)
@@ -176,7 +187,7 @@ impl<'a> Cursor<'a> {
             }
         }
         let start = self.offset();
-        let from = start.saturating_add(1);
+        let from = start.wrapping_add(1);
         if self.carried() == 0
             && let Some(end) = lex::plain_name(self.machine.lexer.bytes(), from)
         {
@@ -223,7 +234,12 @@ impl<'a> Cursor<'a> {
     #[inline]
     fn form_at(&self, start: usize, end: usize, shape: Shape) -> Form<'a> {
         Form {
-            text: self.machine.lexer.slice(start, end).as_bytes(),
+            text: self
+                .machine
+                .lexer
+                .bytes()
+                .get(start..end)
+                .unwrap_or_default(),
             start,
             shape,
             is_portable: !self.machine.sink.is_foreign,
@@ -261,7 +277,12 @@ impl<'a> Cursor<'a> {
         self.count(start)?;
         let end = self.offset();
         Ok(Form {
-            text: self.machine.lexer.slice(start, end).as_bytes(),
+            text: self
+                .machine
+                .lexer
+                .bytes()
+                .get(start..end)
+                .unwrap_or_default(),
             start,
             shape: Shape::String,
             is_portable: true,
@@ -314,18 +335,11 @@ impl<'a> Cursor<'a> {
             Some(b'[') => Some(Shape::Vector),
             Some(b'{') => Some(Shape::Map),
             Some(b':') => Some(Shape::Keyword),
-            Some(b']') if self.is_in(Shape::Vector) => None,
-            Some(b')') if self.is_in(Shape::List) => None,
+            Some(byte @ (b']' | b')')) if byte == self.inside.closing => None,
+            None if self.inside.is_text() && self.machine.lexer.check_tail().is_ok() => None,
             _ => return self.find_other(),
         };
         Ok(Next { shape, carried: 0 })
-    }
-
-    /// Whether the innermost sequence that was entered is of that shape.
-    fn is_in(&self, shape: Shape) -> bool {
-        self.entered
-            .last()
-            .is_some_and(|entered| entered.shape == Some(shape))
     }
 
     /// Skips to the next form, whatever stands before it.
@@ -352,9 +366,8 @@ impl<'a> Cursor<'a> {
                     last_carried = Some(start);
                 }
                 (Some(byte @ (b')' | b']' | b'}')), _) => {
-                    let expected = match (last_carried, self.entered.last()) {
-                        (None, Some(entered)) if entered.shape == Some(Shape::List) => Some(')'),
-                        (None, Some(_)) => Some(']'),
+                    let expected = match (last_carried, self.inside.closing) {
+                        (None, closing @ 1..) => Some(char::from(closing)),
                         _ => None,
                     };
                     let found = char::from(byte);
@@ -439,12 +452,11 @@ impl<'a> Cursor<'a> {
         if let Some(start) = carried {
             return Err(self.machine.lexer.end(Inside::Metadata, start));
         }
-        match self.entered.last() {
-            Some(entered) if entered.shape == Some(Shape::List) => {
-                Err(self.machine.lexer.end(Inside::List, entered.start))
-            }
-            Some(entered) => Err(self.machine.lexer.end(Inside::Vector, entered.start)),
-            None => {
+        let start = self.inside.start;
+        match self.inside.closing {
+            b')' => Err(self.machine.lexer.end(Inside::List, start)),
+            b']' => Err(self.machine.lexer.end(Inside::Vector, start)),
+            _ => {
                 self.machine.lexer.check_tail()?;
                 Ok(Next {
                     shape: None,
@@ -480,7 +492,7 @@ impl<'a> Cursor<'a> {
     }
 
     fn unexpected(&self, expected: Expected, found: Option<Shape>) -> Error {
-        if found.is_none() && self.entered.len() == 0 {
+        if found.is_none() && self.inside.is_text() {
             return self.machine.lexer.end(Inside::Text, self.offset());
         }
         Error::new(
@@ -527,7 +539,7 @@ impl<'a> Form<'a> {
     /// Whether it stands on one line: there is no raw line feed or carriage return in it.
     #[must_use]
     pub fn is_line_safe(&self) -> bool {
-        memchr::memchr2(b'\n', b'\r', self.text).is_none()
+        !text::has_line_end(self.text)
     }
 
     /// Whether every Clojure or ClojureScript peer can read it.

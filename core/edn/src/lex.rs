@@ -53,7 +53,7 @@ impl<'a> Lexer<'a> {
     /// Steps over so many bytes, which the caller has looked at.
     #[inline]
     pub(crate) fn advance(&mut self, bytes: usize) {
-        self.pos = self.pos.saturating_add(bytes);
+        self.pos = self.pos.wrapping_add(bytes);
     }
 
     #[inline]
@@ -284,6 +284,7 @@ impl<'a> Lexer<'a> {
         let open = self.pos;
         self.advance(1);
         let start = self.pos;
+        self.advance(text::plain_length(self.rest_bytes()));
         let mut is_escaped = false;
         loop {
             match self.peek() {
@@ -326,22 +327,28 @@ impl<'a> Lexer<'a> {
 #[inline]
 pub(crate) fn plain_name(bytes: &[u8], start: usize) -> Option<usize> {
     let rest = bytes.get(start..)?;
-    let mut length = rest.iter().position(|byte| !class::is_simple(*byte))?;
-    if length == 0 {
-        return None;
+    let length = rest.iter().position(|byte| !class::is_simple(*byte))?;
+    let end = start.wrapping_add(length);
+    let next = *bytes.get(end)?;
+    if next == b'/' {
+        return plain_name_behind_slash(bytes, start, end);
     }
-    let mut end = rest.get(length).copied()?;
-    if end == b'/' {
-        let name = rest.get(length.saturating_add(1)..)?;
-        let behind = name.iter().position(|byte| !class::is_simple(*byte))?;
-        let starts_with_digit = |part: &[u8]| part.first().is_none_or(u8::is_ascii_digit);
-        if behind == 0 || starts_with_digit(rest) || starts_with_digit(name) {
-            return None;
-        }
-        end = name.get(behind).copied()?;
-        length = length.saturating_add(behind).saturating_add(1);
-    }
-    class::ends_token(end).then_some(start.saturating_add(length))
+    (length > 0 && class::ends_token(next)).then_some(end)
+}
+
+/// The same for a name that has a slash.
+#[inline]
+fn plain_name_behind_slash(bytes: &[u8], start: usize, slash: usize) -> Option<usize> {
+    let from = slash.wrapping_add(1);
+    let name = bytes.get(from..)?;
+    let length = name.iter().position(|byte| !class::is_simple(*byte))?;
+    let end = from.wrapping_add(length);
+    let is_plain = length > 0
+        && slash > start
+        && !name.first()?.is_ascii_digit()
+        && !bytes.get(start)?.is_ascii_digit()
+        && class::ends_token(*bytes.get(end)?);
+    is_plain.then_some(end)
 }
 
 /// What stands between a string's quotes.

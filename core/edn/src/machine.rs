@@ -168,6 +168,8 @@ impl Kind {
 #[derive(Clone, Copy)]
 pub(crate) struct Frame {
     pub(crate) kind: Kind,
+    /// What is open around it.
+    pub(crate) around: Kind,
     /// Whether its fingerprint is wanted, because it is, or is in, a key or an element.
     pub(crate) keyed: bool,
     key_places: u8,
@@ -202,6 +204,7 @@ pub(crate) const fn wide(place: u32) -> usize {
 impl Frame {
     pub(crate) const NOTHING: Self = Self {
         kind: Kind::Nothing,
+        around: Kind::Nothing,
         keyed: false,
         key_places: 0,
         closing: 0,
@@ -213,7 +216,7 @@ impl Frame {
     };
 
     #[inline]
-    pub(crate) const fn new(kind: Kind, keyed: bool, start: usize, first_key: usize) -> Self {
+    pub(crate) const fn new(kind: Kind, outer: &Self, start: usize, first_key: usize) -> Self {
         let group = match kind {
             Kind::List | Kind::Vector => Group::sequence(),
             Kind::Set => Group::set(),
@@ -222,7 +225,8 @@ impl Frame {
         };
         Self {
             kind,
-            keyed,
+            around: outer.kind,
+            keyed: outer.keys_next(),
             key_places: kind.key_places(),
             closing: kind.closing(),
             start: narrow(start),
@@ -469,7 +473,7 @@ impl<'a, S: Sink> Machine<'a, S> {
             };
             return Err(Error::new(kind, start));
         }
-        let frame = Frame::new(kind, self.top.keys_next(), start, self.keys.len());
+        let frame = Frame::new(kind, &self.top, start, self.keys.len());
         self.frames.push(core::mem::replace(&mut self.top, frame));
         self.open.push(self.sink.open(kind, start));
         Ok(None)
@@ -582,7 +586,16 @@ impl<'a, S: Sink> Machine<'a, S> {
 }
 
 /// Whether two of the fingerprints are the same. May reorder them.
+#[inline]
 pub(crate) fn has_tie(fingerprints: &mut [u64]) -> bool {
+    match fingerprints {
+        [] | [_] => false,
+        [first, second] => first == second,
+        _ => has_tie_among(fingerprints),
+    }
+}
+
+fn has_tie_among(fingerprints: &mut [u64]) -> bool {
     let few = 5;
     if fingerprints.len() > few && !may_have_tie(fingerprints) {
         return false;

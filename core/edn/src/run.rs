@@ -34,6 +34,8 @@ impl<S: Sink> Machine<'_, S> {
         let mut pos = self.lexer.pos();
         let mut top = self.top;
         let mut closed = None;
+        // Every form takes a byte.
+        let may_be_too_many = bytes.len() >= self.limits.max_elements.saturating_sub(self.elements);
         while let Some(mut byte) = bytes.get(pos).copied() {
             while class::is_blank(byte) {
                 pos = pos.wrapping_add(1);
@@ -42,11 +44,10 @@ impl<S: Sink> Machine<'_, S> {
                     None => break,
                 };
             }
-            if self.elements >= self.limits.max_elements {
+            if may_be_too_many && self.elements >= self.limits.max_elements {
                 break;
             }
             let start = pos;
-            let is_keyed = top.keys_next();
             match byte {
                 b'"' => {
                     let from = pos.wrapping_add(1);
@@ -63,7 +64,7 @@ impl<S: Sink> Machine<'_, S> {
                         break;
                     }
                     pos = end.wrapping_add(1);
-                    if is_keyed {
+                    if top.keys_next() {
                         let text = bytes.get(from..end).unwrap_or_default();
                         let fingerprint = fingerprint::text(STRING, text);
                         top.add(fingerprint, suspects, &mut self.keys);
@@ -83,7 +84,7 @@ impl<S: Sink> Machine<'_, S> {
                         break;
                     }
                     pos = end;
-                    if is_keyed {
+                    if top.keys_next() {
                         let name = bytes.get(from..end).unwrap_or_default();
                         let fingerprint = fingerprint::text(KEYWORD, name);
                         top.add(fingerprint, suspects, &mut self.keys);
@@ -105,6 +106,15 @@ impl<S: Sink> Machine<'_, S> {
                         value = value.wrapping_mul(10).wrapping_add(i64::from(digit));
                         end = end.wrapping_add(1);
                     }
+                    if next == b'.'
+                        && let Some(end) = fraction(bytes, end)
+                        && top.kind != Kind::Nothing
+                    {
+                        pos = end;
+                        let atom = Atom::Num(Num::Float(self.lexer.slice(start, end)));
+                        self.take_with(&mut top, atom, start, end);
+                        continue;
+                    }
                     let length = end.wrapping_sub(start);
                     // A leading zero makes it octal, and 19 digits may be too many.
                     let is_odd = length > 18 || (byte == b'0' && length > 1);
@@ -116,7 +126,7 @@ impl<S: Sink> Machine<'_, S> {
                         continue;
                     }
                     pos = end;
-                    if is_keyed {
+                    if top.keys_next() {
                         top.add(fingerprint::int(value), suspects, &mut self.keys);
                     } else {
                         top.count = top.count.wrapping_add(1);
@@ -143,7 +153,7 @@ impl<S: Sink> Machine<'_, S> {
                         b"false" => Atom::Bool(false),
                         _ => Atom::Symbol(self.lexer.slice(start, end)),
                     };
-                    if is_keyed {
+                    if top.keys_next() {
                         top.add(atom.fingerprint(), suspects, &mut self.keys);
                     } else {
                         top.count = top.count.wrapping_add(1);
@@ -170,7 +180,7 @@ impl<S: Sink> Machine<'_, S> {
                     pos = pos.wrapping_add(length);
                     self.frames.push(top);
                     self.open.push(self.sink.open(kind, start));
-                    top = Frame::new(kind, is_keyed, start, self.keys.len());
+                    top = Frame::new(kind, &top, start, self.keys.len());
                     continue;
                 }
                 b']' | b'}' | b')' => {
@@ -178,10 +188,7 @@ impl<S: Sink> Machine<'_, S> {
                     if top.closing != byte || is_odd {
                         break;
                     }
-                    let Some(around) = self.frames.last().map(|frame| frame.kind) else {
-                        break;
-                    };
-                    if !around.is_plain() && around != Kind::Nothing {
+                    if !top.around.is_plain() && top.around != Kind::Nothing {
                         break;
                     }
                     if matches!(top.kind, Kind::Map | Kind::Set) && suspects {
@@ -297,6 +304,7 @@ impl<S: Sink> Machine<'_, S> {
         Some(end)
     }
 
+    #[inline]
     fn take_with(&mut self, top: &mut Frame, atom: Atom<'_>, start: usize, end: usize) {
         if top.keys_next() {
             let suspects = self.repeats == Repeats::Suspected;
@@ -352,11 +360,15 @@ fn plain_number(bytes: &[u8], start: usize) -> Option<(usize, Plain)> {
     if ends != b'.' || length == 0 {
         return None;
     }
-    let fraction = bytes.get(end.wrapping_add(1)..)?;
-    let digits = fraction.iter().position(|byte| !byte.is_ascii_digit())?;
-    let end = end.wrapping_add(1).wrapping_add(digits);
-    let is_plain = fraction
-        .get(digits)
-        .is_some_and(|byte| class::ends_token(*byte));
-    is_plain.then_some((end, Plain::Float))
+    Some((fraction(bytes, end)?, Plain::Float))
+}
+
+/// Where a number ends that has a point at `point`, if only digits follow that.
+#[inline]
+fn fraction(bytes: &[u8], point: usize) -> Option<usize> {
+    let mut end = point.wrapping_add(1);
+    while bytes.get(end)?.is_ascii_digit() {
+        end = end.wrapping_add(1);
+    }
+    class::ends_token(*bytes.get(end)?).then_some(end)
 }

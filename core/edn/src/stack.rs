@@ -31,16 +31,7 @@ impl<T: Copy, const N: usize> Stack<T, N> {
             Some(place) => *place = item,
             None => self.far.push(item),
         }
-        self.length = self.length.saturating_add(1);
-    }
-
-    #[inline]
-    pub(crate) fn pop(&mut self) -> Option<T> {
-        self.length = self.length.checked_sub(1)?;
-        match self.near.get(self.length) {
-            Some(place) => Some(*place),
-            None => self.far.pop(),
-        }
+        self.length = self.length.wrapping_add(1);
     }
 
     /// Takes the last item into a place, which is left as it is if there is none.
@@ -58,12 +49,6 @@ impl<T: Copy, const N: usize> Stack<T, N> {
                 }
             }
         }
-    }
-
-    #[inline]
-    pub(crate) fn last(&self) -> Option<&T> {
-        let top = self.length.checked_sub(1)?;
-        self.near.get(top).or_else(|| self.far.last())
     }
 
     pub(crate) fn clear(&mut self) {
@@ -99,7 +84,7 @@ impl<const N: usize> Numbers<N> {
         if self.far.is_empty() {
             if let Some(place) = self.near.get_mut(self.length) {
                 *place = number;
-                self.length = self.length.saturating_add(1);
+                self.length = self.length.wrapping_add(1);
                 return;
             }
             self.far.extend_from_slice(&self.near);

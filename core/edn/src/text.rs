@@ -19,7 +19,7 @@ pub(crate) enum EscapeFault {
 #[inline]
 pub(crate) fn plain_length(bytes: &[u8]) -> usize {
     // Most strings end within a few words, sooner than a wide search pays.
-    const NEAR: usize = 4;
+    const NEAR: usize = 8;
     let (words, rest) = bytes.as_chunks::<8>();
     let mut length: usize = 0;
     for word in words.iter().take(NEAR) {
@@ -45,13 +45,32 @@ pub(crate) fn plain_length(bytes: &[u8]) -> usize {
 
 /// Marks the bytes of a word that are a quote or a backslash; the lowest mark is always right.
 #[inline]
-fn ends_in(word: u64) -> u64 {
-    const LOW: u64 = 0x0101_0101_0101_0101;
-    const HIGH: u64 = 0x8080_8080_8080_8080;
-    let zeros = |word: u64| word.wrapping_sub(LOW) & !word;
-    let quotes = zeros(word ^ LOW.wrapping_mul(0x22));
-    let escapes = zeros(word ^ LOW.wrapping_mul(0x5c));
-    (quotes | escapes) & HIGH
+const fn ends_in(word: u64) -> u64 {
+    (zeros(word ^ LOW.wrapping_mul(0x22)) | zeros(word ^ LOW.wrapping_mul(0x5c))) & HIGH
+}
+
+const LOW: u64 = 0x0101_0101_0101_0101;
+const HIGH: u64 = 0x8080_8080_8080_8080;
+
+#[inline]
+const fn zeros(word: u64) -> u64 {
+    word.wrapping_sub(LOW) & !word
+}
+
+/// Whether there is a line feed or carriage return.
+#[inline]
+pub(crate) fn has_line_end(bytes: &[u8]) -> bool {
+    const NEAR: usize = 64;
+    if bytes.len() > NEAR {
+        return memchr::memchr2(b'\n', b'\r', bytes).is_some();
+    }
+    let (words, rest) = bytes.as_chunks::<8>();
+    let mut found = 0;
+    for word in words {
+        let word = u64::from_le_bytes(*word);
+        found |= zeros(word ^ LOW.wrapping_mul(0x0a)) | zeros(word ^ LOW.wrapping_mul(0x0d));
+    }
+    found & HIGH != 0 || rest.iter().any(|byte| matches!(byte, b'\n' | b'\r'))
 }
 
 /// Reads an escape, whose backslash has been taken: the UTF-16 unit it means and its length.

@@ -278,3 +278,13 @@ fn metadata_on_a_faulty_form_reports_the_fault_of_the_form() {
         assert_eq!(*from_slice(text.as_bytes()).unwrap_err().kind(), kind);
     }
 }
+
+/// A regression: the byte 0 was taken for the end of the text.
+#[test]
+fn a_nul_is_a_symbol() {
+    let mut cursor = Cursor::new(b"\0 \0", &Limits::default());
+    assert_eq!(cursor.peek().unwrap(), Some(Shape::Symbol));
+    assert_eq!(cursor.skip().unwrap().text(), b"\0");
+    assert_eq!(cursor.skip().unwrap().end(), 3);
+    assert_eq!(cursor.peek().unwrap(), None);
+}
