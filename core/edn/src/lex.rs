@@ -69,6 +69,12 @@ impl<'a> Lexer<'a> {
             .copied()
     }
 
+    /// The part of the text that is UTF-8, which is all of it unless the tail is checked in vain.
+    #[inline]
+    pub(crate) fn text(&self) -> &'a str {
+        self.text
+    }
+
     #[inline]
     pub(crate) fn bytes(&self) -> &'a [u8] {
         self.text.as_bytes()

@@ -45,9 +45,23 @@ pub(crate) trait Sink {
     /// Adds an item, or in a map a key or value in turn.
     fn push(&mut self, open: &mut Self::Open, item: Self::Item, start: usize);
 
-    fn close(&mut self, shape: Shape, open: Self::Open, end: usize) -> Result<Self::Item, Error>;
+    /// A collection of so many items ends.
+    fn close(
+        &mut self,
+        shape: Shape,
+        open: Self::Open,
+        count: u32,
+        end: usize,
+    ) -> Result<Self::Item, Error>;
 
-    fn tagged(&mut self, tag: &str, open: Self::Open, item: Self::Item, end: usize) -> Self::Item;
+    /// A form is complete that has a tag, given with its place.
+    fn tagged(
+        &mut self,
+        tag: (&str, usize),
+        open: Self::Open,
+        item: Self::Item,
+        end: usize,
+    ) -> Self::Item;
 
     /// What a tag that this crate knows makes of its form.
     fn built_in(
@@ -65,6 +79,9 @@ pub(crate) trait Sink {
 
     /// Takes back the form that was completed last: it is discarded, or part of another.
     fn forget(&mut self, item: Self::Item);
+
+    /// The form is read from its beginning again.
+    fn restart(&mut self) {}
 }
 
 /// Why the machine stopped before the form was complete.
@@ -248,6 +265,11 @@ impl Frame {
         self.name = (narrow(start), narrow(end));
     }
 
+    #[inline]
+    pub(crate) const fn name_start(&self) -> usize {
+        wide(self.name.0)
+    }
+
     pub(crate) fn name<'a>(&self, lexer: &Lexer<'a>) -> &'a str {
         lexer.slice(wide(self.name.0), wide(self.name.1))
     }
@@ -353,6 +375,7 @@ impl<'a, S: Sink> Machine<'a, S> {
         self.frames.clear();
         self.open.clear();
         self.keys.truncate(0);
+        self.sink.restart();
     }
 
     /// Reads the next form; `None` if there is none before the end of the text.
@@ -518,7 +541,7 @@ impl<'a, S: Sink> Machine<'a, S> {
         let Some(open) = self.open.pop() else {
             return Ok(None);
         };
-        let item = self.sink.close(shape, open, end)?;
+        let item = self.sink.close(shape, open, frame.count, end)?;
         let start = frame.start();
         Ok(self.settle(Done {
             item,

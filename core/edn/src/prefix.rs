@@ -169,10 +169,11 @@ impl<'a, S: Sink> Machine<'a, S> {
         } else {
             0
         };
+        let name = (tag, self.top.name_start());
         self.leave();
         let open = self.open.pop()?;
         Some(Done {
-            item: self.sink.tagged(tag, open, done.item, done.end),
+            item: self.sink.tagged(name, open, done.item, done.end),
             fact: Fact::Other,
             shape: Shape::Tagged,
             start,

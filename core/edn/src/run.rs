@@ -210,7 +210,7 @@ impl<S: Sink> Machine<'_, S> {
                         Kind::Set => Shape::Set,
                         _ => Shape::Map,
                     };
-                    let item = self.sink.close(shape, open, pos)?;
+                    let item = self.sink.close(shape, open, inner.count, pos)?;
                     if top.kind == Kind::Nothing {
                         closed = Some(Closed {
                             item,

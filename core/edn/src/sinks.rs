@@ -80,7 +80,7 @@ impl Sink for ToValues {
         open.push(item);
     }
 
-    fn close(&mut self, shape: Shape, open: Vec<Value>, _: usize) -> Result<Value, Error> {
+    fn close(&mut self, shape: Shape, open: Vec<Value>, _: u32, _: usize) -> Result<Value, Error> {
         Ok(match shape {
             Shape::List => Value::List(List::from(open)),
             Shape::Vector => Value::Vector(Vector::from(open)),
@@ -89,7 +89,7 @@ impl Sink for ToValues {
         })
     }
 
-    fn tagged(&mut self, tag: &str, _: Vec<Value>, item: Value, _: usize) -> Value {
+    fn tagged(&mut self, (tag, _): (&str, usize), _: Vec<Value>, item: Value, _: usize) -> Value {
         Value::Tagged(Tagged::from_valid(Symbol::from_valid(tag), item))
     }
 
@@ -129,11 +129,11 @@ impl Sink for ToNothing {
     fn push(&mut self, (): &mut (), (): (), _: usize) {}
 
     #[inline]
-    fn close(&mut self, _: Shape, (): (), _: usize) -> Result<(), Error> {
+    fn close(&mut self, _: Shape, (): (), _: u32, _: usize) -> Result<(), Error> {
         Ok(())
     }
 
-    fn tagged(&mut self, _: &str, (): (), (): (), _: usize) {
+    fn tagged(&mut self, _: (&str, usize), (): (), (): (), _: usize) {
         self.is_foreign = true;
     }
 
@@ -180,6 +180,7 @@ impl Sink for ToClasses {
         &mut self,
         shape: Shape,
         open: Vec<(InModes, usize)>,
+        _: u32,
         _: usize,
     ) -> Result<InModes, Error> {
         match shape {
@@ -219,7 +220,13 @@ impl Sink for ToClasses {
         })
     }
 
-    fn tagged(&mut self, tag: &str, _: Vec<(InModes, usize)>, item: InModes, _: usize) -> InModes {
+    fn tagged(
+        &mut self,
+        (tag, _): (&str, usize),
+        _: Vec<(InModes, usize)>,
+        item: InModes,
+        _: usize,
+    ) -> InModes {
         let class = self.classes.class(Node::Tagged(tag.into(), item.java));
         InModes {
             clojure: class,
