@@ -24,6 +24,8 @@
 //!
 //! - `std` (default): lets the dependencies use `std`. The crate itself is `no_std` with `alloc`.
 //! - `serde`: the module `serde`, which makes Rust types of EDN and EDN of them.
+//! - `uuid`, `jiff`, `num-bigint`, `bigdecimal`, `edn-rs`: conversions to and from the types of the
+//!   crate of that name, see the module `interop`.
 #![no_std]
 
 extern crate alloc;
@@ -40,6 +42,14 @@ mod error;
 mod fingerprint;
 mod inst;
 mod integer;
+#[cfg(any(
+    feature = "bigdecimal",
+    feature = "edn-rs",
+    feature = "jiff",
+    feature = "num-bigint",
+    feature = "uuid"
+))]
+pub mod interop;
 mod leaf;
 mod lex;
 mod limits;

@@ -50,7 +50,10 @@
 //! | [`RawEdn`], [`RawEdnRef`] | its text | everything |
 //!
 //! Rust's own sets are sequences to serde; a field is written as `#{1}` or `(1)` with
-//! `#[serde(with = "sente_edn::serde::as_set")]` or [`as_list`].
+//! `#[serde(with = "sente_edn::serde::as_set")]` or [`as_list`]. In the same way fields of the types
+//! of the crates `uuid`, `jiff`, `num-bigint` and `bigdecimal` are written as `#uuid`, `#inst`, `N`
+//! and `M` with the modules of those names, and `Option`s of them with the module `option` in each,
+//! if the feature of that name is on.
 //!
 //! `&str` is borrowed if no escape is in the string, and an error if there is one, as in
 //! `serde_json`; `#[serde(borrow)] Cow<str>` takes both. The same goes for `&[u8]`.
@@ -98,15 +101,30 @@
 mod access;
 pub mod as_list;
 pub mod as_set;
+#[cfg(feature = "bigdecimal")]
+pub mod bigdecimal;
 mod de;
 mod error;
+#[cfg(feature = "jiff")]
+pub mod jiff;
 mod names;
+#[cfg(feature = "num-bigint")]
+pub mod num_bigint;
 mod options;
 mod out;
 mod raw;
 mod ser;
 mod source;
 mod types;
+#[cfg(feature = "uuid")]
+pub mod uuid;
+#[cfg(any(
+    feature = "bigdecimal",
+    feature = "jiff",
+    feature = "num-bigint",
+    feature = "uuid"
+))]
+mod with;
 
 use alloc::string::String;
 use alloc::vec::Vec;
