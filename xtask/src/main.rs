@@ -1,10 +1,11 @@
 //! The project's own commands: `cargo xtask test` runs every check there is, on a machine with the
-//! Rust toolchain, Node and Python and nothing else.
+//! Rust toolchain, Node and Python, and installs what else it needs.
 #![expect(
     clippy::print_stdout,
     reason = "standard output is this program's report, not a wire"
 )]
 
+mod clojure;
 mod link;
 mod peers;
 mod steps;

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::workspace::Workspace;
-use crate::{link, peers};
+use crate::{clojure, link, peers};
 
 /// One thing that is checked.
 pub(crate) struct Step {
@@ -35,7 +35,9 @@ impl Eq for Step {}
 pub(crate) const CHECK: &[Step] = &[FMT, CLIPPY, DOC];
 
 /// What `cargo xtask test` runs.
-pub(crate) const TEST: &[Step] = &[FMT, CLIPPY, DOC, PEERS, BUILD, UNIT, NO_STD, NOSTD_LINK];
+pub(crate) const TEST: &[Step] = &[
+    FMT, CLIPPY, DOC, PEERS, BUILD, UNIT, CLOJURE, NO_STD, NOSTD_LINK,
+];
 
 const FMT: Step = Step {
     name: "fmt",
@@ -101,6 +103,13 @@ const UNIT: Step = Step {
             .env("SENTE_TEST_PYTHON", &peers.python)
             .run()
     },
+};
+
+const CLOJURE: Step = Step {
+    name: "clojure",
+    about: "clojure.edn reads generated documents, and what we print, as we do",
+    needs: &["build"],
+    run: clojure::compare,
 };
 
 const NO_STD: Step = Step {

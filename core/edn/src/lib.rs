@@ -15,6 +15,13 @@
 //! - A key that nobody could read back under the name its map gives it, as in `#:a{:_/:b 1}` or
 //!   `#:a{:1 2}`, is an error.
 //! - A ratio, and a number that is not decimal, may have 4096 digits.
+//! - `:_/b/c` in a namespaced map is `:b/c`, with the namespace `b`. Clojure's has no namespace, and
+//!   prints the same.
+//! - `##NaN` equals itself. In Clojure it does not where it is a key of a map of up to eight
+//!   entries, so that `#{{##NaN 1} {##NaN 1}}`, which is an error here, is a set there.
+//! - Behind a tag Clojure compares as Java does. Where Java calls two values equal whose hashes
+//!   differ, as with `#t #{1M}` and `#t #{1.0M}`, Clojure finds them equal or not by how many
+//!   entries there are and which bits of the hashes. Here they differ.
 //!
 //! Texts may come from strangers. What they may ask for is bounded by [`Limits`]; no text makes
 //! the stack grow, in reading or in anything done with the value later; and all of it takes time
