@@ -49,7 +49,8 @@ pub(crate) fn number(random: &mut Random) -> String {
         12 => format!("{}M", random.below(1000)),
         13 => format!("{}/{}", random.below(50), random.between(1, 50)),
         14 => format!("{}/{}", digits(random, 24), digits(random, 24)),
-        _ => return unusual_number(random),
+        _ if random.one_in(3) => return unusual_number(random),
+        _ => "0".to_owned(),
     };
     let big = if !unsigned.contains(['.', 'M', 'r', 'R', '/', 'e', 'E']) && random.one_in(4) {
         "N"
@@ -150,10 +151,10 @@ fn unusual_number(random: &mut Random) -> String {
 
 /// A name without the colon of a keyword: mostly a plain one.
 pub(crate) fn name(random: &mut Random) -> String {
-    match random.below(8) {
-        0..=3 => plain_name(random),
-        4..=5 => format!("{}/{}", plain_name(random), plain_name(random)),
-        6 => {
+    match random.below(40) {
+        0..=20 => plain_name(random),
+        21..=35 => format!("{}/{}", plain_name(random), plain_name(random)),
+        36..=38 => {
             let names = [
                 "/",
                 "+",
@@ -246,11 +247,12 @@ pub(crate) fn string(random: &mut Random) -> String {
             }
             16..=18 => text.push_str(&format!("\\u{:04x}", unit(random))),
             19 => text.push_str(r"\ud83d\uDE00"),
-            20..=21 => text.push_str(&format!("\\{:o}", random.below(0o400))),
+            20 => text.push_str(&format!("\\{:03o}", random.below(0o400))),
+            21 => text.push_str(&format!("\\{:o} ", random.below(0o400))),
             22 => text.push_str(random.pick(&[
                 "\n", "\r\n", "\t", "\u{0}", "\u{7f}", "\u{85}", "\u{2028}", "\u{feff}", "😀",
             ])),
-            _ if random.one_in(4) => text.push_str(random.pick(&[
+            _ if random.one_in(12) => text.push_str(random.pick(&[
                 r"\x", r"\u12", r"\400", r"\8", r"\u{1}", r"\U0041", r"\ud83d", r"\udc00 ", r"\e",
                 r"\'", r"\78",
             ])),
@@ -287,7 +289,7 @@ fn character(random: &mut Random) -> String {
             c if c <= '\u{ffff}' => format!("\\{c}"),
             _ => "\\é".to_owned(),
         },
-        _ if random.one_in(3) => random
+        _ if random.one_in(12) => random
             .pick(&[
                 "\\ud800",
                 "\\uDFFF",
@@ -324,7 +326,7 @@ pub(crate) fn date(random: &mut Random) -> String {
         _ => random.between(1950, 2050),
     };
     let part = |random: &mut Random, first, last, wrong: usize| {
-        if random.one_in(40) {
+        if random.one_in(80) {
             wrong
         } else {
             random.between(first, last)
@@ -345,7 +347,8 @@ pub(crate) fn date(random: &mut Random) -> String {
     } else {
         part(random, 0, 59, 60)
     };
-    let second = if random.one_in(8) {
+    let leap = if minute == 59 { 2 } else { 100 };
+    let second = if random.one_in(leap) {
         60
     } else {
         part(random, 0, 59, 61)
@@ -367,7 +370,7 @@ pub(crate) fn date(random: &mut Random) -> String {
     let offset = match random.below(8) {
         0..=2 => "Z".to_owned(),
         3 => String::new(),
-        4 => random
+        4 if random.one_in(2) => random
             .pick(&["-00:00", "+23:59", "-23:59", "+24:00", "+00:60", "+1", "z"])
             .to_owned(),
         _ => {
@@ -376,7 +379,7 @@ pub(crate) fn date(random: &mut Random) -> String {
         }
     };
     let mut date = format!("{}{offset}", parts[..count].concat());
-    if random.one_in(30) {
+    if random.one_in(60) {
         let at = random.below(date.len());
         date.replace_range(
             at..=at,
@@ -399,7 +402,7 @@ pub(crate) fn uuid(random: &mut Random) -> String {
         })
         .collect();
     let mut uuid = parts.join("-");
-    if random.one_in(30) {
+    if random.one_in(60) {
         let at = random.below(uuid.len());
         uuid.replace_range(at..=at, random.pick(&["", "g", "-", " ", "+", "٣"]));
     }

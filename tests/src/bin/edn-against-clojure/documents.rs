@@ -52,14 +52,15 @@ fn form(random: &mut Random, depth: usize) -> String {
         14 => namespaced_map(random, depth),
         15 => tagged(random, depth),
         16 => with_metadata(random, depth),
-        _ => twins(random),
+        17 => twins(random),
+        _ => enclosed(random, "[", "]", depth, 1),
     }
 }
 
 fn enclosed(random: &mut Random, open: &str, close: &str, depth: usize, step: usize) -> String {
     let most = if random.one_in(6) { 24 } else { 5 };
     let mut count = random.below(most) * step;
-    if random.one_in(40) {
+    if random.one_in(100) {
         count += 1;
     }
     let items: Vec<String> = (0..count).map(|_| form(random, depth)).collect();
@@ -108,12 +109,7 @@ fn separator(random: &mut Random, before: &str, after: &str) -> String {
             ])
             .to_owned(),
         28 => format!(" ;{}\n", random.pick(&["", " (", " \"", "é", "; c", "#_"])),
-        29 => {
-            " #!c\n"
-                .trim_start_matches(|_| !random.one_in(8))
-                .to_owned()
-                + " "
-        }
+        29 if random.one_in(12) => " #!c\n".to_owned(),
         30..=32 => {
             let depth = random.below(3);
             format!(
@@ -131,10 +127,10 @@ fn separator(random: &mut Random, before: &str, after: &str) -> String {
 
 fn namespaced_map(random: &mut Random, depth: usize) -> String {
     let namespace = match random.below(12) {
-        0 => random
+        0 if random.one_in(3) => random
             .pick(&["a/b", ":a", "1", "nil", "", "\"a\"", "a.b", "_", "true"])
             .to_owned(),
-        1 => atoms::name(random),
+        1 if random.one_in(3) => atoms::name(random),
         _ => atoms::plain_name(random),
     };
     let mut items = Vec::new();
@@ -157,13 +153,13 @@ fn namespaced_map(random: &mut Random, depth: usize) -> String {
 
 fn tagged(random: &mut Random, depth: usize) -> String {
     let tag = match random.below(10) {
-        0 => random
+        0 if random.one_in(4) => random
             .pick(&[
                 "1", ":a", "(a)", "\"a\"", "nil", "true", "_a", "ß", "é/a", "λ", "+a", "A",
             ])
             .to_owned(),
-        1 => atoms::name(random),
-        2 => random.pick(&["inst", "uuid"]).to_owned(),
+        1 if random.one_in(4) => atoms::name(random),
+        2 if random.one_in(4) => random.pick(&["inst", "uuid"]).to_owned(),
         3..=5 => format!(
             "t{}/{}",
             atoms::plain_name(random),
@@ -171,7 +167,7 @@ fn tagged(random: &mut Random, depth: usize) -> String {
         ),
         _ => format!("t{}", atoms::plain_name(random)),
     };
-    let blank = random.pick(&["", "", "", " ", "  "]);
+    let blank = if random.one_in(60) { " " } else { "" };
     let value = form(random, depth);
     format!("#{blank}{tag}{}{value}", separator(random, &tag, &value))
 }
@@ -182,13 +178,15 @@ fn with_metadata(random: &mut Random, depth: usize) -> String {
         0 => format!(":{}", atoms::name(random)),
         1 => atoms::plain_name(random),
         2 => atoms::string(random),
-        3 => atom(random),
+        3 if random.one_in(3) => atom(random),
         _ => enclosed(random, "{", "}", depth, 2),
     };
     let target = match random.below(6) {
-        0 => atom(random),
+        0 => form(random, depth),
         1..=2 => atoms::plain_name(random),
-        _ => form(random, depth),
+        3 => enclosed(random, "(", ")", depth, 1),
+        4 => enclosed(random, "#{", "}", depth, 1),
+        _ => enclosed(random, "[", "]", depth, 1),
     };
     format!(
         "{sign}{metadata}{}{target}",
