@@ -84,7 +84,7 @@ fn is_read_with_other_nans(text: &str) -> bool {
     let mut changed = pieces.next().unwrap_or_default().to_owned();
     for (index, piece) in pieces.enumerate() {
         match changed.trim_end().strip_suffix("##") {
-            Some(before) => changed = format!("{before} nan{index} {piece}"),
+            Some(before) => changed = format!("{before}nan{index}{piece}"),
             None => changed.extend(["NaN", piece]),
         }
     }
@@ -174,6 +174,7 @@ mod tests {
     #[test]
     fn other_nans_make_equal_maps_different_and_nothing_else() {
         assert!(is_read_with_other_nans("#{{##NaN 1} {##NaN 1}}"));
+        assert!(is_read_with_other_nans("#{{##NaN 1} {##NaN 1} a##NaN}"));
         assert!(!is_read_with_other_nans("#{{##NaN 1} 2 2}"));
         assert!(!is_read_with_other_nans("#{{1 1} {1 1}}"));
     }
