@@ -42,6 +42,10 @@ impl<'de> SeqAccess<'de> for &mut Sequence<'_, 'de> {
         let item = self.from.read(seed, false);
         item.map(Some).map_err(|error| error.within(&index))
     }
+
+    fn size_hint(&self) -> Option<usize> {
+        self.from.source.left()
+    }
 }
 
 /// What is left of a map.
@@ -72,6 +76,10 @@ impl<'de> MapAccess<'de> for Entries<'_, '_, 'de> {
             Some(key) => error.within(&self.inner.from.source.show(key)),
             None => error,
         })
+    }
+
+    fn size_hint(&self) -> Option<usize> {
+        self.inner.from.source.left().map(|forms| forms / 2)
     }
 }
 

@@ -65,7 +65,7 @@ impl<'de> Deserializer<'de> {
         let spot = self.source.spot();
         self.is_key = is_key;
         let done = seed.deserialize(&mut *self);
-        done.map_err(|error| error.at(Source::offset(spot)))
+        done.map_err(|error| error.at(self.source.offset(spot)))
     }
 
     /// Takes the next head; what it is must be decided by it alone.

@@ -90,6 +90,11 @@ impl<'a> Tree<'a> {
         self.nodes.len()
     }
 
+    /// The form of that index.
+    pub(crate) const fn node(&self, at: usize) -> Node<'_, 'a> {
+        Node::new(self, at)
+    }
+
     pub(crate) fn place(&self, at: usize) -> Option<&Place> {
         self.nodes.get(at)
     }

@@ -1,6 +1,8 @@
 //! A form of a tree, and what it can be asked for.
 
 use alloc::borrow::Cow;
+use alloc::format;
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -127,8 +129,8 @@ impl<'t, 'a> Node<'t, 'a> {
     #[must_use]
     pub fn as_str(&self) -> Option<Cow<'a, str>> {
         match self.kind() {
-            PlaceKind::String => Some(Cow::Borrowed(self.raw(false).text)),
-            PlaceKind::EscapedString => Some(text::unescape(self.raw(true))),
+            PlaceKind::String => Some(Cow::Borrowed(self.raw_string(false).text)),
+            PlaceKind::EscapedString => Some(text::unescape(self.raw_string(true))),
             _ => None,
         }
     }
@@ -292,14 +294,29 @@ impl<'t, 'a> Node<'t, 'a> {
             PlaceKind::Number => Atom::Num(number::parse(self.text()).ok()?),
             PlaceKind::Float => Atom::Float(f64::from_bits(payload)),
             PlaceKind::Char => Atom::Char(char::from_u32(u32::try_from(payload).ok()?)?),
-            PlaceKind::String => Atom::Str(self.raw(false)),
-            PlaceKind::EscapedString => Atom::Str(self.raw(true)),
+            PlaceKind::String => Atom::Str(self.raw_string(false)),
+            PlaceKind::EscapedString => Atom::Str(self.raw_string(true)),
             PlaceKind::Keyword | PlaceKind::RenamedKeyword => Atom::Keyword(self.as_keyword()?),
             PlaceKind::Symbol | PlaceKind::RenamedSymbol => Atom::Symbol(self.as_symbol()?),
             PlaceKind::Inst => Atom::Inst(Inst::from_millis(payload.cast_signed()).ok()?),
             PlaceKind::Uuid => Atom::Uuid(Uuid::parse(&self.behind_tag()).ok()?),
             _ => return None,
         })
+    }
+
+    /// A name that stands in the text as it is, without a keyword's colon.
+    pub(crate) fn name_text(&self) -> &'a str {
+        let colon = usize::from(self.kind() == PlaceKind::Keyword);
+        self.inner_text(colon, 0).unwrap_or_default()
+    }
+
+    /// A text that is this form and no other, wherever it is read.
+    pub(crate) fn raw(&self) -> Cow<'a, str> {
+        match self.kind() {
+            PlaceKind::RenamedKeyword => format!(":{}", self.name().unwrap_or_default()).into(),
+            PlaceKind::RenamedSymbol => String::from(self.name().unwrap_or_default()).into(),
+            _ => Cow::Borrowed(self.text()),
+        }
     }
 
     pub(crate) fn kind(&self) -> PlaceKind {
@@ -329,7 +346,7 @@ impl<'t, 'a> Node<'t, 'a> {
         self.place().map_or(0, |place| place.payload)
     }
 
-    fn raw(&self, is_escaped: bool) -> RawStr<'a> {
+    fn raw_string(&self, is_escaped: bool) -> RawStr<'a> {
         RawStr {
             text: self.inner_text(1, 1).unwrap_or_default(),
             is_escaped,
