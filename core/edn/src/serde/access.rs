@@ -17,6 +17,8 @@ use super::source::Spot;
 pub(super) struct Sequence<'d, 'de> {
     pub(super) from: &'d mut Deserializer<'de>,
     pub(super) index: usize,
+    /// How many forms there were at first.
+    pub(super) count: usize,
     pub(super) ended: bool,
 }
 
@@ -44,7 +46,7 @@ impl<'de> SeqAccess<'de> for &mut Sequence<'_, 'de> {
     }
 
     fn size_hint(&self) -> Option<usize> {
-        self.from.source.left()
+        Some(self.count.saturating_sub(self.index))
     }
 }
 
@@ -79,7 +81,7 @@ impl<'de> MapAccess<'de> for Entries<'_, '_, 'de> {
     }
 
     fn size_hint(&self) -> Option<usize> {
-        self.inner.from.source.left().map(|forms| forms / 2)
+        Some(self.inner.count / 2)
     }
 }
 

@@ -76,6 +76,7 @@ impl<'de> Deserializer<'de> {
 
     pub(super) fn items<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, Error> {
         let mut access = Sequence {
+            count: self.source.count(),
             from: self,
             index: 0,
             ended: false,
@@ -90,6 +91,7 @@ impl<'de> Deserializer<'de> {
 
     fn entries<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, Error> {
         let mut access = Sequence {
+            count: self.source.count(),
             from: self,
             index: 0,
             ended: false,
@@ -106,6 +108,10 @@ impl<'de> Deserializer<'de> {
     }
 
     fn integer<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, Error> {
+        if let Some(value) = self.source.plain_int() {
+            self.is_key = false;
+            return visitor.visit_i64(value);
+        }
         match self.head()?.0 {
             Head::Int(value) => visitor.visit_i64(value),
             Head::Atom(Value::BigInt(value)) => visit_big(value.as_str(), visitor),
@@ -127,6 +133,10 @@ impl<'de> Deserializer<'de> {
     }
 
     fn string<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, Error> {
+        if let Some(text) = self.source.plain_string() {
+            self.is_key = false;
+            return visitor.visit_borrowed_str(text);
+        }
         match self.head()? {
             (Head::Str(text), _) => visit_text(text, visitor),
             (Head::Keyword(name), true) => visit_text(name, visitor),
@@ -153,6 +163,10 @@ impl<'de> Deserializer<'de> {
     }
 
     fn name<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, Error> {
+        if let Some(name) = self.source.plain_name() {
+            self.is_key = false;
+            return visitor.visit_borrowed_str(name);
+        }
         match self.head()?.0 {
             Head::Str(name) | Head::Keyword(name) => visit_text(name, visitor),
             Head::Int(value) => match u64::try_from(value) {
@@ -398,6 +412,10 @@ impl<'de> ::serde::Deserializer<'de> for &mut Deserializer<'de> {
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        if self.source.enter_vector() {
+            self.is_key = false;
+            return self.items(visitor);
+        }
         match self.head()?.0 {
             Head::Items(_) => self.items(visitor),
             other => Err(wrong(&other, &visitor)),
@@ -421,6 +439,10 @@ impl<'de> ::serde::Deserializer<'de> for &mut Deserializer<'de> {
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        if self.source.enter_map() {
+            self.is_key = false;
+            return self.entries(visitor);
+        }
         match self.head()?.0 {
             Head::Map => self.entries(visitor),
             other => Err(wrong(&other, &visitor)),

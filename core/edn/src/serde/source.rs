@@ -54,10 +54,13 @@ pub(super) enum Source<'de> {
 impl<'de> Source<'de> {
     /// Validates a text, which must be one form.
     pub(super) fn text(bytes: &'de [u8], options: &Options) -> Result<Self, Error> {
+        let tree = Tree::parse_with(bytes, &options.limits)?;
         Ok(Self::Text(Text {
-            tree: Tree::parse_with(bytes, &options.limits)?,
+            end: tree.form_count(),
+            tree,
             at: 0,
-            open: Vec::new(),
+            count: 0,
+            around: Vec::new(),
         }))
     }
 
@@ -85,11 +88,56 @@ impl<'de> Source<'de> {
         }
     }
 
-    /// How many forms are left in the collection that was entered last, at the least.
-    pub(super) fn left(&self) -> Option<usize> {
+    /// How many forms are in the collection that was entered last and not read yet.
+    pub(super) fn count(&self) -> usize {
         match self {
-            Self::Text(text) => text.open.last().map(|open| open.left),
-            Self::Value(tree) => tree.open.last().map(ExactSizeIterator::len),
+            Self::Text(text) => text.count,
+            Self::Value(tree) => tree.open.last().map_or(0, ExactSizeIterator::len),
+        }
+    }
+
+    /// Steps over a name that stands in the text as it is.
+    #[inline]
+    pub(super) fn plain_name(&mut self) -> Option<&'de str> {
+        match self {
+            Self::Text(text) => text.plain(|kind| matches!(kind, PlaceKind::Keyword)),
+            Self::Value(_) => None,
+        }
+    }
+
+    /// Steps over a string that stands in the text as it is.
+    #[inline]
+    pub(super) fn plain_string(&mut self) -> Option<&'de str> {
+        match self {
+            Self::Text(text) => text.plain(|kind| matches!(kind, PlaceKind::String)),
+            Self::Value(_) => None,
+        }
+    }
+
+    /// Steps over a number of 64 bits.
+    #[inline]
+    pub(super) fn plain_int(&mut self) -> Option<i64> {
+        match self {
+            Self::Text(text) => text.plain_int(),
+            Self::Value(_) => None,
+        }
+    }
+
+    /// Steps into a map.
+    #[inline]
+    pub(super) fn enter_map(&mut self) -> bool {
+        match self {
+            Self::Text(text) => text.enter(|kind| kind == PlaceKind::Map),
+            Self::Value(_) => false,
+        }
+    }
+
+    /// Steps into a vector.
+    #[inline]
+    pub(super) fn enter_vector(&mut self) -> bool {
+        match self {
+            Self::Text(text) => text.enter(|kind| kind == PlaceKind::Vector),
+            Self::Value(_) => false,
         }
     }
 
@@ -161,15 +209,12 @@ impl<'de> Source<'de> {
 pub(super) struct Text<'de> {
     tree: Tree<'de>,
     at: usize,
-    open: Vec<Open>,
-}
-
-/// A collection that was entered.
-struct Open {
-    /// The first node behind it.
+    /// The first node behind the collection that was entered last.
     end: usize,
-    /// How many forms are left in it; one less for each tag that was read in it.
-    left: usize,
+    /// How many forms that has.
+    count: usize,
+    /// Where the collections around it end.
+    around: Vec<usize>,
 }
 
 impl<'de> Text<'de> {
@@ -179,59 +224,94 @@ impl<'de> Text<'de> {
 
     /// Steps over a form.
     fn next(&mut self) -> Result<Node<'_, 'de>, Error> {
-        self.take()?;
+        self.check()?;
         let at = self.at;
         self.at = self.tree.node(at).next();
         Ok(self.tree.node(at))
     }
 
-    /// Notes that a form is taken from the collection around it.
+    /// For those who go on after an error they were given: they are nowhere.
     #[inline]
-    fn take(&mut self) -> Result<(), Error> {
-        match self.open.last_mut() {
-            Some(open) if self.at < open.end => open.left = open.left.saturating_sub(1),
-            None if self.at < self.tree.form_count() => {}
-            // For those who go on after an error they were given: they are nowhere.
-            _ => return Err(Error::new("expected a form")),
+    fn check(&self) -> Result<(), Error> {
+        if self.at < self.end {
+            Ok(())
+        } else {
+            Err(Error::new("expected a form"))
         }
-        Ok(())
+    }
+
+    /// Steps over a string or name of such a kind.
+    #[inline]
+    fn plain(&mut self, fits: impl Fn(PlaceKind) -> bool) -> Option<&'de str> {
+        let place = self.tree.place(self.at)?;
+        if self.at >= self.end || !fits(place.kind) {
+            return None;
+        }
+        let text = self.tree.plain_text(place);
+        self.at = self.at.saturating_add(1);
+        Some(text)
     }
 
     #[inline]
-    fn head(&mut self) -> Result<Head<'de>, Error> {
-        self.take()?;
-        let node = self.tree.node(self.at);
+    fn plain_int(&mut self) -> Option<i64> {
+        let place = self.tree.place(self.at)?;
+        if self.at >= self.end || place.kind != PlaceKind::Int {
+            return None;
+        }
         self.at = self.at.saturating_add(1);
-        let items = match node.kind() {
-            PlaceKind::String | PlaceKind::EscapedString => {
-                return Ok(Head::Str(node.as_str().unwrap_or_default()));
-            }
-            PlaceKind::Keyword => return Ok(Head::Keyword(Cow::Borrowed(node.name_text()))),
-            PlaceKind::Symbol => return Ok(Head::Symbol(Cow::Borrowed(node.name_text()))),
-            PlaceKind::RenamedKeyword => return Ok(Head::Keyword(owned(node.as_keyword()))),
-            PlaceKind::RenamedSymbol => return Ok(Head::Symbol(owned(node.as_symbol()))),
-            PlaceKind::Tagged => {
-                let tag = node.as_tagged().map_or("", |(tag, _)| tag);
-                return Ok(Head::Tag(Cow::Borrowed(tag)));
-            }
+        Some(place.payload.cast_signed())
+    }
+
+    /// Steps into a collection of such a kind.
+    #[inline]
+    fn enter(&mut self, fits: impl Fn(PlaceKind) -> bool) -> bool {
+        let node = self.tree.node(self.at);
+        if self.at >= self.end || !fits(node.kind()) {
+            return false;
+        }
+        self.at = self.at.saturating_add(1);
+        self.around.push(self.end);
+        self.end = node.next();
+        self.count = node.children().len();
+        true
+    }
+
+    fn head(&mut self) -> Result<Head<'de>, Error> {
+        self.check()?;
+        let node = self.tree.node(self.at);
+        let kind = node.kind();
+        let items = match kind {
             PlaceKind::List => Some(Items::List),
             PlaceKind::Vector => Some(Items::Vector),
             PlaceKind::Set => Some(Items::Set),
-            PlaceKind::Map => None,
-            _ => return Ok(node.atom().map_or(Head::Nil, head_of_atom)),
+            _ => None,
         };
-        self.open.push(Open {
-            end: node.next(),
-            left: node.children().len(),
-        });
-        Ok(items.map_or(Head::Map, Head::Items))
+        if items.is_some() || kind == PlaceKind::Map {
+            self.enter(|_| true);
+            return Ok(items.map_or(Head::Map, Head::Items));
+        }
+        self.at = self.at.saturating_add(1);
+        Ok(match kind {
+            PlaceKind::String | PlaceKind::EscapedString => {
+                Head::Str(node.as_str().unwrap_or_default())
+            }
+            PlaceKind::Keyword => Head::Keyword(Cow::Borrowed(node.name_text())),
+            PlaceKind::Symbol => Head::Symbol(Cow::Borrowed(node.name_text())),
+            PlaceKind::RenamedKeyword => Head::Keyword(owned(node.as_keyword())),
+            PlaceKind::RenamedSymbol => Head::Symbol(owned(node.as_symbol())),
+            PlaceKind::Tagged => {
+                let tag = node.as_tagged().map_or("", |(tag, _)| tag);
+                Head::Tag(Cow::Borrowed(tag))
+            }
+            _ => node.atom().map_or(Head::Nil, head_of_atom),
+        })
     }
 
     #[inline]
     fn more(&mut self) -> bool {
-        let more = self.open.last().is_some_and(|open| self.at < open.end);
+        let more = self.at < self.end;
         if !more {
-            self.open.pop();
+            self.end = self.around.pop().unwrap_or(self.end);
         }
         more
     }

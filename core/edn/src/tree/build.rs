@@ -96,6 +96,7 @@ impl Sink for ToTree {
             Atom::Bool(false) => (PlaceKind::False, 0),
             Atom::Bool(true) => (PlaceKind::True, 0),
             Atom::Num(Num::Int(value)) => (PlaceKind::Int, value.cast_unsigned()),
+            Atom::Num(Num::Float(_)) => (PlaceKind::Decimal, 0),
             Atom::Num(_) => (PlaceKind::Number, 0),
             Atom::Float(value) => (PlaceKind::Float, value.to_bits()),
             Atom::Char(value) => (PlaceKind::Char, u64::from(u32::from(value))),

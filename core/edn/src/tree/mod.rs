@@ -9,7 +9,7 @@ use core::fmt;
 
 use crate::error::{Error, ErrorKind, Inside};
 use crate::limits::Limits;
-use crate::machine::Machine;
+use crate::machine::{Machine, wide};
 use crate::read;
 use crate::sinks::{self, ToNothing};
 
@@ -95,6 +95,16 @@ impl<'a> Tree<'a> {
         Node::new(self, at)
     }
 
+    /// What a string says that has no escapes, or a keyword's name.
+    #[inline]
+    pub(crate) fn plain_text(&self, place: &Place) -> &'a str {
+        let start = wide(place.start).wrapping_add(1);
+        let quote = usize::from(place.kind == PlaceKind::String);
+        let end = wide(place.end).wrapping_sub(quote);
+        self.text.get(start..end).unwrap_or_default()
+    }
+
+    #[inline]
     pub(crate) fn place(&self, at: usize) -> Option<&Place> {
         self.nodes.get(at)
     }
@@ -135,6 +145,8 @@ pub(crate) enum PlaceKind {
     True,
     /// The payload is the number.
     Int,
+    /// A float, to be read where it stands.
+    Decimal,
     /// Any other number, to be read where it stands.
     Number,
     /// `##NaN` and the like; the payload is the bits.

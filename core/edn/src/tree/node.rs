@@ -41,7 +41,9 @@ impl<'t, 'a> Node<'t, 'a> {
         match self.kind() {
             PlaceKind::Nil => Shape::Nil,
             PlaceKind::False | PlaceKind::True => Shape::Bool,
-            PlaceKind::Int | PlaceKind::Number | PlaceKind::Float => Shape::Number,
+            PlaceKind::Int | PlaceKind::Decimal | PlaceKind::Number | PlaceKind::Float => {
+                Shape::Number
+            }
             PlaceKind::Char => Shape::Char,
             PlaceKind::String | PlaceKind::EscapedString => Shape::String,
             PlaceKind::Keyword | PlaceKind::RenamedKeyword => Shape::Keyword,
@@ -291,6 +293,7 @@ impl<'t, 'a> Node<'t, 'a> {
             PlaceKind::False => Atom::Bool(false),
             PlaceKind::True => Atom::Bool(true),
             PlaceKind::Int => Atom::Num(Num::Int(payload.cast_signed())),
+            PlaceKind::Decimal => Atom::Num(Num::Float(self.text())),
             PlaceKind::Number => Atom::Num(number::parse(self.text()).ok()?),
             PlaceKind::Float => Atom::Float(f64::from_bits(payload)),
             PlaceKind::Char => Atom::Char(char::from_u32(u32::try_from(payload).ok()?)?),
