@@ -4,8 +4,9 @@
 //! purpose. So equal fingerprints never decide anything: they only say where to look closer.
 
 use alloc::vec::Vec;
+use core::slice;
 
-use crate::deep::{Step, Walk};
+use crate::deep::children;
 use crate::leaf::float_bits;
 use crate::value::Value;
 
@@ -29,29 +30,62 @@ const TAGGED: u64 = 0xaf63_dc4c_8601_ec8d;
 
 /// The fingerprint of any value.
 pub(crate) fn of(value: &Value) -> u64 {
-    let mut open: Vec<(&Value, Group, u32)> = Vec::new();
-    for step in Walk::new(value) {
-        let done = match step {
-            Step::Atom(value) => atom(value),
-            Step::Open(value) => {
-                open.push((value, begin(value), 0));
-                continue;
-            }
-            Step::Close(_) => open
-                .pop()
-                .map_or(0, |(_, group, count)| group.finish(count)),
-        };
-        let Some((parent, group, count)) = open.last_mut() else {
-            return done;
-        };
-        match parent {
-            Value::Set(_) => group.push_element(done),
-            Value::Map(_) => group.push_entry(*count, done),
-            _ => group.push_item(done),
+    let mut open: Vec<Open<'_>> = Vec::new();
+    let mut next = value;
+    loop {
+        let mut done = known(next);
+        if done.is_none() {
+            open.push(Open {
+                value: next,
+                children: children(next).iter(),
+                group: begin(next),
+                count: 0,
+            });
         }
-        *count = count.wrapping_add(1);
+        loop {
+            let Some(top) = open.last_mut() else {
+                return done.unwrap_or_default();
+            };
+            if let Some(child) = done.take() {
+                top.add(child);
+            }
+            if let Some(child) = top.children.next() {
+                next = child;
+                break;
+            }
+            done = Some(top.group.finish(top.count));
+            open.pop();
+        }
     }
-    0
+}
+
+/// A collection or tagged value, some of whose children were seen.
+struct Open<'v> {
+    value: &'v Value,
+    children: slice::Iter<'v, Value>,
+    group: Group,
+    count: u32,
+}
+
+impl Open<'_> {
+    fn add(&mut self, child: u64) {
+        match self.value {
+            Value::Set(_) => self.group.push_element(child),
+            Value::Map(_) => self.group.push_entry(self.count, child),
+            _ => self.group.push_item(child),
+        }
+        self.count = self.count.wrapping_add(1);
+    }
+}
+
+/// The fingerprint, if there is no need to look at children for it.
+fn known(value: &Value) -> Option<u64> {
+    match value {
+        Value::Set(set) => set.table().whole(),
+        Value::Map(map) => map.table().whole(),
+        Value::List(_) | Value::Vector(_) | Value::Tagged(_) => None,
+        other => Some(atom(other)),
+    }
 }
 
 fn begin(value: &Value) -> Group {

@@ -6,7 +6,7 @@ use core::cmp::Ordering;
 
 use crate::compare::{self, Mode};
 use crate::deep;
-use crate::fingerprint;
+use crate::fingerprint::{self, Group};
 use crate::leaf::Leaf;
 use crate::value::Value;
 
@@ -27,6 +27,10 @@ enum Repr {
 struct Indexed {
     items: Vec<Value>,
     index: Index,
+    /// The fingerprint of all entries, if it was needed for that of collections among the keys.
+    ///
+    /// Without it each level of keys within keys would go through all the levels below again.
+    whole: Option<u64>,
 }
 
 impl<const STRIDE: usize> Table<STRIDE> {
@@ -48,6 +52,7 @@ impl<const STRIDE: usize> Table<STRIDE> {
             Repr::Indexed(indexed) => Repr::Indexed(Box::new(Indexed {
                 items,
                 index: indexed.index.clone(),
+                whole: indexed.whole,
             })),
         })
     }
@@ -68,6 +73,7 @@ impl<const STRIDE: usize> Table<STRIDE> {
             }
             Repr::Indexed(indexed) => {
                 let at = indexed.items.len();
+                indexed.whole = None;
                 indexed.items.extend(entry);
                 indexed.index.push(at, &indexed.items);
             }
@@ -122,7 +128,18 @@ impl<const STRIDE: usize> Table<STRIDE> {
     fn items_mut(&mut self) -> &mut Vec<Value> {
         match &mut self.0 {
             Repr::Plain(items) => items,
-            Repr::Indexed(indexed) => &mut indexed.items,
+            Repr::Indexed(indexed) => {
+                indexed.whole = None;
+                &mut indexed.items
+            }
+        }
+    }
+
+    /// The fingerprint of all entries, if it is known.
+    pub(crate) fn whole(&self) -> Option<u64> {
+        match &self.0 {
+            Repr::Plain(_) => None,
+            Repr::Indexed(indexed) => indexed.whole,
         }
     }
 
@@ -131,8 +148,12 @@ impl<const STRIDE: usize> Table<STRIDE> {
             && items.len() > SMALL.saturating_mul(STRIDE)
         {
             let items = core::mem::take(items);
-            let index = Index::of(&items, STRIDE);
-            self.0 = Repr::Indexed(Box::new(Indexed { items, index }));
+            let (index, whole) = Index::of::<STRIDE>(&items);
+            self.0 = Repr::Indexed(Box::new(Indexed {
+                items,
+                index,
+                whole,
+            }));
         }
     }
 }
@@ -178,13 +199,35 @@ impl Place {
 }
 
 impl Index {
-    fn of(items: &[Value], stride: usize) -> Self {
-        let keys = items.iter().enumerate().step_by(stride);
+    /// The index of these entries, and the fingerprint of all of them if some keys are collections.
+    fn of<const STRIDE: usize>(items: &[Value]) -> (Self, Option<u64>) {
+        let keys = items.iter().enumerate().step_by(STRIDE);
         let mut run: Vec<Place> = keys.map(|(at, key)| Place::of(at, key)).collect();
+        let is_deep = items.iter().step_by(STRIDE).any(|key| !deep::is_atom(key));
+        let whole = is_deep.then(|| {
+            let mut group = match STRIDE {
+                1 => Group::set(),
+                _ => Group::map(),
+            };
+            let mut count = 0;
+            for (entry, place) in items.chunks(STRIDE).zip(&run) {
+                for (at, item) in entry.iter().enumerate() {
+                    let fingerprint = match at {
+                        0 if !deep::is_atom(item) => place.fingerprint,
+                        _ => fingerprint::of(item),
+                    };
+                    match STRIDE {
+                        1 => group.push_element(fingerprint),
+                        _ => group.push_entry(count, fingerprint),
+                    }
+                    count = count.wrapping_add(1);
+                }
+            }
+            group.finish(count)
+        });
         sort(&mut run, items);
-        Self {
-            runs: alloc::vec![run],
-        }
+        let runs = alloc::vec![run];
+        (Self { runs }, whole)
     }
 
     fn push(&mut self, at: usize, items: &[Value]) {

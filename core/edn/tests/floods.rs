@@ -224,3 +224,23 @@ fn long_atoms_take_linear_time() {
     let refused = format!("1e{digits}M");
     assert!(from_slice_with(refused.as_bytes(), &unlimited()).is_err());
 }
+
+/// A regression: every large set went through all that its elements hold once more.
+#[test]
+fn large_sets_within_large_sets_cost_no_more_than_their_text() {
+    let levels = 20_000;
+    let many = "0 ".repeat(200_000);
+    for (open, close, count) in [("#{", "}", 17), ("{", " 1}", 34)] {
+        let ints: Vec<_> = (0..count).map(|n| n.to_string()).collect();
+        let ints = ints.join(" ");
+        let text = format!(
+            "{}[{many}]{}",
+            format!("{open}{ints} ").repeat(levels),
+            close.repeat(levels)
+        );
+        let value = from_slice_with(text.as_bytes(), &unlimited()).unwrap();
+        let copy = value.clone();
+        assert_eq!(fingerprint(&copy), fingerprint(&value));
+        assert!(copy == value);
+    }
+}

@@ -11,7 +11,7 @@ use super::options::Options;
 use crate::atom::Atom;
 use crate::deep;
 use crate::number::Num;
-use crate::tree::{Node, PlaceKind, Tree};
+use crate::tree::{Node, PlaceKind, Tree, USUAL_DEPTH};
 use crate::value::Value;
 
 /// An atom, or what opens a collection.
@@ -60,7 +60,7 @@ impl<'de> Source<'de> {
             tree,
             at: 0,
             count: 0,
-            around: Vec::new(),
+            around: Vec::with_capacity(USUAL_DEPTH),
         }))
     }
 

@@ -61,6 +61,7 @@ impl<'a> Tree<'a> {
         let lexer = read::open(text, limits)?;
         let sink = ToTree::new(text.len());
         let mut machine = Machine::new(lexer, *limits, sink);
+        machine.open.reserve(USUAL_DEPTH);
         if sinks::read(&mut machine)?.is_none() {
             return Err(machine.lexer.end(Inside::Text, machine.lexer.pos()));
         }
@@ -123,6 +124,9 @@ impl fmt::Debug for Tree<'_> {
         fmt::Display::fmt(&self.root(), f)
     }
 }
+
+/// What few texts nest deeper than.
+pub(crate) const USUAL_DEPTH: usize = 16;
 
 /// What is known of a form.
 #[derive(Clone, Copy, Debug)]
