@@ -11,7 +11,7 @@ use crate::value::Value;
 use crate::write;
 
 macro_rules! sequence {
-    ($(#[$doc:meta])* $name:ident, $open:literal, $close:literal) => {
+    ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
         #[derive(Default)]
         pub struct $name(Vec<Value>);
@@ -117,7 +117,7 @@ macro_rules! sequence {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write::write_items(&self.0, $open, $close, f)
+                write::write_items(&self.0, write::Kind::$name, f)
             }
         }
 
@@ -131,10 +131,10 @@ macro_rules! sequence {
 
 sequence! {
     /// A list: `(1 2)`. It reads like a slice of its items.
-    List, "(", ")"
+    List
 }
 
 sequence! {
     /// A vector: `[1 2]`. It reads like a slice of its items.
-    Vector, "[", "]"
+    Vector
 }

@@ -40,33 +40,59 @@ impl Inst {
             .map(Self)
             .ok_or(InvalidInst(()))
     }
+
+    /// What stands in the string behind `#inst`: milliseconds and the offset `-00:00`.
+    #[inline]
+    pub(crate) fn text(self) -> [u8; 29] {
+        // An instant that no date in UTC can say is written from a day's distance.
+        let (local, offset) = match self.0 {
+            ..YEAR_ZERO => (self.0.saturating_add(FARTHEST), b"+23:59"),
+            YEAR_10000.. => (self.0.saturating_sub(FARTHEST), b"-23:59"),
+            leap if is_julian_leap_day(leap) && leap.rem_euclid(DAY) < MINUTE => {
+                (leap.saturating_sub(FARTHEST), b"-23:59")
+            }
+            leap if is_julian_leap_day(leap) => (leap.saturating_add(FARTHEST), b"+23:59"),
+            _ => (self.0, b"-00:00"),
+        };
+        let time = local.rem_euclid(DAY);
+        let mut text = *b"9999-12-31T23:59:60.000-00:00";
+        // Only the last year's leap second is past its end.
+        if local < YEAR_10000 {
+            let (year, month, day) = date_of(local.div_euclid(DAY));
+            put(&mut text, 0, [year / 1000, year / 100, year / 10, year]);
+            put(&mut text, 5, [month / 10, month]);
+            put(&mut text, 8, [day / 10, day]);
+            let (hour, minute, second) = (time / HOUR, time / MINUTE % 60, time / SECOND % 60);
+            put(&mut text, 11, [hour / 10, hour]);
+            put(&mut text, 14, [minute / 10, minute]);
+            put(&mut text, 17, [second / 10, second]);
+        }
+        let milli = time % SECOND;
+        put(&mut text, 20, [milli / 100, milli / 10, milli]);
+        if let Some(place) = text.last_chunk_mut() {
+            *place = *offset;
+        }
+        text
+    }
+}
+
+/// Puts the last digit of each number into a text.
+#[inline]
+fn put<const N: usize>(text: &mut [u8; 29], at: usize, numbers: [i64; N]) {
+    if let Some(place) = text.get_mut(at..).and_then(<[u8]>::first_chunk_mut::<N>) {
+        // The numbers are small, so none is cut off; as 32 bits they are divided at half the price.
+        *place = numbers.map(|number| {
+            let [digit, ..] = (u32::try_from(number).unwrap_or_default() % 10).to_le_bytes();
+            b'0' | digit
+        });
+    }
 }
 
 /// What stands in the string behind `#inst`: milliseconds and the offset `-00:00`.
 impl fmt::Display for Inst {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // An instant that no date in UTC can say is written from a day's distance.
-        let (local, offset) = match self.0 {
-            ..YEAR_ZERO => (self.0.saturating_add(FARTHEST), "+23:59"),
-            YEAR_10000.. => (self.0.saturating_sub(FARTHEST), "-23:59"),
-            leap if is_julian_leap_day(leap) && leap.rem_euclid(DAY) < MINUTE => {
-                (leap.saturating_sub(FARTHEST), "-23:59")
-            }
-            leap if is_julian_leap_day(leap) => (leap.saturating_add(FARTHEST), "+23:59"),
-            _ => (self.0, "-00:00"),
-        };
-        let (year, month, day) = date_of(local.div_euclid(DAY));
-        let time = local.rem_euclid(DAY);
-        if local >= YEAR_10000 {
-            // Only the last year's leap second gets here.
-            return write!(f, "9999-12-31T23:59:60.{:03}{offset}", time % SECOND);
-        }
-        let (hour, minute) = (time / HOUR, time / MINUTE % 60);
-        let (second, milli) = (time / SECOND % 60, time % SECOND);
-        write!(
-            f,
-            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}{offset}"
-        )
+        // There is nothing but ASCII in it.
+        f.write_str(core::str::from_utf8(&self.text()).unwrap_or_default())
     }
 }
 
@@ -306,7 +332,11 @@ fn month_length(year: i64, month: i64) -> i64 {
 
 /// Whether it is a day that Clojure refuses to read, but can get to: 29 February 1500 and the like.
 fn is_julian_leap_day(millis: i64) -> bool {
-    let (year, month, day) = date_of(millis.div_euclid(DAY));
+    let days = millis.div_euclid(DAY);
+    if days >= CUTOVER {
+        return false;
+    }
+    let (year, month, day) = date_of(days);
     day > month_length(year, month)
 }
 

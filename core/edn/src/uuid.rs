@@ -31,18 +31,35 @@ impl Uuid {
     pub fn parse(text: &str) -> Result<Self, InvalidUuid> {
         parse(text).map(Self).ok_or(InvalidUuid(()))
     }
+
+    /// The usual form, in lower case.
+    #[inline]
+    pub(crate) fn text(self) -> [u8; 36] {
+        /// Where the two digits of each byte stand.
+        const PLACES: [usize; 16] = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
+        let digit = |half: u8| {
+            if half < 10 {
+                b'0' | half
+            } else {
+                half.wrapping_add(b'a' - 10)
+            }
+        };
+        let mut text = *b"00000000-0000-0000-0000-000000000000";
+        for (byte, place) in self.0.to_be_bytes().into_iter().zip(PLACES) {
+            if let Some([high, low]) = text.get_mut(place..).and_then(<[u8]>::first_chunk_mut) {
+                *high = digit(byte >> 4);
+                *low = digit(byte & 15);
+            }
+        }
+        text
+    }
 }
 
 /// The usual form, in lower case.
 impl fmt::Display for Uuid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let group = |shift: u32, bits: u32| (self.0 >> shift) & ((1 << bits) - 1);
-        let (first, second, third) = (group(96, 32), group(80, 16), group(64, 16));
-        let (fourth, fifth) = (group(48, 16), group(0, 48));
-        write!(
-            f,
-            "{first:08x}-{second:04x}-{third:04x}-{fourth:04x}-{fifth:012x}"
-        )
+        // There is nothing but ASCII in it.
+        f.write_str(core::str::from_utf8(&self.text()).unwrap_or_default())
     }
 }
 
