@@ -117,7 +117,7 @@ macro_rules! sequence {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write::write_items(&self.0, write::Kind::$name, f)
+                write::display_items(self, &self.0, write::Kind::$name, f)
             }
         }
 

@@ -5,7 +5,8 @@
 //! - [`from_str`] and [`from_slice`] read a text that is one form into a [`Value`];
 //! - [`read_first`] reads the first form of a text, as `clojure.edn/read-string` does;
 //! - a [`Cursor`] steps over the forms of a text without building values;
-//! - [`to_string`], [`to_vec`], [`write()`] and [`write_fmt`] print a value on one line.
+//! - [`to_string`], [`to_vec`], [`write()`] and [`write_fmt`] print a value on one line;
+//!   [`WriteOptions`] print it on aligned lines, sorted, or for a peer that lacks some forms.
 //!
 //! The judge of what is EDN is `clojure.edn` of Clojure 1.11, down to octal numbers, partial dates
 //! and which tokens are keywords. The differences are few:
@@ -30,6 +31,7 @@
 //! # Features
 //!
 //! - `std` (default): lets the dependencies use `std`. The crate itself is `no_std` with `alloc`.
+//! - `bytes`: writing into a `BytesMut`.
 //! - `serde`: the module `serde`, which makes Rust types of EDN and EDN of them.
 //! - `uuid`, `jiff`, `num-bigint`, `bigdecimal`, `edn-rs`: conversions to and from the types of the
 //!   crate of that name, see the module `interop`.
@@ -100,4 +102,8 @@ pub use tagged::{InvalidTag, Tagged};
 pub use tree::{Entries, Items, Node, Tree};
 pub use uuid::{InvalidUuid, Uuid};
 pub use value::Value;
-pub use write::{to_string, to_vec, write, write_fmt};
+#[cfg(feature = "bytes")]
+pub use write::write_bytes;
+pub use write::{
+    Lacking, Peer, WriteError, WriteErrorKind, WriteOptions, to_string, to_vec, write, write_fmt,
+};

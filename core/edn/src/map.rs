@@ -185,7 +185,7 @@ impl IntoIterator for Map {
 
 impl fmt::Display for Map {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write::write_items(self.0.items(), write::Kind::Map, f)
+        write::display_items(self, self.0.items(), write::Kind::Map, f)
     }
 }
 

@@ -151,7 +151,7 @@ impl IntoIterator for Set {
 
 impl fmt::Display for Set {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write::write_items(self.0.items(), write::Kind::Set, f)
+        write::display_items(self, self.0.items(), write::Kind::Set, f)
     }
 }
 

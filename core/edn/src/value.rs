@@ -278,17 +278,18 @@ impl Hash for Value {
     }
 }
 
-/// The text that [`to_string`](crate::to_string) gives.
+/// The text that [`to_string`](crate::to_string) gives; with `{:#}`, on aligned lines of
+/// [72 columns](crate::WriteOptions::DEFAULT_WIDTH) where that can be.
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write::write_fmt(self, f)
+        write::display(self, f)
     }
 }
 
 /// The same text: EDN is made for reading.
 impl fmt::Debug for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write::write_fmt(self, f)
+        write::display(self, f)
     }
 }
 

@@ -27,6 +27,39 @@ pub(crate) enum Kind {
     Vector,
 }
 
+impl Kind {
+    /// The kind of a value; `None` if it is made of no others.
+    pub(crate) const fn of(value: &Value) -> Option<Self> {
+        match value {
+            Value::List(_) => Some(Self::List),
+            Value::Map(_) => Some(Self::Map),
+            Value::Set(_) => Some(Self::Set),
+            Value::Tagged(_) => Some(Self::Bare),
+            Value::Vector(_) => Some(Self::Vector),
+            _ => None,
+        }
+    }
+
+    pub(crate) const fn start(self) -> &'static str {
+        match self {
+            Self::Bare => "",
+            Self::List => "(",
+            Self::Map => "{",
+            Self::Set => "#{",
+            Self::Vector => "[",
+        }
+    }
+
+    pub(crate) const fn end(self) -> &'static str {
+        match self {
+            Self::Bare => "",
+            Self::List => ")",
+            Self::Map | Self::Set => "}",
+            Self::Vector => "]",
+        }
+    }
+}
+
 /// Writes a value on one line.
 pub(crate) fn compact<O: Out>(value: &Value, out: &mut O) -> Result<(), O::Error> {
     items(core::slice::from_ref(value), Kind::Bare, out)

@@ -1,8 +1,14 @@
 //! How a value is written, so that Clojure and ClojureScript read it back.
 
+mod adapt;
 mod atom;
 mod compact;
+mod error;
+mod options;
+mod order;
 mod out;
+mod pretty;
+mod tree;
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -11,6 +17,8 @@ use core::fmt;
 use crate::value::Value;
 
 pub(crate) use self::compact::Kind;
+pub use self::error::{WriteError, WriteErrorKind};
+pub use self::options::{Lacking, Peer, WriteOptions};
 use self::out::Fmt;
 
 /// Writes a value as Clojure's `pr-str` does, and never a line break.
@@ -48,6 +56,12 @@ pub fn write(value: &Value, out: &mut Vec<u8>) {
     let Ok(()) = compact::compact(value, out);
 }
 
+/// Writes a value as [`to_string`] does, behind what is in the buffer already.
+#[cfg(feature = "bytes")]
+pub fn write_bytes(value: &Value, out: &mut bytes::BytesMut) {
+    let Ok(()) = compact::compact(value, out);
+}
+
 /// Writes a value as [`to_string`] does, to anything that takes text.
 ///
 /// # Errors
@@ -57,11 +71,27 @@ pub fn write_fmt<W: fmt::Write + ?Sized>(value: &Value, out: &mut W) -> fmt::Res
     compact::compact(value, &mut Fmt(out))
 }
 
-/// Writes items, or keys and values in turn, as one collection.
-pub(crate) fn write_items<W: fmt::Write + ?Sized>(
+/// Writes a collection as [`display`] does its value: its items, or keys and values in turn.
+pub(crate) fn display_items<T: Clone + Into<Value>>(
+    collection: &T,
     items: &[Value],
     kind: Kind,
-    out: &mut W,
+    f: &mut fmt::Formatter<'_>,
 ) -> fmt::Result {
-    compact::items(items, kind, &mut Fmt(out))
+    if f.alternate() {
+        // A copy is dear, but pretty text is for people.
+        display(&collection.clone().into(), f)
+    } else {
+        compact::items(items, kind, &mut Fmt(f))
+    }
+}
+
+/// Writes a value as `{}` does, or with `{:#}` on lines of the default width.
+pub(crate) fn display(value: &Value, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    if f.alternate() {
+        let width = WriteOptions::DEFAULT_WIDTH;
+        pretty::pretty(&tree::AsIs, value, width, &mut Fmt(f))
+    } else {
+        write_fmt(value, f)
+    }
 }

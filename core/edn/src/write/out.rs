@@ -43,6 +43,29 @@ impl Out for Vec<u8> {
     }
 }
 
+#[cfg(feature = "bytes")]
+impl Out for bytes::BytesMut {
+    type Error = Infallible;
+
+    #[inline]
+    fn push_str(&mut self, text: &str) -> Result<(), Infallible> {
+        self.extend_from_slice(text.as_bytes());
+        Ok(())
+    }
+
+    #[inline]
+    fn push_byte(&mut self, byte: u8) -> Result<(), Infallible> {
+        self.extend_from_slice(&[byte]);
+        Ok(())
+    }
+
+    #[inline]
+    fn push_ascii(&mut self, bytes: &[u8]) -> Result<(), Infallible> {
+        self.extend_from_slice(bytes);
+        Ok(())
+    }
+}
+
 /// Anything that `core::fmt` can write to.
 pub(crate) struct Fmt<'w, W: ?Sized>(pub(crate) &'w mut W);
 
@@ -57,6 +80,36 @@ impl<W: fmt::Write + ?Sized> Out for Fmt<'_, W> {
     #[inline]
     fn push_byte(&mut self, byte: u8) -> fmt::Result {
         self.0.write_char(char::from(byte))
+    }
+}
+
+/// Takes nothing but the length, in units of UTF-16 as Java counts.
+#[derive(Default)]
+pub(crate) struct Count(usize);
+
+impl Count {
+    pub(crate) const fn units(&self) -> usize {
+        self.0
+    }
+}
+
+impl Out for Count {
+    type Error = Infallible;
+
+    fn push_str(&mut self, text: &str) -> Result<(), Infallible> {
+        // One for each byte that begins a character, two for those beyond 16 bits.
+        let units = text.bytes().fold(0_usize, |units, byte| {
+            units
+                .wrapping_add(usize::from(byte & 0xc0 != 0x80))
+                .wrapping_add(usize::from(byte >= 0xf0))
+        });
+        self.0 = self.0.saturating_add(units);
+        Ok(())
+    }
+
+    fn push_byte(&mut self, _: u8) -> Result<(), Infallible> {
+        self.0 = self.0.saturating_add(1);
+        Ok(())
     }
 }
 
