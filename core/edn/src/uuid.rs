@@ -35,24 +35,48 @@ impl Uuid {
     /// The usual form, in lower case.
     #[inline]
     pub(crate) fn text(self) -> [u8; 36] {
-        /// Where the two digits of each byte stand.
-        const PLACES: [usize; 16] = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
-        let digit = |half: u8| {
-            if half < 10 {
-                b'0' | half
-            } else {
-                half.wrapping_add(b'a' - 10)
+        let [first, second, third, fourth] = [96_u32, 64, 32, 0].map(|shift| {
+            let [.., a, b, c, d] = (self.0 >> shift).to_be_bytes();
+            hexadecimal(u32::from_be_bytes([a, b, c, d]))
+        });
+        let mut text = [b'-'; 36];
+        let wide = [(0, first), (28, fourth)];
+        for (at, digits) in wide {
+            if let Some(place) = text.get_mut(at..).and_then(<[u8]>::first_chunk_mut) {
+                *place = digits;
             }
-        };
-        let mut text = *b"00000000-0000-0000-0000-000000000000";
-        for (byte, place) in self.0.to_be_bytes().into_iter().zip(PLACES) {
-            if let Some([high, low]) = text.get_mut(place..).and_then(<[u8]>::first_chunk_mut) {
-                *high = digit(byte >> 4);
-                *low = digit(byte & 15);
+        }
+        let [a, b, c, d, e, f, g, h] = second;
+        let [i, j, k, l, m, n, o, p] = third;
+        let narrow = [
+            (9, [a, b, c, d]),
+            (14, [e, f, g, h]),
+            (19, [i, j, k, l]),
+            (24, [m, n, o, p]),
+        ];
+        for (at, digits) in narrow {
+            if let Some(place) = text.get_mut(at..).and_then(<[u8]>::first_chunk_mut) {
+                *place = digits;
             }
         }
         text
     }
+}
+
+/// Eight digits in lower case, all worked out at once, each in a byte of its own.
+#[inline]
+fn hexadecimal(bits: u32) -> [u8; 8] {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let bits = u64::from(bits);
+    let bits = (bits | (bits << 16)) & 0x0000_ffff_0000_ffff;
+    let bits = (bits | (bits << 8)) & 0x00ff_00ff_00ff_00ff;
+    let bits = (bits | (bits << 4)) & (ONES * 0x0f);
+    // From ten on, a half becomes a letter; with six more its fifth bit tells.
+    let letters = (bits.wrapping_add(ONES * 6) >> 4) & ONES;
+    let to_letter = u64::from(b'a' - b'0' - 10);
+    bits.wrapping_add(ONES * 0x30)
+        .wrapping_add(letters.wrapping_mul(to_letter))
+        .to_be_bytes()
 }
 
 /// The usual form, in lower case.

@@ -333,6 +333,31 @@ fn strings_of_any_length_are_escaped_everywhere() {
     }
 }
 
+#[test]
+fn floats_are_laid_out_as_java_does() {
+    for (value, text) in [
+        (0.0, "0.0"),
+        (1e-3, "0.001"),
+        (9.999e-4, "9.999E-4"),
+        (0.000_12, "1.2E-4"),
+        (1e-5, "1.0E-5"),
+        (1.25e-7, "1.25E-7"),
+        (5e-324, "5.0E-324"),
+        (9_999_999.5, "9999999.5"),
+        (1e7, "1.0E7"),
+        (12_345_678.25, "1.234567825E7"),
+        (1e15, "1.0E15"),
+        (1e16, "1.0E16"),
+        (1.5e16, "1.5E16"),
+        (123_456_789_012_345_680.0, "1.2345678901234568E17"),
+        (1e22, "1.0E22"),
+        (f64::MAX, "1.7976931348623157E308"),
+    ] {
+        assert_eq!(to_string(&Value::from(value)), text);
+        assert_eq!(to_string(&Value::from(-value)), format!("-{text}"));
+    }
+}
+
 #[cfg(feature = "bytes")]
 #[test]
 fn bytes_take_what_a_vec_takes() {
