@@ -82,10 +82,10 @@ pub(crate) fn items<O: Out>(items: &[Value], kind: Kind, out: &mut O) -> Result<
                 Kind::Map | Kind::Set => out.push_byte(b'}')?,
                 Kind::Vector => out.push_byte(b']')?,
             }
-            match outer.pop() {
-                Some(parent) => open = parent,
-                None => return Ok(()),
+            if outer.len() == 0 {
+                return Ok(());
             }
+            outer.pop_to(&mut open);
             between = open.between();
             continue;
         };
