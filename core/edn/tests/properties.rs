@@ -7,7 +7,7 @@ mod support;
 use proptest::prelude::*;
 use random_values::value;
 use sente_edn::{
-    Cursor, Dialect, Error, Limits, Map, Set, Shape, Value, from_slice, from_slice_with,
+    Cursor, Dialect, Error, Limits, Map, Set, Shape, Tree, Value, from_slice, from_slice_with,
     read_first, to_vec,
 };
 
@@ -148,8 +148,58 @@ fn check_text(text: &[u8]) {
         if let (Ok(whole), Ok(Some((first, _)))) = (&whole, &first) {
             assert!(whole.identical(first));
         }
+        match (&whole, Tree::parse_with(text, &limits)) {
+            (Ok(value), Ok(tree)) => check_tree(&tree, value, text),
+            (Err(a), Err(b)) => assert_eq!(*a, b),
+            (value, tree) => panic!("{value:?} but {tree:?} of {text:?}"),
+        }
         let _ = step_by_step(text, &limits);
     }
+}
+
+/// A tree says what the value says.
+fn check_tree(tree: &Tree<'_>, value: &Value, text: &[u8]) {
+    assert!(tree.root().to_value().identical(value));
+    let mut pairs = vec![(tree.root(), value)];
+    let mut forms = 0;
+    while let Some((node, value)) = pairs.pop() {
+        forms += 1;
+        assert_eq!(node.shape(), shape_of(value));
+        assert_eq!(node.text().as_bytes(), &text[node.start()..node.end()]);
+        assert_eq!(node.is_nil(), value.is_nil());
+        assert_eq!(node.as_bool(), value.as_bool());
+        assert_eq!(node.as_i64(), value.as_i64());
+        assert_eq!(
+            node.as_f64().map(f64::to_bits),
+            value.as_f64().map(f64::to_bits)
+        );
+        assert_eq!(node.as_char(), value.as_char());
+        assert_eq!(node.as_str().as_deref(), value.as_str());
+        assert_eq!(node.as_keyword(), value.as_keyword().map(AsRef::as_ref));
+        assert_eq!(node.as_symbol(), value.as_symbol().map(AsRef::as_ref));
+        assert_eq!(node.as_inst(), value.as_inst());
+        assert_eq!(node.as_uuid(), value.as_uuid());
+        let items = value.as_sequence().map(<[_]>::iter).into_iter().flatten();
+        let items = items.chain(value.as_set().into_iter().flatten());
+        let before = pairs.len();
+        pairs.extend(node.items().zip(items));
+        assert_eq!(pairs.len() - before, node.items().count());
+        let entries = value.as_map().into_iter().flatten();
+        for ((key, inner), (theirs, their_inner)) in node.entries().zip(entries) {
+            pairs.extend([(key, theirs), (inner, their_inner)]);
+        }
+        if value.as_map().is_some() {
+            assert_eq!(pairs.len() - before, 2 * node.len());
+        } else {
+            assert_eq!(node.len(), node.items().len());
+        }
+        assert_eq!(node.as_tagged().is_some(), value.as_tagged().is_some());
+        if let (Some((tag, inner)), Some(tagged)) = (node.as_tagged(), value.as_tagged()) {
+            assert_eq!(tag, tagged.tag().as_str());
+            pairs.push((inner, tagged.value()));
+        }
+    }
+    assert_eq!(forms, tree.form_count());
 }
 
 /// Everything that must hold for a value, whatever it is.
