@@ -22,7 +22,13 @@ pub(super) struct Sequence<'d, 'de> {
     pub(super) ended: bool,
 }
 
-impl Sequence<'_, '_> {
+impl<'de> Sequence<'_, 'de> {
+    #[cold]
+    fn explain(&self, error: Error, key: Spot<'de>) -> Error {
+        error.within(&self.from.source.show(key))
+    }
+
+    #[inline]
     fn more(&mut self) -> Result<bool, Error> {
         self.ended = self.ended || !self.from.source.more()?;
         Ok(!self.ended)
@@ -41,8 +47,10 @@ impl<'de> SeqAccess<'de> for &mut Sequence<'_, 'de> {
         }
         let index = self.index;
         self.index = index.saturating_add(1);
-        let item = self.from.read(seed, false);
-        item.map(Some).map_err(|error| error.within(&index))
+        match self.from.read(seed, false) {
+            Ok(item) => Ok(Some(item)),
+            Err(error) => Err(error.within(&index)),
+        }
     }
 
     fn size_hint(&self) -> Option<usize> {
@@ -67,17 +75,17 @@ impl<'de> MapAccess<'de> for Entries<'_, '_, 'de> {
             return Ok(None);
         }
         self.key = Some(self.inner.from.source.spot());
-        self.inner.from.read(seed, true).map(Some)
+        match self.inner.from.read(seed, true) {
+            Ok(key) => Ok(Some(key)),
+            Err(error) => Err(error),
+        }
     }
 
     fn next_value_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, Error> {
-        // There is one; this goes on to where it starts.
-        self.inner.more()?;
-        let value = self.inner.from.read(seed, false);
-        value.map_err(|error| match self.key {
-            Some(key) => error.within(&self.inner.from.source.show(key)),
-            None => error,
-        })
+        match (self.inner.from.read(seed, false), self.key) {
+            (Err(error), Some(key)) => Err(self.inner.explain(error, key)),
+            (value, _) => value,
+        }
     }
 
     fn size_hint(&self) -> Option<usize> {

@@ -13,7 +13,7 @@ use super::access::{Entries, Sequence, Special, Tag, Variant};
 use super::error::Error;
 use super::names::{self, Kind};
 use super::options::Options;
-use super::source::{Head, Items, Source};
+use super::source::{Head, Items, Source, Spot};
 use crate::value::Value;
 
 /// Reads one form for serde, from a text or a [`Value`].
@@ -57,6 +57,7 @@ impl<'de> Deserializer<'de> {
     }
 
     /// Reads a form, and says where it is if something is wrong with it.
+    #[inline]
     pub(super) fn read<T: DeserializeSeed<'de>>(
         &mut self,
         seed: T,
@@ -64,8 +65,15 @@ impl<'de> Deserializer<'de> {
     ) -> Result<T::Value, Error> {
         let spot = self.source.spot();
         self.is_key = is_key;
-        let done = seed.deserialize(&mut *self);
-        done.map_err(|error| error.at(self.source.offset(spot)))
+        match seed.deserialize(&mut *self) {
+            Ok(value) => Ok(value),
+            Err(error) => Err(self.locate(error, spot)),
+        }
+    }
+
+    #[cold]
+    fn locate(&self, error: Error, spot: Spot<'de>) -> Error {
+        error.at(self.source.offset(spot))
     }
 
     /// Takes the next head; what it is must be decided by it alone.

@@ -81,6 +81,7 @@ impl<'de> Source<'de> {
     }
 
     /// Whether there is more in the collection that was entered last; if not, leaves it.
+    #[inline]
     pub(super) fn more(&mut self) -> Result<bool, Error> {
         match self {
             Self::Text(text) => Ok(text.more()),
@@ -177,6 +178,7 @@ impl<'de> Source<'de> {
     }
 
     /// The form that comes next.
+    #[inline]
     pub(super) fn spot(&self) -> Spot<'de> {
         match self {
             Self::Text(text) => Spot::Text(text.at),
