@@ -5,6 +5,7 @@
     reason = "standard output is this program's report, not a wire"
 )]
 
+mod bench;
 mod clojure;
 mod link;
 mod peers;
@@ -25,8 +26,9 @@ Usage: cargo xtask <COMMAND> [OPTIONS]
 Commands:
   test   Run every check there is: format, lints, documentation, all tests, the no_std proofs
   check  Run the quick ones: format, lints, documentation
+  bench  Measure the EDN codec beside others; see cargo xtask bench --help
 
-Options:
+Options of test and check:
       --only STEP  Run this step only; may be given more than once
       --list       List the steps and stop
   -h, --help       Print this help
@@ -40,6 +42,8 @@ enum Request {
     Help,
     List(&'static [Step]),
     Run(&'static str, Vec<&'static Step>),
+    BenchHelp,
+    Bench(bench::Options),
 }
 
 fn main() -> ExitCode {
@@ -55,6 +59,19 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Ok(Request::Run(command, steps)) => run(command, &steps),
+        Ok(Request::BenchHelp) => {
+            print!("{}", bench::HELP);
+            ExitCode::SUCCESS
+        }
+        Ok(Request::Bench(options)) => {
+            match Workspace::find().and_then(|workspace| bench::run(&workspace, &options)) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(problem) => {
+                    eprintln!("error: {problem}");
+                    ExitCode::FAILURE
+                }
+            }
+        }
         Err(problem) => {
             eprintln!("error: {problem}\n\nFor the usage, try: cargo xtask --help");
             ExitCode::from(2)
@@ -63,6 +80,17 @@ fn main() -> ExitCode {
 }
 
 fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Request, String> {
+    let arguments: Vec<String> = arguments.into_iter().collect();
+    if let Some((first, rest)) = arguments.split_first()
+        && first == "bench"
+    {
+        let help = rest.iter().any(|word| word == "-h" || word == "--help");
+        return if help {
+            Ok(Request::BenchHelp)
+        } else {
+            bench::parse(rest).map(Request::Bench)
+        };
+    }
     let mut command = None;
     let mut only = Vec::new();
     let mut list = false;
@@ -84,7 +112,7 @@ fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Request, String>
         Some("test") => ("test", TEST),
         Some("check") => ("check", CHECK),
         Some(other) => return Err(format!("no such command: {other}")),
-        None => return Err("a command is missing: test or check".to_owned()),
+        None => return Err("a command is missing: test, check or bench".to_owned()),
     };
     if list {
         return Ok(Request::List(steps));

@@ -98,6 +98,11 @@ impl Task {
     /// Shows the command, runs it and keeps what it says, whether it succeeds or not.
     pub(crate) fn output(&mut self) -> Result<Output, String> {
         println!("$ {self}");
+        self.quiet_output()
+    }
+
+    /// Does what [`output`](Self::output) does, without a word.
+    pub(crate) fn quiet_output(&mut self) -> Result<Output, String> {
         self.command
             .output()
             .map_err(|error| format!("`{self}` could not be started: {error}"))
