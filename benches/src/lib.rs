@@ -10,5 +10,6 @@
 pub mod cases;
 pub mod documents;
 pub mod goals;
+pub mod measure;
 pub mod message;
 pub mod subjects;
