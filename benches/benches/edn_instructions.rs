@@ -1,9 +1,12 @@
 //! Instructions per operation, counted by callgrind: `cargo bench -p sente-benches`.
 //!
 //! Needs `valgrind`, and `gungraun-runner` of the same version as the library;
-//! `cargo xtask bench edn` installs both. Making the document, and doing the work once so that
-//! lazily made tables and the allocator's first pages are there, happens in the setup, which is not
-//! counted.
+//! `cargo xtask bench edn` installs both. The figures that gungraun shows are those of
+//! [`OPERATIONS`](cases::OPERATIONS) operations, and have to be divided by it.
+//!
+//! Making the document, and doing the work often enough for the allocator to have come to rest,
+//! happens in the setup, which is not counted. A single operation would not do: where it frees many
+//! blocks, what that costs depends on what the operations before have left.
 #![expect(missing_docs, reason = "what the macros make is public and has none")]
 
 use gungraun::prelude::*;
@@ -13,11 +16,13 @@ fn prepare(name: &str) -> Operation {
     let cases = cases::all();
     let case = cases.iter().find(|case| case.name() == name);
     let mut operation = case.expect("the case is listed").prepare();
-    operation();
+    for _ in 0..cases::OPERATIONS {
+        operation();
+    }
     operation
 }
 
-// One operation: dropping what it made is part of it, and dropping the document is not.
+// Dropping what an operation made is part of it, and dropping the document is not.
 #[library_benchmark(setup = prepare)]
 #[bench::frame_small_sente_edn("frame/small/sente-edn")]
 #[bench::value_small_serde_json("value/small/serde_json")]
@@ -40,10 +45,12 @@ fn prepare(name: &str) -> Operation {
 #[bench::typed_write_medium_serde_json("typed-write/medium/serde_json")]
 #[bench::print_medium_sente_edn("print/medium/sente-edn")]
 #[bench::print_medium_serde_json("print/medium/serde_json")]
-fn operation(mut operation: Operation) -> Operation {
-    operation();
+fn operations(mut operation: Operation) -> Operation {
+    for _ in 0..cases::OPERATIONS {
+        operation();
+    }
     operation
 }
 
-library_benchmark_group!(name = edn, benchmarks = operation);
+library_benchmark_group!(name = edn, benchmarks = operations);
 main!(library_benchmark_groups = edn);

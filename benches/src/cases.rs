@@ -10,6 +10,9 @@ use crate::subjects::{edn, json};
 /// The project's own codec, as cases name it.
 pub const OURS: &str = "sente-edn";
 
+/// How many operations are counted together, for the cost of one to be what it is on average.
+pub const OPERATIONS: u64 = 32;
+
 /// An operation that is ready to be repeated. What it makes is dropped within it.
 pub type Operation = Box<dyn FnMut()>;
 

@@ -1,5 +1,6 @@
 //! What `sente-edn` is held to: a ratio to another codec's cost for the same work on the same data.
 
+use crate::cases::OURS;
 use crate::documents::Document;
 
 /// One line of the table of goals.
@@ -18,6 +19,23 @@ pub struct Goal {
     pub must: f64,
     /// The ratio that would be good.
     pub stretch: f64,
+    /// How many allocations it may make, where that is part of the goal.
+    pub allocations: Option<u64>,
+}
+
+impl Goal {
+    /// The name of the case that is measured.
+    #[must_use]
+    pub fn case(&self) -> String {
+        format!("{}/{}/{OURS}", self.ours, self.document.name())
+    }
+
+    /// The names of the cases it is compared with.
+    pub fn peer_cases(&self) -> impl Iterator<Item = String> {
+        let document = self.document.name();
+        let peers = self.peers.iter();
+        peers.map(move |(work, codec)| format!("{work}/{document}/{codec}"))
+    }
 }
 
 const OTHER_EDN: &[(&str, &str)] = &[
@@ -35,6 +53,7 @@ pub const GOALS: &[Goal] = &[
         peers: &[("value", "serde_json")],
         must: 0.45,
         stretch: 0.25,
+        allocations: Some(0),
     },
     Goal {
         label: "1 KB scan: syntax, atoms, duplicates",
@@ -43,6 +62,7 @@ pub const GOALS: &[Goal] = &[
         peers: &[("scan", "serde_json")],
         must: 1.8,
         stretch: 1.2,
+        allocations: None,
     },
     Goal {
         label: "1 KB borrowed tree with duplicate check",
@@ -51,6 +71,7 @@ pub const GOALS: &[Goal] = &[
         peers: &[("value", "serde_json")],
         must: 0.85,
         stretch: 0.5,
+        allocations: None,
     },
     Goal {
         label: "1 KB typed struct by serde",
@@ -59,6 +80,7 @@ pub const GOALS: &[Goal] = &[
         peers: &[("typed", "serde_json")],
         must: 1.2,
         stretch: 1.0,
+        allocations: None,
     },
     Goal {
         label: "1 KB print into a reused buffer",
@@ -67,6 +89,7 @@ pub const GOALS: &[Goal] = &[
         peers: &[("print", "serde_json")],
         must: 1.0,
         stretch: 0.8,
+        allocations: None,
     },
     Goal {
         label: "1 KB scan against the fastest other EDN crate",
@@ -75,6 +98,7 @@ pub const GOALS: &[Goal] = &[
         peers: OTHER_EDN,
         must: 0.20,
         stretch: 0.12,
+        allocations: None,
     },
     Goal {
         label: "1 KB tree against the fastest other EDN crate",
@@ -83,5 +107,6 @@ pub const GOALS: &[Goal] = &[
         peers: OTHER_EDN,
         must: 0.35,
         stretch: 0.20,
+        allocations: None,
     },
 ];

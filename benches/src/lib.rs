@@ -3,6 +3,9 @@
 //! - [`documents`] makes the texts, the same data in each format;
 //! - [`subjects`] holds one function per piece of work and codec, which every harness calls;
 //! - [`cases`] pairs the two and names them, [`goals`] says what they are held to;
+//! - [`measure`] takes times, and [`report`] makes a page of everything that was measured;
+//! - the binary `edn_table` does both;
+//! - the benches `edn_instructions` and `edn_allocations` count, with callgrind and with `dhat`;
 //! - the binary `edn_once` repeats one case, for counting its instructions from outside.
 //!
 //! Everything is deterministic. Nothing here is part of the product.
@@ -12,4 +15,5 @@ pub mod documents;
 pub mod goals;
 pub mod measure;
 pub mod message;
+pub mod report;
 pub mod subjects;

@@ -1,156 +1,158 @@
 //! `cargo xtask bench`: what the EDN codec costs beside others.
 
-use std::fmt::Write as _;
+mod quick;
+mod tools;
 
-use crate::workspace::Workspace;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::workspace::{Task, Workspace};
 
 /// What `cargo xtask bench --help` prints.
 pub(crate) const HELP: &str = "\
 Measures the EDN codec beside others.
 
-Usage: cargo xtask bench edn --quick [--peers] [FILTER]
+Usage: cargo xtask bench [edn] [--write]
+       cargo xtask bench edn --quick [--peers] [FILTER]
 
-Arguments:
-  FILTER     Only the cases whose name (work/document/codec) contains this
+Without --quick everything is measured (instructions, allocations, time) and printed as one page
+with the goals and whether they are reached. What is missing is installed: valgrind by apt-get,
+gungraun-runner by cargo below the target directory.
 
 Options:
+      --write  Also write the page to docs/benchmarks/edn.md
       --quick  Count instructions per operation only, as the difference of two runs under callgrind.
                The megabyte is left out unless FILTER says `large`
-      --peers  Build and count the other EDN, JSON and MessagePack codecs too
+      --peers  With --quick: build and count the other EDN, JSON and MessagePack codecs too
   -h, --help   Print this help
 
-Needs `valgrind`. Nothing here fails because of what it measured.
+Arguments:
+  FILTER       With --quick: only the cases whose name (work/document/codec) contains this
+
+Exit status: 0 measured, whatever the figures are, 1 something could not be built or run, 2 wrong
+usage.
 ";
 
+/// Where the results are kept, from the root.
+const PAGE: &str = "docs/benchmarks/edn.md";
+
 /// What the command line asks for.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Options {
+    write: bool,
+    quick: bool,
     peers: bool,
     filter: Option<String>,
 }
 
 /// Reads what follows `bench`.
 pub(crate) fn parse(arguments: &[String]) -> Result<Options, String> {
-    let (mut quick, mut peers, mut words) = (false, false, Vec::new());
+    let (mut options, mut words) = (Options::default(), Vec::new());
     for argument in arguments {
         match argument.as_str() {
-            "--quick" => quick = true,
-            "--peers" => peers = true,
+            "--write" => options.write = true,
+            "--quick" => options.quick = true,
+            "--peers" => options.peers = true,
             other if other.starts_with('-') => return Err(format!("no such option: {other}")),
             word => words.push(word),
         }
     }
-    let filter = match words.as_slice() {
-        ["edn"] => None,
+    options.filter = match words.as_slice() {
+        [] | ["edn"] => None,
         ["edn", filter] => Some((*filter).to_owned()),
-        _ => return Err("usage: cargo xtask bench edn [OPTIONS] [FILTER]".to_owned()),
+        ["edn", _, unexpected, ..] => return Err(format!("unexpected argument: {unexpected}")),
+        [other, ..] => return Err(format!("there are no such benchmarks: {other}; try `edn`")),
     };
-    if !quick {
-        return Err("only --quick is there so far".to_owned());
+    if options.quick && options.write {
+        return Err("--quick measures too little to --write".to_owned());
     }
-    Ok(Options { peers, filter })
+    if !options.quick && (options.peers || options.filter.is_some()) {
+        return Err("--peers and a filter go with --quick".to_owned());
+    }
+    Ok(options)
 }
 
 /// Measures.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<(), String> {
-    let mut build = workspace.cargo(["build", "--release", "-p", "sente-benches"]);
-    build.arg("--bin").arg("edn_once");
-    if !options.peers {
-        build.arg("--no-default-features");
+    let valgrind = tools::valgrind(workspace)?;
+    if options.quick {
+        return quick::run(workspace, options);
     }
-    build.run()?;
-    let counter = Counter { workspace };
+    let runner = tools::gungraun_runner(workspace)?;
+    let directory = workspace.target.join("benchmarks");
+    fs::create_dir_all(&directory)
+        .map_err(|error| format!("cannot make {}: {error}", directory.display()))?;
 
-    let filter = options.filter.as_deref().unwrap_or_default();
-    let wanted = |name: &&str| {
-        name.contains(filter) && (filter.contains("large") || !name.contains("/large/"))
-    };
-    let names = counter.asked("--list")?;
-    let mut counts: Vec<(&str, u64)> = Vec::new();
-    println!("{:<40}{:>14}", "case", "instr/op");
-    for name in names.lines().filter(wanted) {
-        let count = counter.per_operation(name)?;
-        println!("{name:<40}{count:>14}");
-        counts.push((name, count));
-    }
-    let goals = counter.asked("--goals")?;
-    let mut table = String::new();
-    for goal in goals.lines() {
-        line(goal, &counts, &mut table)?;
-    }
-    if !table.is_empty() {
-        println!("\n{:>8}{:>8}{:>9}  goal", "measured", "must", "stretch");
-        print!("{table}");
-    }
-    Ok(())
-}
+    let mut bench = bench(workspace, "edn_instructions");
+    bench.env("GUNGRAUN_RUNNER", &runner.path);
+    bench.arg("--").arg("--output-format=json");
+    let instructions = keep(&mut bench, directory.join("edn_instructions.json"))?;
+    let mut bench = self::bench(workspace, "edn_allocations");
+    let allocations = keep(&mut bench, directory.join("edn_allocations.tsv"))?;
 
-/// Adds a goal's line if what it compares was counted.
-fn line(goal: &str, counts: &[(&str, u64)], table: &mut String) -> Result<(), String> {
-    let [ours, peers, must, stretch, label] = goal.split('\t').collect::<Vec<_>>()[..] else {
-        return Err(format!("edn_once says something unknown: {goal}"));
-    };
-    let count = |name: &str| {
-        let found = counts.iter().find(|(counted, _)| *counted == name);
-        found.map(|(_, count)| *count)
-    };
-    let least = peers.split(',').filter_map(count).min();
-    if let (Some(ours), Some(peer)) = (count(ours), least) {
-        let ratio = ratio(ours, peer);
-        let _ = writeln!(table, "{ratio:>8.2}{must:>8}{stretch:>9}  {label}");
+    let mut table = workspace.cargo(["run", "--release", "-p", "sente-benches"]);
+    table.arg("--bin").arg("edn_table").arg("--");
+    table.arg("--instructions").arg(&instructions);
+    table.arg("--allocations").arg(&allocations);
+    let rustc = workspace.task("rustc").arg("--version").asked();
+    let counter = format!("{valgrind}, gungraun {}", runner.version);
+    for (what, which) in [
+        ("machine", machine()),
+        ("compiler", rustc.unwrap_or_else(|| "unknown".to_owned())),
+        ("profile", "release, as in the root manifest".to_owned()),
+        ("instructions", counter),
+    ] {
+        table.arg("--with").arg(format!("{what}={which}"));
+    }
+    let page = directory.join("edn.md");
+    keep(&mut table, page.clone())?;
+    let text = fs::read_to_string(&page)
+        .map_err(|error| format!("cannot read {}: {error}", page.display()))?;
+    print!("\n{text}");
+    if options.write {
+        let path = workspace.root.join(PAGE);
+        write(&path, text.as_bytes())?;
+        println!("\nwritten to {PAGE}");
     }
     Ok(())
 }
 
-#[expect(clippy::cast_precision_loss, reason = "for people to read")]
-fn ratio(ours: u64, peer: u64) -> f64 {
-    ours as f64 / peer as f64
+fn bench(workspace: &Workspace, name: &str) -> Task {
+    let mut task = workspace.cargo(["bench", "-p", "sente-benches", "--bench"]);
+    task.arg(name);
+    task
 }
 
-/// Runs `edn_once` under callgrind.
-struct Counter<'a> {
-    workspace: &'a Workspace,
-}
-
-impl Counter<'_> {
-    fn program(&self) -> std::path::PathBuf {
-        self.workspace.target.join("release/edn_once")
-    }
-
-    fn asked(&self, option: &str) -> Result<String, String> {
-        let mut task = self.workspace.task(self.program());
-        let said = task.arg(option).asked();
-        said.ok_or_else(|| format!("`edn_once {option}` failed"))
-    }
-
-    /// The instructions of one operation: those of more of them, less those of fewer.
-    fn per_operation(&self, name: &str) -> Result<u64, String> {
-        // The megabyte takes long enough.
-        let fewer = if name.contains("/large/") { 1 } else { 20 };
-        let more = 3 * fewer;
-        let (few, many) = (self.count(name, fewer)?, self.count(name, more)?);
-        Ok(many.saturating_sub(few) / (more - fewer))
-    }
-
-    fn count(&self, name: &str, iterations: u64) -> Result<u64, String> {
-        let mut task = self.workspace.task("valgrind");
-        task.arg("--tool=callgrind")
-            .arg("--callgrind-out-file=/dev/null")
-            .arg(self.program())
-            .arg("--only")
-            .arg(name)
-            .arg("--iters")
-            .arg(iterations.to_string());
-        let output = task.quiet_output()?;
+/// Runs a command and writes what it prints into a file.
+fn keep(task: &mut Task, path: PathBuf) -> Result<PathBuf, String> {
+    let output = task.output()?;
+    if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
-        let collected = said
-            .lines()
-            .find_map(|line| line.split_once("Collected :")?.1.trim().parse().ok());
-        match collected {
-            Some(count) if output.status.success() => Ok(count),
-            _ => Err(format!("`{task}` counted nothing:\n{said}")),
-        }
+        return Err(format!("`{task}` ended with {}:\n{said}", output.status));
     }
+    write(&path, &output.stdout)?;
+    Ok(path)
+}
+
+fn write(path: &Path, content: &[u8]) -> Result<(), String> {
+    if let Some(directory) = path.parent() {
+        fs::create_dir_all(directory)
+            .map_err(|error| format!("cannot make {}: {error}", directory.display()))?;
+    }
+    fs::write(path, content).map_err(|error| format!("cannot write {}: {error}", path.display()))
+}
+
+/// What kind of machine this is, and no more than that.
+fn machine() -> String {
+    let (system, kind) = (std::env::consts::OS, std::env::consts::ARCH);
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let about = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = about.lines().find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        (name.trim() == "model name").then(|| value.trim().to_owned())
+    });
+    let model = model.unwrap_or_else(|| "unknown processor".to_owned());
+    format!("{model}, {processors} processors, {system} on {kind}")
 }
 
 #[cfg(test)]
@@ -163,6 +165,13 @@ mod tests {
     }
 
     #[test]
+    fn edn_is_what_there_is_to_measure() {
+        assert_eq!(parsed(""), Ok(Options::default()));
+        assert_eq!(parsed("edn"), Ok(Options::default()));
+        assert!(parsed("edn --write").unwrap().write);
+    }
+
+    #[test]
     fn a_filter_follows_what_is_measured() {
         let options = parsed("edn --quick scan/").unwrap();
         assert_eq!(options.filter.as_deref(), Some("scan/"));
@@ -171,17 +180,15 @@ mod tests {
 
     #[test]
     fn what_is_not_known_is_a_usage_error() {
-        for wrong in ["", "json --quick", "edn --quick a b", "edn --fast"] {
+        for wrong in [
+            "json",
+            "edn --fast",
+            "edn --quick a b",
+            "edn --quick --write",
+            "edn --peers",
+            "edn scan/",
+        ] {
             assert!(parsed(wrong).is_err(), "{wrong}");
         }
-    }
-
-    #[test]
-    fn a_goal_is_compared_with_the_cheapest_of_its_peers() {
-        let counts = [("a", 10), ("b", 40), ("c", 20)];
-        let mut table = String::new();
-        line("a\tb,c,d\t0.4\t0.2\twords", &counts, &mut table).unwrap();
-        line("x\tb\t0.4\t0.2\tnot counted", &counts, &mut table).unwrap();
-        assert_eq!(table, "    0.50     0.4      0.2  words\n");
     }
 }

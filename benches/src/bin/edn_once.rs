@@ -82,15 +82,10 @@ fn run() -> Result<(), String> {
 
 fn goals() {
     for goal in GOALS {
-        let document = goal.document.name();
-        let peers = goal.peers.iter();
-        let peers: Vec<_> = peers
-            .map(|(work, codec)| format!("{work}/{document}/{codec}"))
-            .collect();
+        let peers: Vec<_> = goal.peer_cases().collect();
         println!(
-            "{}/{document}/{}\t{}\t{}\t{}\t{}",
-            goal.ours,
-            cases::OURS,
+            "{}\t{}\t{}\t{}\t{}",
+            goal.case(),
             peers.join(","),
             goal.must,
             goal.stretch,
