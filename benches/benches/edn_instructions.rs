@@ -13,6 +13,7 @@ use gungraun::prelude::*;
 use sente_benches::cases::{self, Operation};
 
 fn prepare(name: &str) -> Operation {
+    std::mem::forget(cases::used_heap());
     let cases = cases::all();
     let case = cases.iter().find(|case| case.name() == name);
     let mut operation = case.expect("the case is listed").prepare();

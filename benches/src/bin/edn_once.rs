@@ -69,6 +69,7 @@ fn run() -> Result<(), String> {
         }
     }
     let only = only.ok_or("--only is missing")?;
+    let _heap = cases::used_heap();
     let all = cases::all();
     let case = all.iter().find(|case| case.name() == only);
     let mut operation = case

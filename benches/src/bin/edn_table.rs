@@ -48,6 +48,7 @@ fn run() -> Result<(), String> {
         return Ok(());
     };
     let rounds = options.rounds.unwrap_or(41);
+    let _heap = cases::used_heap();
     for document in Document::ALL {
         let these: Vec<&Case> = cases
             .iter()
