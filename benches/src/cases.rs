@@ -27,7 +27,7 @@ pub fn used_heap() -> Vec<Vec<u8>> {
     let mut index = 0_u32;
     blocks.retain(|_| {
         index += 1;
-        index % 2 == 0
+        index.is_multiple_of(2)
     });
     blocks
 }

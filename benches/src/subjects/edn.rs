@@ -34,7 +34,7 @@ pub fn scan(text: &[u8]) -> usize {
 
 /// Reads a document into a tree that borrows from it, repeated keys checked.
 ///
-/// There is no borrowed tree yet: until then this is [`value`].
+/// There is no borrowed tree yet: until then this is [`value`], and the report says so.
 #[must_use]
 pub fn tree_parse(text: &[u8]) -> Value {
     value(text)

@@ -67,13 +67,21 @@ fn add_trees(cases: &mut Cases, document: Document) {
 }
 
 fn add_prints(cases: &mut Cases, document: Document) {
-    // None of them prints into a buffer of the caller's.
+    // The EDN crates make a string of their own each time.
     cases.write("print", document, EDN_RS, edn_rs, |value, _| {
         keep(value.to_string())
     });
     cases.write("print", document, EDN_FORMAT, edn_format, |value, _| {
         keep(edn_format::emit_str(value))
     });
+    cases.write(
+        "print",
+        document,
+        CLOJURE_READER,
+        // Its value borrows from a text that has to stay.
+        |text| clojure_reader(text.to_vec().leak()),
+        |value, _| keep(value.to_string()),
+    );
     cases.write(
         "print",
         document,
