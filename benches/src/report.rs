@@ -69,7 +69,6 @@ What is compared is the same data in each codec's own format, so a JSON codec re
 about the same length. JSON has no keywords, UUIDs, instants and sets: it has strings and arrays
 there, and nothing checks them. Nor does `serde_json` refuse a key that repeats. The other codecs
 have their released defaults; `simd-json` has to copy its input first, and that is counted.
-There is no borrowed tree in `sente-edn` yet: its `tree` is its owned value.
 ";
 
 impl Display for Page<'_> {

@@ -1,6 +1,6 @@
 //! The work done by `sente-edn`.
 
-use sente_edn::{Cursor, Limits, Value};
+use sente_edn::{Cursor, Limits, Tree, Value};
 use serde::{Deserialize, Serialize};
 
 /// What is read of a frame: the event's id, its payload as text, and the callback's id.
@@ -33,11 +33,9 @@ pub fn scan(text: &[u8]) -> usize {
 }
 
 /// Reads a document into a tree that borrows from it, repeated keys checked.
-///
-/// There is no borrowed tree yet: until then this is [`value`], and the report says so.
 #[must_use]
-pub fn tree_parse(text: &[u8]) -> Value {
-    value(text)
+pub fn tree_parse(text: &[u8]) -> Tree<'_> {
+    Tree::parse(text).expect("the document is EDN")
 }
 
 /// Reads a document into a value of its own.
