@@ -342,6 +342,23 @@ pub(crate) fn plain_name(bytes: &[u8], start: usize) -> Option<usize> {
     (length > 0 && class::ends_token(next)).then_some(end)
 }
 
+/// Whether a whole text is a name as [`Lexer::simple_name`] wants it.
+#[cfg(feature = "serde")]
+pub(crate) fn is_plain_name(text: &[u8]) -> bool {
+    let mut parts = text.splitn(2, |byte| *byte == b'/');
+    let is_plain =
+        |part: &[u8]| !part.is_empty() && part.iter().all(|byte| class::is_simple(*byte));
+    let starts_with_digit = |part: &[u8]| part.first().is_some_and(u8::is_ascii_digit);
+    match (parts.next(), parts.next()) {
+        (Some(name), None) => is_plain(name),
+        (Some(namespace), Some(name)) => {
+            let digits = starts_with_digit(namespace) || starts_with_digit(name);
+            is_plain(namespace) && is_plain(name) && !digits
+        }
+        _ => false,
+    }
+}
+
 /// The same for a name that has a slash.
 #[inline]
 fn plain_name_behind_slash(bytes: &[u8], start: usize, slash: usize) -> Option<usize> {

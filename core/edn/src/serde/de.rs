@@ -13,7 +13,7 @@ use super::access::{Entries, Sequence, Special, Tag, Variant};
 use super::error::Error;
 use super::names::{self, Kind};
 use super::options::Options;
-use super::source::{Head, Items, Source, Spot};
+use super::source::{BuiltIn, Head, Items, Source, Spot};
 use crate::value::Value;
 
 /// Reads one form for serde, from a text or a [`Value`].
@@ -256,6 +256,19 @@ impl<'de> Deserializer<'de> {
         match name {
             names::VALUE => return self.any(visitor, true),
             names::RAW => return visit_text(self.source.raw()?, visitor),
+            names::KEYWORD => {
+                if let Some(name) = self.source.plain_name() {
+                    self.is_key = false;
+                    return visitor.visit_borrowed_str(name);
+                }
+            }
+            names::INST | names::UUID => match (name, self.source.built_in()) {
+                (names::INST, Some(BuiltIn::Inst(bytes))) => return visitor.visit_bytes(&bytes),
+                (names::UUID, Some(BuiltIn::Uuid(bytes))) => return visitor.visit_bytes(&bytes),
+                (_, Some(BuiltIn::Inst(_))) => return Err(found("an instant", &visitor)),
+                (_, Some(BuiltIn::Uuid(_))) => return Err(found("a UUID", &visitor)),
+                (_, None) => {}
+            },
             _ => {}
         }
         match (name, self.head()?.0) {
@@ -340,6 +353,12 @@ impl fmt::Display for Found<'_, '_> {
             Head::Tag(tag) => write!(f, "a form tagged `#{tag}`"),
         }
     }
+}
+
+#[cold]
+fn found<'de, V: Visitor<'de>>(what: &str, visitor: &V) -> Error {
+    let expected: &dyn ::serde::de::Expected = visitor;
+    Error::new(format!("found {what}, expected {expected}"))
 }
 
 #[cold]

@@ -39,6 +39,12 @@ pub(super) enum Items {
     Set,
 }
 
+/// An atom of this crate's own that has a short form in bytes.
+pub(super) enum BuiltIn {
+    Inst([u8; 8]),
+    Uuid([u8; 16]),
+}
+
 /// A form that comes next, to tell of it later.
 #[derive(Clone, Copy)]
 pub(super) enum Spot<'de> {
@@ -122,6 +128,23 @@ impl<'de> Source<'de> {
             Self::Text(text) => text.plain_int(),
             Self::Value(_) => None,
         }
+    }
+
+    /// Steps over an instant or UUID.
+    pub(super) fn built_in(&mut self) -> Option<BuiltIn> {
+        let Self::Text(text) = self else {
+            return None;
+        };
+        if text.at >= text.end {
+            return None;
+        }
+        let built_in = match text.peek().atom()? {
+            Atom::Inst(value) => BuiltIn::Inst(value.as_millis().to_be_bytes()),
+            Atom::Uuid(value) => BuiltIn::Uuid(value.as_u128().to_be_bytes()),
+            _ => return None,
+        };
+        text.at = text.at.saturating_add(1);
+        Some(built_in)
     }
 
     /// Steps into a map.

@@ -18,6 +18,7 @@ use crate::collection::{List, Vector};
 use crate::decimal::Decimal;
 use crate::inst::Inst;
 use crate::integer::BigInt;
+use crate::lex;
 use crate::limits::Dialect;
 use crate::map::Map;
 use crate::name::{self, Keyword, Symbol};
@@ -29,6 +30,9 @@ use crate::value::Value;
 
 /// A keyword, if either of Clojure's readers takes it: the text may have been read as the wider one.
 pub(super) fn keyword(name: &str) -> Option<Keyword> {
+    if lex::is_plain_name(name.as_bytes()) {
+        return Some(Keyword::from_valid(name));
+    }
     let wide = || name::is_keyword(name, Dialect::Either).then(|| Keyword::from_valid(name));
     Keyword::new(name).ok().or_else(wide)
 }
@@ -60,7 +64,7 @@ fn integer(text: &str) -> Option<BigInt> {
 }
 
 macro_rules! by_text {
-    ($($type:ident, $name:ident, $what:literal, $show:expr, $read:expr;)*) => {$(
+    ($($type:ident, $name:ident, $what:literal, $show:expr, $read:expr, $from_bytes:expr;)*) => {$(
         impl Serialize for $type {
             /// Another format than EDN is given a string.
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -101,6 +105,13 @@ macro_rules! by_text {
                         Err(E::invalid_type(::serde::de::Unexpected::Unsigned(value), &self))
                     }
 
+                    fn visit_bytes<E: ::serde::de::Error>(self, bytes: &[u8]) -> Result<$type, E> {
+                        let read: fn(&[u8]) -> Option<$type> = $from_bytes;
+                        read(bytes).ok_or_else(|| {
+                            E::invalid_type(::serde::de::Unexpected::Bytes(bytes), &self)
+                        })
+                    }
+
                     fn visit_newtype_struct<D: Deserializer<'de>>(
                         self,
                         inner: D,
@@ -117,13 +128,16 @@ macro_rules! by_text {
 
 by_text! {
     Keyword, KEYWORD, "a keyword", ToString::to_string,
-        |text| keyword(text.strip_prefix(':').unwrap_or(text));
-    Symbol, SYMBOL, "a symbol", ToString::to_string, symbol;
-    BigInt, BIG_INT, "an integer", |value| value.as_str().into(), integer;
-    Decimal, DECIMAL, "a decimal number", ToString::to_string, |text| Decimal::new(text).ok();
-    Ratio, RATIO, "a ratio", ToString::to_string, ratio;
-    Inst, INST, "an instant", ToString::to_string, |text| Inst::parse(text).ok();
-    Uuid, UUID, "a UUID", ToString::to_string, |text| Uuid::parse(text).ok();
+        |text| keyword(text.strip_prefix(':').unwrap_or(text)), |_| None;
+    Symbol, SYMBOL, "a symbol", ToString::to_string, symbol, |_| None;
+    BigInt, BIG_INT, "an integer", |value| value.as_str().into(), integer, |_| None;
+    Decimal, DECIMAL, "a decimal number", ToString::to_string, |text| Decimal::new(text).ok(), |_| None;
+    Ratio, RATIO, "a ratio", ToString::to_string, ratio, |_| None;
+    // Bytes are how this crate's own deserializer hands these two over.
+    Inst, INST, "an instant", ToString::to_string, |text| Inst::parse(text).ok(),
+        |bytes| Inst::from_millis(i64::from_be_bytes(bytes.try_into().ok()?)).ok();
+    Uuid, UUID, "a UUID", ToString::to_string, |text| Uuid::parse(text).ok(),
+        |bytes| Some(Uuid::from_u128(u128::from_be_bytes(bytes.try_into().ok()?)));
 }
 
 /// A value so many levels below the one that was to be written.
