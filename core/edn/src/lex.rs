@@ -366,9 +366,9 @@ fn plain_name_behind_slash(bytes: &[u8], start: usize, slash: usize) -> Option<u
     let name = bytes.get(from..)?;
     let length = name.iter().position(|byte| !class::is_simple(*byte))?;
     let end = from.wrapping_add(length);
-    let is_plain = length > 0
+    let is_plain = end > from
         && slash > start
-        && !name.first()?.is_ascii_digit()
+        && !bytes.get(from)?.is_ascii_digit()
         && !bytes.get(start)?.is_ascii_digit()
         && class::ends_token(*bytes.get(end)?);
     is_plain.then_some(end)

@@ -16,7 +16,7 @@ pub(crate) enum EscapeFault {
 }
 
 /// How many bytes a string goes on without a quote or backslash.
-#[inline]
+#[inline(always)]
 pub(crate) fn plain_length(bytes: &[u8]) -> usize {
     // Most strings end within a few words, sooner than a wide search pays.
     const NEAR: usize = 8;
@@ -137,11 +137,30 @@ pub(crate) fn unescape(raw: RawStr<'_>) -> Cow<'_, str> {
     }
     let mut out = String::with_capacity(rest.len());
     let mut high: Option<u16> = None;
-    while let Some((plain, after)) = rest.split_once('\\') {
+    loop {
+        // There is no quote in it but behind a backslash.
+        let (plain, after) = rest
+            .split_at_checked(plain_length(rest.as_bytes()))
+            .unwrap_or((rest, ""));
         if !plain.is_empty() && high.take().is_some() {
             out.push(char::REPLACEMENT_CHARACTER);
         }
         out.push_str(plain);
+        let simple = match after.as_bytes() {
+            [] => break,
+            [_, b'n', ..] => '\n',
+            [_, b't', ..] => '\t',
+            [_, b'r', ..] => '\r',
+            [_, b'"', ..] => '"',
+            [_, b'\\', ..] => '\\',
+            _ => '\0',
+        };
+        if simple != '\0' && high.is_none() {
+            out.push(simple);
+            rest = after.get(2..).unwrap_or_default();
+            continue;
+        }
+        let after = after.get(1..).unwrap_or_default();
         // The reader has taken this string, so each escape in it is one.
         let Ok((unit, length)) = escape(after) else {
             break;
@@ -152,7 +171,6 @@ pub(crate) fn unescape(raw: RawStr<'_>) -> Cow<'_, str> {
     if high.is_some() {
         out.push(char::REPLACEMENT_CHARACTER);
     }
-    out.push_str(rest);
     Cow::Owned(out)
 }
 

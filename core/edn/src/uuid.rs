@@ -112,26 +112,28 @@ fn parse_usual(text: &[u8]) -> Option<u128> {
     if [text[8], text[13], text[18], text[23]] != [b'-'; 4] {
         return None;
     }
-    let groups = [0..8, 9..13, 14..18, 19..23, 24..36];
-    let mut faults = 0;
-    let [first, second, third, fourth, fifth] = groups.map(|group| {
-        let mut value: u64 = 0;
-        for byte in text.get(group).unwrap_or_default() {
-            let digit = HEX.get(usize::from(*byte)).copied().unwrap_or(NO_DIGIT);
-            faults |= digit;
-            value = (value << 4) | u64::from(digit);
-        }
-        value
-    });
-    if faults & NO_DIGIT != 0 {
+    let hex = |at: usize| u32::from(HEX.get(usize::from(text[at])).copied().unwrap_or(NO_DIGIT));
+    // The digits of two bytes; any that is none leaves its mark above them.
+    let quad = |at: usize| {
+        let (a, b, c, d) = (hex(at), hex(at + 1), hex(at + 2), hex(at + 3));
+        (
+            (a | b | c | d) & NO_DIGIT_BIT,
+            (a << 12) | (b << 8) | (c << 4) | d,
+        )
+    };
+    let [a, b, c, d, e, f, g, h] = [0, 4, 9, 14, 19, 24, 28, 32].map(quad);
+    if (a.0 | b.0 | c.0 | d.0 | e.0 | f.0 | g.0 | h.0) != 0 {
         return None;
     }
-    let high = (first << 32) | (second << 16) | third;
-    let low = (fourth << 48) | fifth;
+    let join = |a: u32, b: u32, c: u32, d: u32| {
+        (u64::from(a) << 48) | (u64::from(b) << 32) | (u64::from(c) << 16) | u64::from(d)
+    };
+    let (high, low) = (join(a.1, b.1, c.1, d.1), join(e.1, f.1, g.1, h.1));
     Some((u128::from(high) << 64) | u128::from(low))
 }
 
 const NO_DIGIT: u8 = 0x80;
+const NO_DIGIT_BIT: u32 = 0x80;
 
 /// What each byte is worth as a hexadecimal digit.
 static HEX: [u8; 256] = {

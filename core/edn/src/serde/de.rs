@@ -128,6 +128,10 @@ impl<'de> Deserializer<'de> {
     }
 
     fn float<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, Error> {
+        if let Some(value) = self.source.plain_float() {
+            self.is_key = false;
+            return visitor.visit_f64(value);
+        }
         match self.head()?.0 {
             Head::Float(value) => visitor.visit_f64(value),
             #[expect(clippy::cast_precision_loss, reason = "a float was asked for")]

@@ -130,6 +130,17 @@ impl<'de> Source<'de> {
         }
     }
 
+    /// Steps over a number that is written as a float.
+    #[inline]
+    pub(super) fn plain_float(&mut self) -> Option<f64> {
+        match self {
+            Self::Text(text) => text
+                .plain(|kind| matches!(kind, PlaceKind::Decimal))
+                .and_then(|text| text.parse().ok()),
+            Self::Value(_) => None,
+        }
+    }
+
     /// Steps over an instant or UUID.
     pub(super) fn built_in(&mut self) -> Option<BuiltIn> {
         let Self::Text(text) = self else {

@@ -96,12 +96,16 @@ impl<'a> Tree<'a> {
         Node::new(self, at)
     }
 
-    /// What a string says that has no escapes, or a keyword's name.
+    /// What a string says that has no escapes, a keyword's name, or any other form's text.
     #[inline]
     pub(crate) fn plain_text(&self, place: &Place) -> &'a str {
-        let start = wide(place.start).wrapping_add(1);
-        let quote = usize::from(place.kind == PlaceKind::String);
-        let end = wide(place.end).wrapping_sub(quote);
+        let (before, behind) = match place.kind {
+            PlaceKind::String => (1, 1),
+            PlaceKind::Keyword => (1, 0),
+            _ => (0, 0),
+        };
+        let start = wide(place.start).wrapping_add(before);
+        let end = wide(place.end).wrapping_sub(behind);
         self.text.get(start..end).unwrap_or_default()
     }
 
