@@ -1,10 +1,11 @@
 //! EDN, read and written the way Clojure does.
 //!
-//! Three ways in and one out:
+//! Four ways in and one out:
 //!
 //! - [`from_str`] and [`from_slice`] read a text that is one form into a [`Value`];
 //! - [`read_first`] reads the first form of a text, as `clojure.edn/read-string` does;
 //! - a [`Cursor`] steps over the forms of a text without building values;
+//! - a [`StreamReader`] takes a stream in chunks of any size and gives each form when it is complete;
 //! - [`to_string`], [`to_vec`], [`write()`] and [`write_fmt`] print a value on one line;
 //!   [`WriteOptions`] print it on aligned lines, sorted, or for a peer that lacks some forms.
 //!
@@ -41,6 +42,7 @@ extern crate alloc;
 
 mod atom;
 mod bignum;
+mod boundary;
 mod class;
 mod collection;
 mod compare;
@@ -76,6 +78,7 @@ mod set;
 mod shape;
 mod sinks;
 mod stack;
+mod stream;
 mod table;
 mod tagged;
 mod text;
@@ -98,6 +101,7 @@ pub use ratio::{InvalidRatio, Ratio};
 pub use read::{from_slice, from_slice_with, from_str, read_first};
 pub use set::Set;
 pub use shape::Shape;
+pub use stream::{StreamError, StreamForm, StreamReader};
 pub use tagged::{InvalidTag, Tagged};
 pub use tree::{Entries, Items, Node, Tree};
 pub use uuid::{InvalidUuid, Uuid};
