@@ -208,3 +208,28 @@ proptest! {
         let _ = from_str::<serde_json::Value>(&text);
     }
 }
+
+/// Found by the fuzz target `edn_serde`.
+#[test]
+fn a_tag_that_only_the_wider_dialect_takes_survives() {
+    let limits = Limits::default().dialect(Dialect::Either);
+    let options = Options::default().limits(limits);
+    for text in ["#λ 1", "#a::b 1", "[#λ/μ {:a #a::b 1}]"] {
+        let value = sente_edn::from_slice_with(text.as_bytes(), &limits).unwrap();
+        let read: Value = from_slice_with(text.as_bytes(), &options).unwrap();
+        assert!(read.identical(&value));
+        assert_eq!(to_string(&value).unwrap(), text);
+        assert!(to_value(&value).unwrap().identical(&value));
+        assert!(from_value::<Value>(&value).unwrap().identical(&value));
+    }
+}
+
+/// Found by the fuzz target `edn_serde`.
+#[test]
+fn a_character_beyond_16_bits_is_the_same_string_as_a_value_and_as_text() {
+    let value = to_value(&'😀').unwrap();
+    assert_eq!(value, Value::from("😀"));
+    assert_eq!(value.to_string(), to_string(&'😀').unwrap());
+    assert_eq!(from_value::<char>(&value).unwrap(), '😀');
+    assert_eq!(to_value(&'\u{ffff}').unwrap(), Value::Char('\u{ffff}'));
+}

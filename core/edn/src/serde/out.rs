@@ -11,7 +11,6 @@ use crate::limits::Limits;
 use crate::map::Map;
 use crate::name::Symbol;
 use crate::set::Set;
-use crate::tagged::Tagged;
 use crate::value::Value;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -295,8 +294,8 @@ impl ToValue {
             }
             Open::Tag(tag) => {
                 let item = items.into_iter().next().unwrap_or_default();
-                let tagged = Tagged::new(tag, item);
-                Value::Tagged(tagged.map_err(|_| Error::new("no such tag"))?)
+                let tagged = super::types::tagged(tag.as_str(), item);
+                Value::Tagged(tagged.ok_or_else(|| Error::new("no such tag"))?)
             }
         };
         self.place(value);

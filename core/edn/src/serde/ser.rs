@@ -13,7 +13,7 @@ use super::out::{Bracket, Mark, Out, ToText, ToValue};
 use crate::decimal::Decimal;
 use crate::inst::Inst;
 use crate::integer::BigInt;
-use crate::name::{Keyword, Symbol};
+use crate::name::Keyword;
 use crate::uuid::Uuid;
 use crate::value::Value;
 
@@ -174,7 +174,7 @@ impl Serializer {
             Mode::Uuid => Uuid::parse(text).ok().map(Value::Uuid),
             Mode::Raw => return self.out.raw(text),
             Mode::Tag => {
-                let tag = Symbol::new(text).ok();
+                let tag = super::types::symbol(text);
                 let tag = tag.ok_or_else(|| Error::new("no such tag"))?;
                 self.deepen()?;
                 self.out.tag(tag);
@@ -313,7 +313,11 @@ impl<'s> ser::Serializer for &'s mut Serializer {
     }
 
     fn serialize_char(self, value: char) -> Result<(), Error> {
-        self.atom(Value::Char(value))
+        // Beyond 16 bits Clojure has no characters, and what is written is a string.
+        match u16::try_from(value) {
+            Ok(_) => self.atom(Value::Char(value)),
+            Err(_) => self.atom(Value::String(value.into())),
+        }
     }
 
     fn serialize_str(self, text: &str) -> Result<(), Error> {

@@ -45,6 +45,13 @@ pub(super) fn symbol(name: &str) -> Option<Symbol> {
     Symbol::new(name).ok().or_else(wide)
 }
 
+/// A value behind a tag, if either of Clojure's readers takes the tag.
+pub(super) fn tagged(tag: &str, value: Value) -> Option<Tagged> {
+    let begins = tag.chars().next().is_some_and(char::is_alphabetic);
+    let symbol = symbol(tag).filter(|_| begins && !matches!(tag, "inst" | "uuid"))?;
+    Some(Tagged::from_valid(symbol, value))
+}
+
 pub(super) fn ratio(text: &str) -> Option<Ratio> {
     let (above, below) = text.split_once('/')?;
     let (above, below) = (BigInt::new(above).ok()?, BigInt::new(below).ok()?);
@@ -327,8 +334,7 @@ impl<'de, A: SeqAccess<'de>> Collect<'de, A, A::Error> for Tagged {
         let missing = |length| A::Error::invalid_length(length, &"a tag and a form");
         let tag: String = access.next_element()?.ok_or_else(|| missing(0))?;
         let value: Value = access.next_element()?.ok_or_else(|| missing(1))?;
-        let tag = symbol(&tag).ok_or_else(|| A::Error::custom(format!("no such tag: `{tag}`")))?;
-        Self::new(tag, value).map_err(A::Error::custom)
+        tagged(&tag, value).ok_or_else(|| A::Error::custom(format!("no such tag: `{tag}`")))
     }
 }
 
