@@ -7,6 +7,7 @@
 
 mod bench;
 mod clojure;
+mod fuzz;
 mod link;
 mod peers;
 mod steps;
@@ -27,6 +28,7 @@ Commands:
   test   Run every check there is: format, lints, documentation, all tests, the no_std proofs
   check  Run the quick ones: format, lints, documentation
   bench  Measure the EDN codec beside others; see cargo xtask bench --help
+  fuzz   Look for bytes that break something; see cargo xtask fuzz --help
 
 Options of test and check:
       --only STEP  Run this step only; may be given more than once
@@ -44,6 +46,7 @@ enum Request {
     Run(&'static str, Vec<&'static Step>),
     BenchHelp,
     Bench(bench::Options),
+    Fuzz(fuzz::Request),
 }
 
 fn main() -> ExitCode {
@@ -64,17 +67,24 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Ok(Request::Bench(options)) => {
-            match Workspace::find().and_then(|workspace| bench::run(&workspace, &options)) {
-                Ok(()) => ExitCode::SUCCESS,
-                Err(problem) => {
-                    eprintln!("error: {problem}");
-                    ExitCode::FAILURE
-                }
-            }
+            reported(Workspace::find().and_then(|workspace| bench::run(&workspace, &options)))
+        }
+        Ok(Request::Fuzz(request)) => {
+            reported(Workspace::find().and_then(|workspace| fuzz::run(&workspace, &request)))
         }
         Err(problem) => {
             eprintln!("error: {problem}\n\nFor the usage, try: cargo xtask --help");
             ExitCode::from(2)
+        }
+    }
+}
+
+fn reported(result: Result<(), String>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            eprintln!("error: {problem}");
+            ExitCode::FAILURE
         }
     }
 }
@@ -90,6 +100,11 @@ fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Request, String>
         } else {
             bench::parse(rest).map(Request::Bench)
         };
+    }
+    if let Some((first, rest)) = arguments.split_first()
+        && first == "fuzz"
+    {
+        return fuzz::parse(rest).map(Request::Fuzz);
     }
     let mut command = None;
     let mut only = Vec::new();
@@ -112,7 +127,7 @@ fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Request, String>
         Some("test") => ("test", TEST),
         Some("check") => ("check", CHECK),
         Some(other) => return Err(format!("no such command: {other}")),
-        None => return Err("a command is missing: test, check or bench".to_owned()),
+        None => return Err("a command is missing: test, check, bench or fuzz".to_owned()),
     };
     if list {
         return Ok(Request::List(steps));
