@@ -1,13 +1,119 @@
 //! EDN, read and written the way Clojure does.
 //!
-//! Four ways in and one out:
+//! EDN is how Clojure programs write data down: JSON's lists, maps, strings and numbers, and
+//! besides keywords, symbols, sets, characters, exact numbers, points in time, UUIDs and tags for
+//! everything else. This crate reads what `clojure.edn` reads, refuses what it refuses, and prints
+//! what Clojure and ClojureScript read back as the same value.
 //!
-//! - [`from_str`] and [`from_slice`] read a text that is one form into a [`Value`];
-//! - [`read_first`] reads the first form of a text, as `clojure.edn/read-string` does;
-//! - a [`Cursor`] steps over the forms of a text without building values;
-//! - a [`StreamReader`] takes a stream in chunks of any size and gives each form when it is complete;
-//! - [`to_string`], [`to_vec`], [`write()`] and [`write_fmt`] print a value on one line;
-//!   [`WriteOptions`] print it on aligned lines, sorted, or for a peer that lacks some forms.
+//! # As a value
+//!
+//! [`from_str`] reads a text into a [`Value`], which can be asked, changed and printed.
+//!
+//! ```
+//! use sente_edn::{Value, from_str};
+//!
+//! let mut user = from_str("{:user/id 7, :user/tags #{:admin}, :score 1.50M}")?;
+//! assert_eq!(user.get_keyword("user/id").and_then(Value::as_i64), Some(7));
+//!
+//! if let Value::Map(map) = &mut user {
+//!     map.insert(Value::keyword("seen").unwrap(), Value::from(vec![1.into(), 2.5.into()]));
+//! }
+//! assert_eq!(user.to_string(), "{:user/id 7, :user/tags #{:admin}, :score 1.50M, :seen [1 2.5]}");
+//! # Ok::<(), sente_edn::Error>(())
+//! ```
+//!
+//! # Without building anything
+//!
+//! A [`Tree`] borrows from its text and takes a third of the time. A [`Cursor`] builds nothing at
+//! all: it steps over forms, checks them, and gives their text.
+//!
+//! ```
+//! use sente_edn::{Cursor, Limits, Tree};
+//!
+//! let text = br#"[:chat/say {:text "hi" :to [1 2 3]}]"#;
+//! let tree = Tree::parse(text)?;
+//! let data = tree.root().items().nth(1).unwrap();
+//! assert_eq!(data.get_keyword("text").unwrap().as_str().unwrap(), "hi");
+//!
+//! let mut cursor = Cursor::new(text, &Limits::default());
+//! cursor.enter()?;
+//! assert_eq!(cursor.keyword()?, "chat/say");
+//! assert_eq!(cursor.skip()?.text(), br#"{:text "hi" :to [1 2 3]}"#);
+//! # Ok::<(), sente_edn::Error>(())
+//! ```
+//!
+//! # As a Rust type
+//!
+//! With the feature `serde` the module `sente_edn::serde` reads and writes any type that derives
+//! serde's traits. Fields are keywords, as is the custom in Clojure, and EDN's own types have Rust
+//! types here that come back as they went.
+//!
+#![cfg_attr(feature = "serde", doc = "```")]
+#![cfg_attr(not(feature = "serde"), doc = "```ignore")]
+//! use sente_edn::{Inst, Keyword};
+//! use serde::{Deserialize, Serialize};
+//!
+//! #[derive(Debug, PartialEq, Serialize, Deserialize)]
+//! struct Message {
+//!     #[serde(rename = "message/id")]
+//!     id: u64,
+//!     text: String,
+//!     kind: Keyword,
+//!     at: Option<Inst>,
+//! }
+//!
+//! let text = r#"{:message/id 7, :text "hi", :kind :chat/say, :at nil}"#;
+//! let message: Message = sente_edn::serde::from_str(text)?;
+//! assert_eq!(message.id, 7);
+//! assert_eq!(sente_edn::serde::to_string(&message)?, text);
+//! # Ok::<(), sente_edn::serde::Error>(())
+//! ```
+//!
+//! # Which form is which type
+//!
+//! | EDN | [`Value`] | holds | [`Shape`] |
+//! |---|---|---|---|
+//! | `nil` | `Nil` | | `Nil` |
+//! | `true`, `false` | `Bool` | `bool` | `Bool` |
+//! | `42`, `-0x2A`, `052`, `2r101010` | `Int` | `i64` | `Number` |
+//! | `42N`, and what 64 bits do not hold | `BigInt` | [`BigInt`]: any number of digits | `Number` |
+//! | `4.2`, `1e3`, `##Inf`, `##-Inf`, `##NaN` | `Float` | `f64` | `Number` |
+//! | `4.20M` | `Decimal` | [`Decimal`]: digits and a power of ten | `Number` |
+//! | `22/7` | `Ratio` | [`Ratio`], in lowest terms | `Number` |
+//! | `\a`, `\newline`, `\u03A9` | `Char` | `char` | `Char` |
+//! | `"a\n"` | `String` | `String` | `String` |
+//! | `:a`, `:user/id` | `Keyword` | [`Keyword`] | `Keyword` |
+//! | `a`, `user/id` | `Symbol` | [`Symbol`] | `Symbol` |
+//! | `(1 2)` | `List` | [`List`] | `List` |
+//! | `[1 2]` | `Vector` | [`Vector`] | `Vector` |
+//! | `#{1 2}` | `Set` | [`Set`], in the order of insertion | `Set` |
+//! | `{:a 1}`, `#:user{:id 1}` | `Map` | [`Map`], keys of any kind, in the order of insertion | `Map` |
+//! | `#inst "2026-01-02T03:04:05.678Z"` | `Inst` | [`Inst`]: milliseconds | `Tagged` |
+//! | `#uuid "f81d4fae-7dec-11d0-a765-00a0c91e6bf6"` | `Uuid` | [`Uuid`] | `Tagged` |
+//! | `#my/tag x` | `Tagged` | [`Tagged`]: the tag and the form | `Tagged` |
+//! | `#_ x`, `; comment`, `,`, `^{:doc ""}` before a form | nothing | | |
+//!
+//! Which of serde's types become which form is listed in the module `serde`.
+//!
+//! # All the ways
+//!
+//! | to | there is |
+//! |---|---|
+//! | read a text that is one form | [`from_str`], [`from_slice`], [`from_slice_with`] |
+//! | read the first form, as `clojure.edn/read-string` does | [`read_first`] |
+//! | read without copying | [`Tree`] |
+//! | check, and take what is needed | [`Cursor`] |
+//! | read from chunks, as they come in | [`StreamReader`] |
+//! | print on one line | [`to_string`], [`to_vec`], [`write()`], [`write_fmt`], `{}` |
+//! | print for people, sorted, or for ClojureScript | [`WriteOptions`], `{:#}` |
+//!
+//! # Errors
+//!
+//! An [`Error`] says what is wrong and at which byte, and [`Error::line_column`] at which line and
+//! column. [`Error::is_incomplete`] tells a text that merely ends too early from one that nothing
+//! behind it could mend. Every [`ErrorKind`] says in its text what was expected.
+//!
+//! # Whose EDN
 //!
 //! The judge of what is EDN is `clojure.edn` of Clojure 1.11, down to octal numbers, partial dates
 //! and which tokens are keywords. The differences are few:
@@ -24,6 +130,8 @@
 //! - Behind a tag Clojure compares as Java does. Where Java calls two values equal whose hashes
 //!   differ, as with `#t #{1M}` and `#t #{1.0M}`, Clojure finds them equal or not by how many
 //!   entries there are and which bits of the hashes. Here they differ.
+//!
+//! # Texts from strangers
 //!
 //! Texts may come from strangers. What they may ask for is bounded by [`Limits`]; no text makes
 //! the stack grow, in reading or in anything done with the value later; and all of it takes time
