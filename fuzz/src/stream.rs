@@ -21,13 +21,10 @@ pub fn edn_stream(data: &[u8]) {
         let whole = by_the_whole(data, &limits);
         check_splits(data, &limits, &whole, &mut dice);
 
-        let mut tight = limits
+        let tight = limits
             .max_bytes(dice.below(data.len()))
-            .max_depth(dice.below(8));
-        // The reader counts what carries metadata once more than the cursor does.
-        if !data.contains(&b'^') {
-            tight = tight.max_elements(dice.below(20));
-        }
+            .max_depth(dice.below(8))
+            .max_elements(dice.below(20));
         let whole = by_chunks(data, &tight, || data.len());
         check_splits(data, &tight, &whole, &mut dice);
     }

@@ -580,8 +580,8 @@ impl<'a, S: Sink> Machine<'a, S> {
 
     /// Gives a form to what is open; the form itself if nothing is.
     fn settle(&mut self, mut done: Done<'a, S::Item>) -> Result<Option<Done<'a, S::Item>>, Error> {
+        self.count(done.start)?;
         loop {
-            self.count(done.start)?;
             match self.top.kind {
                 Kind::Nothing => return Ok(Some(done)),
                 Kind::List | Kind::Vector | Kind::Set | Kind::Map => {}
@@ -590,9 +590,13 @@ impl<'a, S: Sink> Machine<'a, S> {
                         done = self.rename(self.top.name(&self.lexer), done)?;
                     }
                 }
-                _ => match self.settle_prefix(done)? {
-                    Some(wrapped) => {
-                        done = wrapped;
+                kind => match self.settle_prefix(done)? {
+                    Some(complete) => {
+                        done = complete;
+                        // What carries metadata was counted by itself, and is no other form.
+                        if kind != Kind::Target {
+                            self.count(done.start)?;
+                        }
                         continue;
                     }
                     None => return Ok(None),

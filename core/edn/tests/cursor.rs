@@ -288,3 +288,23 @@ fn a_nul_is_a_symbol() {
     assert_eq!(cursor.skip().unwrap().end(), 3);
     assert_eq!(cursor.peek().unwrap(), None);
 }
+
+/// A regression: the reader counted what carries metadata once for each, the cursor did not.
+#[test]
+fn what_carries_metadata_is_one_form_however_it_is_read() {
+    for (text, forms) in [
+        ("^:m [1]", 3),
+        ("^:a ^:b [1]", 4),
+        ("^:m x", 2),
+        ("[^:m x]", 3),
+        ("#t ^:m x", 3),
+    ] {
+        for allowed in [forms - 1, forms] {
+            let limits = Limits::default().max_elements(allowed);
+            let read = sente_edn::read_first(text.as_bytes(), &limits).map(drop);
+            let skipped = Cursor::new(text.as_bytes(), &limits).skip().map(drop);
+            assert_eq!(read, skipped, "{text} within {allowed}");
+            assert_eq!(read.is_ok(), allowed == forms, "{text} within {allowed}");
+        }
+    }
+}

@@ -9,7 +9,9 @@ use core::fmt;
 
 use crate::error::{Error, ErrorKind, Inside};
 use crate::limits::Limits;
-use crate::machine::{Machine, wide};
+use crate::machine::Machine;
+#[cfg(feature = "serde")]
+use crate::machine::wide;
 use crate::read;
 use crate::sinks::{self, ToNothing};
 
@@ -92,11 +94,13 @@ impl<'a> Tree<'a> {
     }
 
     /// The form of that index.
+    #[cfg(feature = "serde")]
     pub(crate) const fn node(&self, at: usize) -> Node<'_, 'a> {
         Node::new(self, at)
     }
 
     /// What a string says that has no escapes, a keyword's name, or any other form's text.
+    #[cfg(feature = "serde")]
     #[inline]
     pub(crate) fn plain_text(&self, place: &Place) -> &'a str {
         let (before, behind) = match place.kind {

@@ -1,9 +1,9 @@
 //! A form of a tree, and what it can be asked for.
 
 use alloc::borrow::Cow;
-use alloc::format;
-use alloc::string::String;
 use alloc::vec::Vec;
+#[cfg(feature = "serde")]
+use alloc::{format, string::String};
 use core::fmt;
 
 use super::{Place, PlaceKind, Tree};
@@ -308,12 +308,14 @@ impl<'t, 'a> Node<'t, 'a> {
     }
 
     /// A name that stands in the text as it is, without a keyword's colon.
+    #[cfg(feature = "serde")]
     pub(crate) fn name_text(&self) -> &'a str {
         let colon = usize::from(self.kind() == PlaceKind::Keyword);
         self.inner_text(colon, 0).unwrap_or_default()
     }
 
     /// A text that is this form and no other, wherever it is read.
+    #[cfg(feature = "serde")]
     pub(crate) fn raw(&self) -> Cow<'a, str> {
         match self.kind() {
             PlaceKind::RenamedKeyword => format!(":{}", self.name().unwrap_or_default()).into(),
