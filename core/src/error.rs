@@ -10,6 +10,7 @@ use crate::event::{Event, Payload};
 use crate::framing::FrameError;
 use crate::framing::websocket::WebSocketError;
 use crate::packer::{PackError, UnpackError};
+use crate::time::Instant;
 
 /// Why an event was not queued. Each variant gives the event back.
 #[derive(Clone, Debug, Error)]
@@ -28,10 +29,23 @@ pub enum SendError {
         messages: usize,
         /// Bytes queued.
         bytes: usize,
+        /// The bytes of the queue it needs: what to ask `reserve` for.
+        needed: usize,
     },
+    /// The ticket holds no room: it still waits, or has ended.
+    #[error("this reservation holds no room")]
+    NoReservation(Box<Event>),
     /// The connection is not open (yet, or any more).
     #[error("the connection is not open")]
     NotOpen(Box<Event>),
+    /// Over the rate of `ConnectionConfigBuilder::send_rate`.
+    #[error("over the send rate until {retry_at:?}")]
+    RateLimited {
+        /// The refused event.
+        event: Box<Event>,
+        /// When the next event may be sent.
+        retry_at: Instant,
+    },
     /// The packed event is over `Limits::max_frame_bytes`.
     #[error("the packed event of {size} bytes is over the limit of {limit}")]
     TooLarge {
@@ -66,8 +80,10 @@ impl SendError {
     pub fn into_event(self) -> Event {
         match self {
             Self::CallsUnsupported(event)
+            | Self::NoReservation(event)
             | Self::NotOpen(event)
             | Self::Full { event, .. }
+            | Self::RateLimited { event, .. }
             | Self::TooLarge { event, .. }
             | Self::TooManyCalls { event, .. }
             | Self::Unpackable { event, .. } => *event,

@@ -92,8 +92,8 @@ mod wire;
 
 pub use connection::{
     Accept, BadEvent, Capacity, ConfigError, Connection, ConnectionConfig, ConnectionConfigBuilder,
-    ConnectionEvent, Hello, HelloReceived, Input, Message, Opened, PackedSendError, State, Stats,
-    Transmit,
+    ConnectionEvent, Dropped, Hello, HelloReceived, Input, Message, Opened, PackedSendError, State,
+    Stats, Transmit,
 };
 pub use error::{BadReason, CallError, CloseReason, ReplyError, SendError};
 pub use event::{Event, EventError, EventId, EventIdError, Payload};
@@ -103,6 +103,7 @@ pub use id::{CallId, ConnId, FlushId, ReplyToken};
 pub use limits::Limits;
 pub use packed::PackedEvent;
 pub use profile::{Carrier, Dialect, Keepalive, Role};
+pub use queue::{Policy, Priority, Rate, RateLimiter, ReserveError, SendOptions, Sent, Ticket};
 pub use sente_edn as edn;
 pub use time::Instant;
 pub use transmit::TransmitBuf;

@@ -28,6 +28,14 @@ pub struct Limits {
     pub max_send_messages: usize,
     /// Bytes of events waiting to be sent on one connection. Default 8 MiB.
     pub max_send_bytes: usize,
+    /// Above how many percent of either limit of the send queue `HighWater` is told; 100 or more
+    /// for never. Default 75.
+    pub send_high_water: u8,
+    /// At how many percent of either limit of the send queue `SendReady` is told after a refusal or
+    /// a `HighWater`; no higher than `send_high_water` counts. Default 50.
+    pub send_low_water: u8,
+    /// Reservations of room in the send queue, waiting or held, on one connection. Default 1,000.
+    pub max_reservations: usize,
     /// Received events waiting for the application on one connection. Default 5,000.
     pub max_recv_messages: usize,
     /// Bytes of received events waiting for the application on one connection. Default 8 MiB.
@@ -61,6 +69,9 @@ impl Default for Limits {
             max_elements: 1_000_000,
             max_send_messages: 1_000,
             max_send_bytes: 8 * 1024 * 1024,
+            send_high_water: 75,
+            send_low_water: 50,
+            max_reservations: 1_000,
             max_recv_messages: 5_000,
             max_recv_bytes: 8 * 1024 * 1024,
             max_batch_bytes: 64 * 1024,

@@ -27,7 +27,7 @@ impl Connection {
                 websocket.close(now, code, reason);
                 self.state = State::Closing;
                 self.handshake_deadline = None;
-                self.release();
+                self.give_up_queue();
                 self.process();
             }
             None => self.finish(CloseReason::Requested),
@@ -43,6 +43,8 @@ impl Connection {
             State::Open => {
                 self.state = State::Draining;
                 self.drain_deadline = Some(deadline);
+                self.held_until = None;
+                self.fail_reservations();
             }
             State::Draining => {
                 self.drain_deadline = self.drain_deadline.map(|at| at.min(deadline));
@@ -61,9 +63,13 @@ impl Connection {
     }
 
     /// Settles the calls and gives the queue back: nothing of it will happen any more.
-    pub(super) fn release(&mut self) {
+    pub(super) fn give_up_queue(&mut self) {
         self.settle_as_closed();
-        let undelivered: Vec<PackedEvent> = core::iter::from_fn(|| self.queue.pop())
+        self.fail_reservations();
+        self.held_until = None;
+        // What is not queued any more, but not written either, is with the driver.
+        let taken_to = self.queue.oldest();
+        let undelivered: Vec<PackedEvent> = core::iter::from_fn(|| self.queue.pop_oldest())
             .filter_map(|item| match item {
                 Outgoing::Event { packed, .. } => Some(PackedEvent {
                     bytes: packed,
@@ -77,7 +83,7 @@ impl Connection {
         }
         for (flush, mark) in core::mem::take(&mut self.flushes) {
             // What is with the driver may still go out; it is known by `handle_transmitted`.
-            if self.transmitting && mark <= self.transmitted_to {
+            if self.transmitting && mark <= taken_to {
                 self.flushes.push_back((flush, mark));
             } else {
                 self.push_event(ConnectionEvent::FlushFailed(flush));
@@ -113,7 +119,7 @@ impl Connection {
             CloseReason::LostFraming(_) | CloseReason::WebSocket(_)
         );
         self.report_suppressed();
-        self.release();
+        self.give_up_queue();
         for (flush, _) in core::mem::take(&mut self.flushes) {
             self.push_event(ConnectionEvent::FlushFailed(flush));
         }

@@ -13,6 +13,7 @@ use crate::framing::Kind;
 use crate::limits::Limits;
 use crate::packer::{Edn, Packer, Tokens};
 use crate::profile::{Carrier, Dialect, Keepalive, Profile, Role};
+use crate::queue::Rate;
 
 /// The configuration connections share: build it once, hand out clones of the `Arc`.
 ///
@@ -33,6 +34,9 @@ pub struct ConnectionConfig {
     pub(crate) handshake_timeout: Duration,
     pub(crate) close_timeout: Duration,
     pub(crate) hello: Option<Hello>,
+    pub(crate) flush_window: Option<Duration>,
+    pub(crate) send_rate: Option<Rate>,
+    pub(crate) keep_dropped: usize,
     pub(crate) atoms: Atoms,
 }
 
@@ -52,6 +56,9 @@ impl ConnectionConfig {
             handshake_timeout: Duration::from_secs(10),
             close_timeout: Duration::from_secs(5),
             hello: None,
+            flush_window: None,
+            send_rate: None,
+            keep_dropped: 0,
         }
     }
 
@@ -98,6 +105,9 @@ pub struct ConnectionConfigBuilder {
     handshake_timeout: Duration,
     close_timeout: Duration,
     hello: Option<Hello>,
+    flush_window: Option<Duration>,
+    send_rate: Option<Rate>,
+    keep_dropped: usize,
 }
 
 impl ConnectionConfigBuilder {
@@ -140,6 +150,33 @@ impl ConnectionConfigBuilder {
         self
     }
 
+    /// How long the first event queued waits for others to leave with it. Default `None`: what is
+    /// queued leaves as soon as the transport is free, and what gathers meanwhile leaves together.
+    /// Sente's server gathers for 30 ms, sente-lite's client for 10 ms.
+    ///
+    /// The wait ends early when a batch is full (`Limits::max_batch_events`, `max_batch_bytes`),
+    /// with a call, a reply, a send that says `flush`, `flush` and `drain`. The handshake, pings
+    /// and pongs never wait.
+    pub fn flush_window(mut self, window: Option<Duration>) -> Self {
+        self.flush_window = window;
+        self
+    }
+
+    /// How many events this side sends at most; replies do not count. Default `None`: no limit.
+    /// What comes too early is refused as `SendError::RateLimited`, with the time to try again.
+    pub fn send_rate(mut self, rate: Option<Rate>) -> Self {
+        self.send_rate = rate;
+        self
+    }
+
+    /// How many bytes of dropped events are kept for the next `ConnectionEvent::Dropped`, where
+    /// the application wants to put them elsewhere; each counts 64 bytes more than its own. The
+    /// first are kept, all are counted. Default 0: none is kept.
+    pub fn keep_dropped(mut self, max_bytes: usize) -> Self {
+        self.keep_dropped = max_bytes;
+        self
+    }
+
     /// The finished configuration.
     ///
     /// # Errors
@@ -168,6 +205,9 @@ impl ConnectionConfigBuilder {
             handshake_timeout: self.handshake_timeout,
             close_timeout: self.close_timeout,
             hello: self.hello,
+            flush_window: self.flush_window,
+            send_rate: self.send_rate,
+            keep_dropped: self.keep_dropped,
             atoms,
         }))
     }

@@ -10,6 +10,7 @@ use crate::event::{Event, Payload};
 use crate::id::{CallId, FlushId, ReplyToken};
 use crate::packed::PackedEvent;
 use crate::profile::Dialect;
+use crate::queue::Ticket;
 
 /// Something that came from the transport.
 #[derive(Debug)]
@@ -45,12 +46,20 @@ pub enum ConnectionEvent {
     BadEventsSuppressed(u64),
     /// The connection ended. The last event of all.
     Closed(CloseReason),
+    /// Events that were handed over for sending were dropped, as their policy says. There is one
+    /// such event at most until it is taken; it says everything until then.
+    Dropped(Dropped),
     /// What the flush waited for will never be written: the connection ended first.
     FlushFailed(FlushId),
     /// Everything queued before this flush has been handed to the transport.
     Flushed(FlushId),
+    /// A reservation has its room, until it is used or released.
+    Granted(Ticket),
     /// A client on a byte stream said who it is.
     Hello(HelloReceived),
+    /// The send queue rose above `Limits::send_high_water`; `SendReady` follows when it has fallen
+    /// to low water. How full it was then.
+    HighWater(Capacity),
     /// A frame of at least `Limits::warn_frame_bytes` was received or sent: its size.
     LargeFrame {
         /// Its size in bytes.
@@ -65,7 +74,12 @@ pub enum ConnectionEvent {
     /// The peer ended its sending side. Events can still be sent to it, and replies it waits for;
     /// calls to it have been settled. React with `drain` or `close`.
     PeerFinished,
-    /// There is room again after a send was refused as full.
+    /// A reservation waited until its deadline.
+    ReservationExpired(Ticket),
+    /// The connection drains or has ended, so that a reservation waits in vain.
+    ReservationFailed(Ticket),
+    /// The send queue has fallen to `Limits::send_low_water` after a send was refused as full, or
+    /// after `HighWater`, and what was refused would fit.
     SendReady,
     /// A call ended, once.
     Settled {
@@ -100,6 +114,19 @@ pub struct BadEvent {
     pub frame_len: usize,
     /// The right to answer, if the frame had a callback id (Sente hands it over too).
     pub reply: Option<ReplyToken>,
+}
+
+/// Events that were dropped on the sending side.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Dropped {
+    /// How many.
+    pub count: u64,
+    /// Their packed bytes.
+    pub bytes: u64,
+    /// The events themselves, in the order they were dropped, as many of the first as
+    /// `ConnectionConfigBuilder::keep_dropped` has room for: to be kept elsewhere.
+    pub events: Vec<PackedEvent>,
 }
 
 /// The terms of an open connection.
@@ -166,6 +193,13 @@ pub struct Stats {
     pub events_queued: u64,
     /// Sends refused.
     pub sends_refused: u64,
+    /// Queued events dropped to make room for newer ones (`Policy::DropOldest`).
+    pub dropped_oldest: u64,
+    /// Events dropped since they would have had to wait (`Policy::Volatile`); they were never
+    /// queued.
+    pub dropped_volatile: u64,
+    /// Queued events dropped for a newer one of the same key (`Policy::Latest`).
+    pub replaced: u64,
     /// Bad frames and events, reported or not.
     pub bad_events: u64,
     /// Reserved ids that were ignored because a bare script may echo them.
@@ -188,4 +222,12 @@ pub struct Capacity {
     pub max_messages: usize,
     /// The limit on bytes.
     pub max_bytes: usize,
+    /// Places reserved and not used yet; they count for the limit on messages.
+    pub reserved_messages: usize,
+    /// Bytes reserved and not used yet; they count for the limit on bytes.
+    pub reserved_bytes: usize,
+    /// Reservations that wait for room. While there are any, sends without one are refused.
+    pub waiting_reservations: usize,
+    /// Whether `HighWater` was reached, and low water has not been since.
+    pub above_high_water: bool,
 }

@@ -2,12 +2,15 @@
 
 mod close;
 mod config;
+mod enqueue;
 mod envelope;
 mod event;
 mod framer;
 mod keepalive;
 mod receive;
+mod reserve;
 mod send;
+mod write;
 
 use alloc::collections::VecDeque;
 use alloc::string::String;
@@ -23,14 +26,15 @@ use crate::error::{CallError, CloseReason};
 use crate::id::FlushId;
 use crate::packed::PackedEvent;
 use crate::profile::{Dialect, Keepalive, Profile, Role};
-use crate::queue::{Outgoing, SendQueue};
+use crate::queue::{Outgoing, RateLimiter, SendQueue};
 use crate::time::Instant;
+use enqueue::Pressure;
 use framer::Framer;
 
 pub use config::{Accept, ConfigError, ConnectionConfig, ConnectionConfigBuilder, Hello};
 pub use event::{
-    BadEvent, Capacity, ConnectionEvent, HelloReceived, Input, Message, Opened, State, Stats,
-    Transmit,
+    BadEvent, Capacity, ConnectionEvent, Dropped, HelloReceived, Input, Message, Opened, State,
+    Stats, Transmit,
 };
 pub use send::PackedSendError;
 
@@ -78,13 +82,15 @@ pub struct Connection {
     /// Whether a pong without a callback id waits in `control`: one answers all pings until then.
     pong_queued: bool,
     queue: SendQueue,
+    limiter: Option<RateLimiter>,
+    /// Until when what is queued waits for more to go with it.
+    held_until: Option<Instant>,
+    pressure: Pressure,
     calls: Calls,
     flushes: VecDeque<(FlushId, u64)>,
     next_flush: u64,
-    /// Whether a transmit is with the driver, and how far into the queue it reaches.
+    /// Whether a transmit is with the driver.
     transmitting: bool,
-    transmitted_to: u64,
-    written_to: u64,
     shutdown_given: bool,
     /// Whether the transmit with the driver began while the peer's replies piled up: then it is the
     /// peer's reading that shows its life.
@@ -95,8 +101,6 @@ pub struct Connection {
     /// After a breach the peer's bytes are still read and dropped until it ends its side: a
     /// transport dropped with unread bytes resets, and the peer would lose what we said last.
     lingers: bool,
-    /// A send was refused as full, so a `SendReady` is owed.
-    send_refused: Option<usize>,
 
     /// How the transport's reading side ended.
     ended: Option<CloseReason>,
@@ -166,18 +170,18 @@ impl Connection {
             control_bytes: 0,
             pong_queued: false,
             queue: SendQueue::default(),
+            limiter: config.send_rate.map(RateLimiter::new),
+            held_until: None,
+            pressure: Pressure::default(),
             calls: Calls::default(),
             flushes: VecDeque::new(),
             next_flush: 0,
             transmitting: false,
-            transmitted_to: 0,
-            written_to: 0,
             shutdown_given: false,
             transmit_is_life: false,
             cut_deadline: None,
             cut: false,
             lingers: false,
-            send_refused: None,
             ended: None,
             peer_finished: false,
             events: VecDeque::new(),
@@ -216,6 +220,7 @@ impl Connection {
                 result: Err(CallError::Timeout),
             });
         }
+        self.expire_reservations();
         if self
             .bad_since
             .is_some_and(|since| since + self.config.limits.bad_frame_period <= now)
@@ -252,6 +257,8 @@ impl Connection {
             .map(|since| since + self.config.limits.bad_frame_period);
         [
             self.calls.next_deadline(),
+            self.queue.reservations.next_deadline(),
+            self.held_until.filter(|_| self.is_held()),
             self.framer.poll_timeout(),
             self.handshake_deadline,
             self.drain_deadline,
@@ -282,7 +289,7 @@ impl Connection {
         Some(self.given_out(queued))
     }
 
-    /// The next `Settled`, `Flushed`, `FlushFailed` or `SendReady`, ahead of any message. For a
+    /// The next `Settled`, `Flushed`, `FlushFailed`, `SendReady` or end of a reservation's wait, ahead of any message. For a
     /// driver whose callers wait for these while the application takes its time with the messages;
     /// [`poll_event`](Self::poll_event) alone gives everything out in one order.
     #[must_use]
@@ -363,6 +370,10 @@ impl Connection {
             bytes: self.queue.bytes(),
             max_messages: self.config.limits.max_send_messages,
             max_bytes: self.config.limits.max_send_bytes,
+            reserved_messages: self.queue.reservations.granted(),
+            reserved_bytes: self.queue.reservations.granted_bytes(),
+            waiting_reservations: self.queue.reservations.waiting(),
+            above_high_water: self.pressure.high,
         }
     }
 
@@ -382,7 +393,8 @@ impl Connection {
     }
 
     /// Accounts for what the application took, and fills the room that made.
-    fn given_out(&mut self, queued: Queued) -> ConnectionEvent {
+    fn given_out(&mut self, mut queued: Queued) -> ConnectionEvent {
+        self.pressure_taken(&mut queued.event);
         if let Some(size) = queued.counted {
             self.recv_messages = self.recv_messages.saturating_sub(1);
             self.recv_bytes = self.recv_bytes.saturating_sub(size);
@@ -401,6 +413,9 @@ impl Connection {
             ConnectionEvent::Settled { .. }
                 | ConnectionEvent::Flushed(_)
                 | ConnectionEvent::FlushFailed(_)
+                | ConnectionEvent::Granted(_)
+                | ConnectionEvent::ReservationExpired(_)
+                | ConnectionEvent::ReservationFailed(_)
                 | ConnectionEvent::SendReady
         );
         let queue = if is_answer {

@@ -56,6 +56,7 @@ impl Connection {
         if self.ended_badly() {
             // Callers do not wait until the application has read what came before.
             self.settle_as_closed();
+            self.fail_reservations();
         }
     }
 

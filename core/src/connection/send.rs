@@ -1,4 +1,4 @@
-//! The sending half of a connection: commands in, bytes out.
+//! The sending half of a connection: what the application says, packed and handed to the queue.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -10,15 +10,15 @@ use sente_edn::Value;
 use crate::error::{CallError, ReplyError, SendError};
 use crate::event::{Event, Payload};
 use crate::framing::websocket::Part;
-use crate::id::{CallId, FlushId, ReplyToken};
+use crate::id::{CallId, ReplyToken};
 use crate::packed::{PackedEvent, pack_payload};
 use crate::profile::Role;
-use crate::queue::{Outgoing, WAITING_OVERHEAD};
+use crate::queue::{Outgoing, SendOptions, Sent, WAITING_OVERHEAD};
 use crate::time::Instant;
-use crate::transmit::TransmitBuf;
 
-use super::event::{ConnectionEvent, Opened, State, Transmit};
-use super::{Accept, CloseReason, Connection, envelope, framer};
+use super::enqueue::Refused;
+use super::event::{ConnectionEvent, Opened, State};
+use super::{Accept, Connection, envelope, framer};
 
 impl Connection {
     /// Sends the handshake: the connection is open, and bytes are read from now on. Does nothing
@@ -38,15 +38,31 @@ impl Connection {
     /// first, and then it comes back as `Undelivered`.
     ///
     /// # Errors
-    /// [`SendError`] gives the event back: not open, queue full, too large, or not packable.
+    /// [`SendError`] gives the event back: not open, queue full, too large, over the rate, or not
+    /// packable.
     pub fn send(&mut self, now: Instant, event: Event) -> Result<(), SendError> {
+        self.send_with(now, event, SendOptions::new()).map(|_| ())
+    }
+
+    /// Queues `event` in the way `options` say, which may drop it or an older one: see
+    /// [`Policy`](crate::Policy).
+    ///
+    /// # Errors
+    /// As for [`send`](Self::send).
+    pub fn send_with(
+        &mut self,
+        now: Instant,
+        event: Event,
+        options: SendOptions,
+    ) -> Result<Sent, SendError> {
         self.tick(now);
         if !self.takes_events() {
             self.stats.sends_refused += 1;
             return Err(SendError::NotOpen(Box::new(event)));
         }
         let (event, packed) = self.pack(event)?;
-        self.enqueue(event, packed, None)
+        self.enqueue(packed, None, &options)
+            .map_err(|refused| self.give_back(event, refused))
     }
 
     /// Queues an event that was packed before, as a broadcast does.
@@ -58,28 +74,34 @@ impl Connection {
         now: Instant,
         event: &PackedEvent,
     ) -> Result<(), PackedSendError> {
+        self.send_packed_with(now, event, SendOptions::new())
+            .map(|_| ())
+    }
+
+    /// Queues an event that was packed before in the way `options` say.
+    ///
+    /// # Errors
+    /// [`PackedSendError`]; the event is only borrowed.
+    pub fn send_packed_with(
+        &mut self,
+        now: Instant,
+        event: &PackedEvent,
+        options: SendOptions,
+    ) -> Result<Sent, PackedSendError> {
         self.tick(now);
         if event.packer() != self.config.packer.name() {
             return Err(PackedSendError::WrongPacker);
         }
-        let item = Outgoing::Event {
-            packed: event.bytes().clone(),
-            callback: None,
-        };
-        let size = self.frame_len(&item);
-        let refused = if !self.takes_events() {
-            PackedSendError::NotOpen
-        } else if size > self.config.limits.max_frame_bytes {
-            PackedSendError::TooLarge
-        } else if !self.queue.has_room(item.len(), &self.config.limits) {
-            self.refuse_for_now(item.len());
-            PackedSendError::Full
-        } else {
-            self.push(item, size);
-            return Ok(());
-        };
-        self.stats.sends_refused += 1;
-        Err(refused)
+        if !self.takes_events() {
+            self.stats.sends_refused += 1;
+            return Err(PackedSendError::NotOpen);
+        }
+        self.enqueue(event.bytes().clone(), None, &options)
+            .map_err(|refused| match refused {
+                Refused::Full { .. } => PackedSendError::Full,
+                Refused::RateLimited { retry_at } => PackedSendError::RateLimited { retry_at },
+                Refused::TooLarge { .. } => PackedSendError::TooLarge,
+            })
     }
 
     /// Queues a call: `event`, to be answered within `timeout` from now. It settles exactly once,
@@ -109,7 +131,11 @@ impl Connection {
         } else {
             let (event, packed) = self.pack(event)?;
             let callback = self.fresh_callback();
-            self.enqueue(event, packed, Some(callback.clone()))?;
+            // Somebody waits for the answer: a flush window would only add to that.
+            let options = SendOptions::new().flush(true);
+            if let Err(refused) = self.enqueue(packed, Some(callback.clone()), &options) {
+                return Err(self.give_back(event, refused));
+            }
             return Ok(self.calls.register(callback, now + timeout));
         };
         self.stats.sends_refused += 1;
@@ -168,7 +194,8 @@ impl Connection {
                 limit,
             });
         }
-        self.push(item, size);
+        self.warn_if_large(size);
+        self.push_reply(item);
         Ok(())
     }
 
@@ -188,72 +215,6 @@ impl Connection {
     pub fn forget(&mut self, token: ReplyToken) {
         if token.connection == self.serial {
             self.owed_replies = self.owed_replies.saturating_sub(1);
-        }
-    }
-
-    /// Asks to be told, by `Flushed`, when everything queued until now has been written.
-    pub fn flush(&mut self, now: Instant) -> FlushId {
-        self.tick(now);
-        let id = FlushId(self.next_flush);
-        self.next_flush = self.next_flush.wrapping_add(1);
-        if matches!(self.state, State::Closing | State::Closed) {
-            self.push_event(ConnectionEvent::FlushFailed(id));
-        } else {
-            self.flushes.push_back((id, self.queue.queued()));
-            self.settle_flushes();
-        }
-        id
-    }
-
-    /// Fills `out`, which must be empty, with what is to be written next, at most
-    /// `Limits::max_transmit_bytes` unless one frame is larger. `None` while the last transmit is
-    /// not [acknowledged](Self::handle_transmitted) or nothing is to be done.
-    pub fn poll_transmit(&mut self, out: &mut TransmitBuf) -> Option<Transmit> {
-        if self.transmitting || self.shutdown_given || self.ended_badly() {
-            return None;
-        }
-        self.transmit_is_life = !self.has_reply_room();
-        let limit = self.config.limits.max_transmit_bytes;
-        self.write_control(out);
-        if matches!(self.state, State::Open | State::Draining) {
-            // A WebSocket whose end was read, but not reached yet for want of room, takes no more:
-            // what is queued comes back as undelivered.
-            while out.len() < limit && self.framer.takes_messages() && self.write_next(out) {}
-            self.check_send_ready();
-            // Before the end may come, so that a flush knows what this transmit carries.
-            self.transmitting = !out.is_empty();
-            self.transmitted_to = self.queue.taken();
-            if self.state == State::Draining && self.has_drained() {
-                self.finish_draining();
-            }
-        }
-        // After the data: what `finish_draining` may have begun.
-        if let Some(websocket) = self.framer.websocket() {
-            websocket.poll_transmit(out);
-        }
-        if !out.is_empty() {
-            self.transmitting = true;
-            self.transmitted_to = self.queue.taken();
-            self.stats.bytes_sent += out.len() as u64;
-            return Some(Transmit::Data);
-        }
-        if self.wants_shutdown() {
-            self.shutdown_given = true;
-            return Some(Transmit::Shutdown);
-        }
-        None
-    }
-
-    /// Says that the last transmit has been handed to the operating system.
-    pub fn handle_transmitted(&mut self, now: Instant) {
-        self.tick(now);
-        if core::mem::take(&mut self.transmitting) {
-            self.written_to = self.transmitted_to;
-            self.settle_flushes();
-            if core::mem::take(&mut self.transmit_is_life) {
-                self.last_received = self.now;
-                self.ping_sent = None;
-            }
         }
     }
 
@@ -315,13 +276,7 @@ impl Connection {
         self.control.push_back(frame);
     }
 
-    /// Whether events may be queued: after a failure they never went out, even while what came
-    /// before it is still being read.
-    fn takes_events(&self) -> bool {
-        self.state == State::Open && !self.ended_badly()
-    }
-
-    fn pack(&mut self, event: Event) -> Result<(Event, Bytes), SendError> {
+    pub(super) fn pack(&mut self, event: Event) -> Result<(Event, Bytes), SendError> {
         match PackedEvent::pack(&event, &*self.config.packer) {
             Ok(packed) => Ok((event, packed.bytes)),
             Err(error) => {
@@ -334,52 +289,9 @@ impl Connection {
         }
     }
 
-    fn enqueue(
-        &mut self,
-        event: Event,
-        packed: Bytes,
-        callback: Option<Bytes>,
-    ) -> Result<(), SendError> {
-        let item = Outgoing::Event { packed, callback };
-        let size = self.frame_len(&item);
-        let limit = self.config.limits.max_frame_bytes;
-        let refused = if size > limit {
-            SendError::TooLarge {
-                event: Box::new(event),
-                size,
-                limit,
-            }
-        } else if !self.queue.has_room(item.len(), &self.config.limits) {
-            self.refuse_for_now(item.len());
-            SendError::Full {
-                event: Box::new(event),
-                messages: self.queue.len(),
-                bytes: self.queue.bytes(),
-            }
-        } else {
-            self.push(item, size);
-            return Ok(());
-        };
-        self.stats.sends_refused += 1;
-        Err(refused)
-    }
-
-    fn push(&mut self, item: Outgoing, size: usize) {
-        if matches!(item, Outgoing::Event { .. }) {
-            self.stats.events_queued += 1;
-        }
-        if size >= self.config.limits.warn_frame_bytes {
-            self.push_event(ConnectionEvent::LargeFrame {
-                size,
-                received: false,
-            });
-        }
-        self.queue.push(item);
-    }
-
     pub(super) fn push_error_reply(&mut self, callback: Bytes) {
         let packed = self.config.atoms.error.clone();
-        self.queue.push(Outgoing::Reply { callback, packed });
+        self.push_reply(Outgoing::Reply { callback, packed });
     }
 
     fn redeem(&mut self, token: ReplyToken, payload: &Payload) -> Result<Bytes, ReplyError> {
@@ -394,135 +306,8 @@ impl Connection {
     }
 
     /// The size of the frame a message makes, without the framing.
-    fn frame_len(&self, item: &Outgoing) -> usize {
+    pub(super) fn frame_len(&self, item: &Outgoing) -> usize {
         framer::len_of(&envelope::message(self.profile, &self.config.atoms, item))
-    }
-
-    fn write_control(&mut self, out: &mut TransmitBuf) {
-        let kind = self.config.packer.kind();
-        self.control_bytes = 0;
-        self.pong_queued = false;
-        while let Some(frame) = self.control.pop_front() {
-            if self.framer.write(kind, &[Part::Shared(&frame)], out) {
-                self.stats.frames_sent += 1;
-            }
-        }
-    }
-
-    /// Writes the next frame from the queue. Whether there was one.
-    fn write_next(&mut self, out: &mut TransmitBuf) -> bool {
-        let kind = self.config.packer.kind();
-        let config = &*self.config;
-        let count = self.batch_len();
-        let written = if count > 1 {
-            let events: Vec<Bytes> = (0..count)
-                .filter_map(|_| match self.queue.pop() {
-                    Some(Outgoing::Event { packed, .. }) => Some(packed),
-                    _ => None,
-                })
-                .collect();
-            let tokens = config.packer.sequence(events.len());
-            let parts = envelope::batch(&tokens, &config.atoms, &events);
-            self.framer.write(kind, &parts, out)
-        } else {
-            let Some(item) = self.queue.pop() else {
-                return false;
-            };
-            let parts = envelope::message(self.profile, &config.atoms, &item);
-            self.framer.write(kind, &parts, out)
-        };
-        if written {
-            self.stats.frames_sent += 1;
-        }
-        true
-    }
-
-    /// How many events from the front of the queue go out in one frame.
-    fn batch_len(&self) -> usize {
-        if !self.profile.batches() {
-            return 1;
-        }
-        let limits = &self.config.limits;
-        let max_bytes = limits.max_batch_bytes.min(limits.max_frame_bytes);
-        let mut bytes = 0usize;
-        let mut count = 0usize;
-        for item in self.queue.iter().take(limits.max_batch_events.max(1)) {
-            let Outgoing::Event {
-                packed,
-                callback: None,
-            } = item
-            else {
-                break;
-            };
-            bytes = bytes.saturating_add(packed.len());
-            let overhead =
-                envelope::batch_overhead(&*self.config.packer, &self.config.atoms, count + 1);
-            if count > 0 && bytes.saturating_add(overhead) > max_bytes {
-                break;
-            }
-            count += 1;
-        }
-        count.max(1)
-    }
-
-    /// One `SendReady` after a refusal, once half of the queue is free.
-    fn check_send_ready(&mut self) {
-        let limits = &self.config.limits;
-        let low = self.queue.len() <= limits.max_send_messages / 2
-            && self.queue.bytes() <= limits.max_send_bytes / 2;
-        let fits = |len: usize| {
-            self.queue.bytes().saturating_add(len) <= limits.max_send_bytes || self.queue.len() == 0
-        };
-        if low && self.send_refused.is_some_and(fits) {
-            self.send_refused = None;
-            self.push_event(ConnectionEvent::SendReady);
-        }
-    }
-
-    /// Remembers the largest event that was refused: `SendReady` comes when it would fit.
-    fn refuse_for_now(&mut self, len: usize) {
-        self.send_refused = Some(self.send_refused.map_or(len, |known| known.max(len)));
-    }
-
-    fn has_drained(&self) -> bool {
-        self.queue.front().is_none()
-            && self.control.is_empty()
-            && (self.owed_replies == 0)
-            && (self.calls.len() == 0 || self.profile.stream)
-    }
-
-    fn finish_draining(&mut self) {
-        let now = self.now;
-        if let Some(websocket) = self.framer.websocket() {
-            websocket.close(now, 1000, "");
-            self.state = State::Closing;
-            self.drain_deadline = None;
-            self.release();
-        } else if self.peer_finished && !self.transmitting {
-            self.finish(CloseReason::Requested);
-        }
-    }
-
-    /// Whether nothing will be written any more.
-    fn wants_shutdown(&mut self) -> bool {
-        if let Some(websocket) = self.framer.websocket() {
-            return websocket.wants_shutdown();
-        }
-        match self.state {
-            State::Closed => true,
-            State::Draining => self.has_drained(),
-            _ => false,
-        }
-    }
-
-    fn settle_flushes(&mut self) {
-        while let Some((flush, mark)) = self.flushes.front().copied() {
-            if mark > self.written_to {
-                break;
-            }
-            self.flushes.pop_front();
-            self.push_event(ConnectionEvent::Flushed(flush));
-        }
     }
 }
 
@@ -536,6 +321,12 @@ pub enum PackedSendError {
     /// The connection is not open.
     #[error("the connection is not open")]
     NotOpen,
+    /// Over the rate of `ConnectionConfigBuilder::send_rate`.
+    #[error("over the send rate until {retry_at:?}")]
+    RateLimited {
+        /// When the next event may be sent.
+        retry_at: Instant,
+    },
     /// Over `Limits::max_frame_bytes`.
     #[error("the packed event is over the frame limit")]
     TooLarge,

@@ -1,0 +1,328 @@
+//! How an event gets into the send queue: limits, policies, rate, flush window, and what is told
+//! about it.
+
+use alloc::boxed::Box;
+
+use bytes::Bytes;
+
+use crate::error::SendError;
+use crate::event::Event;
+use crate::packed::PackedEvent;
+use crate::queue::{Hold, Outgoing, Policy, Priority, SendOptions, Sent, WAITING_OVERHEAD};
+use crate::time::Instant;
+
+use super::Connection;
+use super::event::{ConnectionEvent, Dropped, State};
+
+/// Why an event was not queued; the event itself is with the caller.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Refused {
+    Full { needed: usize },
+    RateLimited { retry_at: Instant },
+    TooLarge { size: usize, limit: usize },
+}
+
+/// What the send queue owes the application to know.
+#[derive(Debug, Default)]
+pub(super) struct Pressure {
+    /// A send was refused as full, of so many bytes: a `SendReady` is owed.
+    refused: Option<usize>,
+    /// Above high water: a `SendReady` is owed, too.
+    pub(super) high: bool,
+    /// Whether these wait to be taken. There is never more than one of each.
+    high_told: bool,
+    ready_told: bool,
+    /// What was dropped since the last `Dropped` was taken.
+    dropped: Dropped,
+    /// What the kept ones of it hold, their administration included.
+    kept: usize,
+}
+
+/// Why an event that was handed in is not sent.
+#[derive(Clone, Copy)]
+enum Loss {
+    Oldest,
+    Replaced,
+    Volatile,
+}
+
+impl Connection {
+    /// Whether events may be queued: after a failure they never went out, even while what came
+    /// before it is still being read.
+    pub(super) fn takes_events(&self) -> bool {
+        self.state == State::Open && !self.ended_badly()
+    }
+
+    /// Queues a packed event, or does with it what its policy says. A refusal has been counted.
+    pub(super) fn enqueue(
+        &mut self,
+        packed: Bytes,
+        callback: Option<Bytes>,
+        options: &SendOptions,
+    ) -> Result<Sent, Refused> {
+        let result = self.try_enqueue(Outgoing::Event { packed, callback }, options);
+        if result.is_err() {
+            self.stats.sends_refused += 1;
+        } else if options.flush {
+            self.held_until = None;
+        }
+        result
+    }
+
+    fn try_enqueue(&mut self, item: Outgoing, options: &SendOptions) -> Result<Sent, Refused> {
+        let size = self.fits_a_frame(&item)?;
+        let len = item.len();
+        let hold = match &options.policy {
+            Policy::Reject => Hold::Keep,
+            Policy::Latest(key) => {
+                if let Some(old) = self.queue.len_of(key) {
+                    return self.replace(item, size, key, old);
+                }
+                Hold::Replace(key.clone())
+            }
+            Policy::DropOldest | Policy::Volatile => Hold::Lose,
+        };
+        let rate = self.within_rate();
+        let room = self.queue.takes(len, &self.config.limits);
+        if options.policy == Policy::Volatile
+            && (self.transmitting || !self.queue.is_empty() || !room || rate.is_err())
+        {
+            self.lose(item, Loss::Volatile);
+            return Ok(Sent::Dropped);
+        }
+        rate?;
+        let fits = room || (options.policy == Policy::DropOldest && self.make_room(len));
+        if !fits {
+            self.refuse_for_now(len);
+            return Err(Refused::Full { needed: len });
+        }
+        self.push(item, size, options.priority, hold);
+        self.room_was_made();
+        Ok(Sent::Queued)
+    }
+
+    /// Puts `item` in the place of the queued event of the same key.
+    fn replace(
+        &mut self,
+        item: Outgoing,
+        size: usize,
+        key: &smol_str::SmolStr,
+        old: usize,
+    ) -> Result<Sent, Refused> {
+        let len = item.len();
+        let more = len.saturating_sub(old);
+        if more > 0 && !self.queue.has_bytes_for(more, &self.config.limits) {
+            self.refuse_for_now(more);
+            return Err(Refused::Full { needed: len });
+        }
+        self.warn_if_large(size);
+        if let Some(old) = self.queue.replace(key, item) {
+            self.stats.events_queued += 1;
+            self.lose(old, Loss::Replaced);
+        }
+        self.check_high_water();
+        self.room_was_made();
+        Ok(Sent::Replaced)
+    }
+
+    /// The size of the frame it makes alone.
+    pub(super) fn fits_a_frame(&self, item: &Outgoing) -> Result<usize, Refused> {
+        let size = self.frame_len(item);
+        let limit = self.config.limits.max_frame_bytes;
+        if size > limit {
+            return Err(Refused::TooLarge { size, limit });
+        }
+        Ok(size)
+    }
+
+    pub(super) fn within_rate(&self) -> Result<(), Refused> {
+        self.limiter
+            .map_or(Ok(()), |limiter| limiter.check(self.now))
+            .map_err(|retry_at| Refused::RateLimited { retry_at })
+    }
+
+    /// Drops the oldest events that may be until `len` bytes fit. Whether they do.
+    fn make_room(&mut self, len: usize) -> bool {
+        let config = self.config.clone();
+        if !self.queue.has_room_without_losable(len, &config.limits) {
+            return false;
+        }
+        // Whoever waits for room must not be the worse for it: as much leaves as comes.
+        let waited_for = self.queue.reservations.waiting() > 0;
+        let mut freed = 0usize;
+        while freed == 0 || !self.queue.has_room(len, &config.limits) || (waited_for && freed < len)
+        {
+            let Some(item) = self.queue.drop_oldest() else {
+                return false;
+            };
+            freed = freed.saturating_add(item.len()).max(1);
+            self.lose(item, Loss::Oldest);
+        }
+        true
+    }
+
+    /// Queues what has been found to fit.
+    pub(super) fn push(&mut self, item: Outgoing, size: usize, priority: Priority, hold: Hold) {
+        self.stats.events_queued += 1;
+        if let Some(limiter) = &mut self.limiter {
+            limiter.take(self.now);
+        }
+        self.warn_if_large(size);
+        if self.queue.is_empty() {
+            self.held_until = self.config.flush_window.map(|window| self.now + window);
+        }
+        self.queue.push(item, priority, hold);
+        let limits = &self.config.limits;
+        if self.queue.len() >= limits.max_batch_events
+            || self.queue.bytes() >= limits.max_batch_bytes
+        {
+            self.held_until = None;
+        }
+        self.check_high_water();
+    }
+
+    /// Queues a reply, for which there is always room. Somebody waits for it: it does not wait for
+    /// a flush window, and what is queued before it goes with it.
+    pub(super) fn push_reply(&mut self, item: Outgoing) {
+        self.queue.push(item, Priority::Normal, Hold::Keep);
+        self.held_until = None;
+        self.check_high_water();
+    }
+
+    /// Whether what is queued waits for the end of the flush window.
+    pub(super) fn is_held(&self) -> bool {
+        self.held_until.is_some_and(|until| until > self.now)
+    }
+
+    pub(super) fn warn_if_large(&mut self, size: usize) {
+        if size >= self.config.limits.warn_frame_bytes {
+            self.push_event(ConnectionEvent::LargeFrame {
+                size,
+                received: false,
+            });
+        }
+    }
+
+    pub(super) fn give_back(&self, event: Event, refused: Refused) -> SendError {
+        let event = Box::new(event);
+        match refused {
+            Refused::Full { needed } => SendError::Full {
+                event,
+                messages: self.queue.len(),
+                bytes: self.queue.bytes(),
+                needed,
+            },
+            Refused::RateLimited { retry_at } => SendError::RateLimited { event, retry_at },
+            Refused::TooLarge { size, limit } => SendError::TooLarge { event, size, limit },
+        }
+    }
+
+    /// Something left the queue, or a reservation ended: whoever waits for that is told.
+    pub(super) fn room_was_made(&mut self) {
+        self.grant_reservations();
+        self.check_send_ready();
+        self.settle_flushes();
+    }
+
+    /// Remembers the largest event that was refused: `SendReady` comes when it would fit.
+    pub(super) fn refuse_for_now(&mut self, len: usize) {
+        let refused = self.pressure.refused.map_or(len, |known| known.max(len));
+        self.pressure.refused = Some(refused);
+        self.take_send_ready_back();
+    }
+
+    /// One `HighWater` on the way up.
+    fn check_high_water(&mut self) {
+        let high = !self.is_at_most(self.config.limits.send_high_water);
+        if !high || core::mem::replace(&mut self.pressure.high, true) {
+            return;
+        }
+        self.take_send_ready_back();
+        if !core::mem::replace(&mut self.pressure.high_told, true) {
+            let capacity = self.send_capacity();
+            self.push_event(ConnectionEvent::HighWater(capacity));
+        }
+    }
+
+    /// One `SendReady` after a refusal or a `HighWater`, once low water is reached and what was
+    /// refused would fit.
+    fn check_send_ready(&mut self) {
+        let pressure = &self.pressure;
+        if !(pressure.high || pressure.refused.is_some()) || !self.takes_events() {
+            return;
+        }
+        let limits = &self.config.limits;
+        let low = self.is_at_most(limits.send_low_water.min(limits.send_high_water));
+        let fits = self.queue.is_idle()
+            || self
+                .queue
+                .takes(pressure.refused.unwrap_or_default(), limits);
+        if low && fits {
+            self.pressure.refused = None;
+            self.pressure.high = false;
+            if !core::mem::replace(&mut self.pressure.ready_told, true) {
+                self.push_event(ConnectionEvent::SendReady);
+            }
+        }
+    }
+
+    /// A `SendReady` that nobody has taken yet is not true any more.
+    fn take_send_ready_back(&mut self) {
+        if core::mem::take(&mut self.pressure.ready_told) {
+            self.answers
+                .retain(|queued| !matches!(queued.event, ConnectionEvent::SendReady));
+        }
+    }
+
+    /// Whether the queue holds at most so many percent of either limit.
+    fn is_at_most(&self, percent: u8) -> bool {
+        let limits = &self.config.limits;
+        let part = |limit: usize| {
+            let part = (limit as u128).saturating_mul(percent.into()) / 100;
+            usize::try_from(part).unwrap_or(usize::MAX)
+        };
+        self.queue.len() <= part(limits.max_send_messages)
+            && self.queue.bytes() <= part(limits.max_send_bytes)
+    }
+
+    /// Counts an event that is dropped, and keeps it for its report where that is asked for.
+    fn lose(&mut self, item: Outgoing, loss: Loss) {
+        match loss {
+            Loss::Oldest => self.stats.dropped_oldest += 1,
+            Loss::Replaced => self.stats.replaced += 1,
+            Loss::Volatile => self.stats.dropped_volatile += 1,
+        }
+        if self.pressure.dropped.count == 0 {
+            // What it says is filled in when it is taken.
+            self.push_event(ConnectionEvent::Dropped(Dropped::default()));
+        }
+        let len = item.len();
+        let pressure = &mut self.pressure;
+        pressure.dropped.count += 1;
+        pressure.dropped.bytes = pressure.dropped.bytes.saturating_add(len as u64);
+        let kept = pressure.kept.saturating_add(len + WAITING_OVERHEAD);
+        if let Outgoing::Event { packed, .. } = item
+            && kept <= self.config.keep_dropped
+        {
+            pressure.kept = kept;
+            pressure.dropped.events.push(PackedEvent {
+                bytes: packed,
+                packer: self.config.packer.name().into(),
+            });
+        }
+    }
+
+    /// An event about the send queue is taken: what it says is completed, and the next may come.
+    pub(super) fn pressure_taken(&mut self, event: &mut ConnectionEvent) {
+        let pressure = &mut self.pressure;
+        match event {
+            ConnectionEvent::Dropped(dropped) => {
+                pressure.kept = 0;
+                *dropped = core::mem::take(&mut pressure.dropped);
+            }
+            ConnectionEvent::HighWater(_) => pressure.high_told = false,
+            ConnectionEvent::SendReady => pressure.ready_told = false,
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! Room in the send queue for those who want to wait for it.
+
+use alloc::boxed::Box;
+
+use crate::error::SendError;
+use crate::event::Event;
+use crate::queue::{Hold, Outgoing, Priority, ReserveError, Ticket};
+use crate::time::Instant;
+
+use super::Connection;
+use super::enqueue::Refused;
+use super::event::ConnectionEvent;
+
+impl Connection {
+    /// Asks for room for one event of `bytes` packed bytes (as in `PackedEvent::bytes`), and waits
+    /// for it in line, until `deadline` if there is one.
+    ///
+    /// The answer is one event: `Granted`, at once where there is room and nobody waits,
+    /// `ReservationExpired` at the deadline, or `ReservationFailed` when the connection drains or
+    /// ends first. Granted room is kept until [`send_reserved`](Self::send_reserved) or
+    /// [`release`](Self::release). Who asked first is served first, also where a later one would
+    /// fit; sends without a reservation are refused as full while anybody waits, except those that
+    /// take no more room than they make by dropping or replacing.
+    ///
+    /// # Errors
+    /// [`ReserveError`]: not open, more than ever fits, or too many reservations.
+    pub fn reserve(
+        &mut self,
+        now: Instant,
+        bytes: usize,
+        deadline: Option<Instant>,
+    ) -> Result<Ticket, ReserveError> {
+        self.tick(now);
+        let limits = &self.config.limits;
+        let reservations = &mut self.queue.reservations;
+        let many = reservations
+            .waiting()
+            .saturating_add(reservations.granted());
+        if !self.takes_events() {
+            return Err(ReserveError::NotOpen);
+        }
+        if bytes > limits.max_send_bytes || limits.max_send_messages == 0 {
+            return Err(ReserveError::TooLarge {
+                bytes,
+                limit: limits.max_send_bytes,
+            });
+        }
+        if many >= limits.max_reservations {
+            return Err(ReserveError::TooMany {
+                limit: limits.max_reservations,
+            });
+        }
+        let ticket = self.queue.reservations.wait(bytes, deadline);
+        self.grant_reservations();
+        Ok(ticket)
+    }
+
+    /// Queues `event` in the room that `ticket` was granted, which ends the reservation. A smaller
+    /// event gives the rest back; a larger one needs the difference to be free.
+    ///
+    /// # Errors
+    /// [`SendError`] gives the event back, and the reservation stays.
+    /// [`SendError::NoReservation`] if the ticket holds no room: it waits, or has ended.
+    pub fn send_reserved(
+        &mut self,
+        now: Instant,
+        ticket: Ticket,
+        event: Event,
+    ) -> Result<(), SendError> {
+        self.tick(now);
+        if !self.takes_events() {
+            self.stats.sends_refused += 1;
+            return Err(SendError::NotOpen(Box::new(event)));
+        }
+        let Some(held) = self.queue.reservations.held_by(ticket) else {
+            self.stats.sends_refused += 1;
+            return Err(SendError::NoReservation(Box::new(event)));
+        };
+        let (event, packed) = self.pack(event)?;
+        let item = Outgoing::Event {
+            packed,
+            callback: None,
+        };
+        match self.fits_reserved(&item, held) {
+            Ok(size) => {
+                self.queue.reservations.remove(ticket);
+                self.push(item, size, Priority::Normal, Hold::Keep);
+                self.room_was_made();
+                Ok(())
+            }
+            Err(refused) => {
+                self.stats.sends_refused += 1;
+                Err(self.give_back(event, refused))
+            }
+        }
+    }
+
+    /// Gives up a reservation, whether it waits or holds room. `false` if it had ended already.
+    pub fn release(&mut self, now: Instant, ticket: Ticket) -> bool {
+        self.tick(now);
+        let ended = self.queue.reservations.remove(ticket);
+        if ended {
+            self.room_was_made();
+        }
+        ended
+    }
+
+    /// The size of the frame, if the event may have the room.
+    fn fits_reserved(&mut self, item: &Outgoing, held: usize) -> Result<usize, Refused> {
+        let size = self.fits_a_frame(item)?;
+        self.within_rate()?;
+        let needed = item.len();
+        let more = needed.saturating_sub(held);
+        let alone = self.queue.reservations.waiting() == 0;
+        if more > 0 && !(alone && self.queue.has_bytes_for(more, &self.config.limits)) {
+            self.refuse_for_now(more);
+            return Err(Refused::Full { needed });
+        }
+        Ok(size)
+    }
+
+    /// Serves those who wait, in their order, as far as there is room.
+    pub(super) fn grant_reservations(&mut self) {
+        while let Some(bytes) = self.queue.reservations.first()
+            && self.queue.has_room(bytes, &self.config.limits)
+            && let Some(ticket) = self.queue.reservations.grant_first()
+        {
+            self.push_event(ConnectionEvent::Granted(ticket));
+        }
+    }
+
+    /// Ends the reservations whose deadline has come.
+    pub(super) fn expire_reservations(&mut self) {
+        let mut expired = false;
+        while let Some(ticket) = self.queue.reservations.expire(self.now) {
+            expired = true;
+            self.push_event(ConnectionEvent::ReservationExpired(ticket));
+        }
+        if expired {
+            // The next in line may want less.
+            self.room_was_made();
+        }
+    }
+
+    /// Ends all reservations: nothing new will be queued any more.
+    pub(super) fn fail_reservations(&mut self) {
+        for ticket in self.queue.reservations.drain() {
+            self.push_event(ConnectionEvent::ReservationFailed(ticket));
+        }
+    }
+}

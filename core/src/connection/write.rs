@@ -1,0 +1,202 @@
+//! The bytes of a connection: what leaves next, in which frames, and when it was written.
+
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+
+use crate::framing::websocket::Part;
+use crate::id::FlushId;
+use crate::queue::{Outgoing, Priority};
+use crate::time::Instant;
+use crate::transmit::TransmitBuf;
+
+use super::event::{ConnectionEvent, State, Transmit};
+use super::{CloseReason, Connection, envelope};
+
+impl Connection {
+    /// Asks to be told, by `Flushed`, when everything queued until now has been written or
+    /// dropped by its policy. A flush window ends at once.
+    pub fn flush(&mut self, now: Instant) -> FlushId {
+        self.tick(now);
+        self.held_until = None;
+        let id = FlushId(self.next_flush);
+        self.next_flush = self.next_flush.wrapping_add(1);
+        if matches!(self.state, State::Closing | State::Closed) {
+            self.push_event(ConnectionEvent::FlushFailed(id));
+        } else {
+            self.flushes.push_back((id, self.queue.queued()));
+            self.settle_flushes();
+        }
+        id
+    }
+
+    /// Fills `out`, which must be empty, with what is to be written next, at most
+    /// `Limits::max_transmit_bytes` unless one frame is larger. `None` while the last transmit is
+    /// not [acknowledged](Self::handle_transmitted) or nothing is to be done.
+    pub fn poll_transmit(&mut self, out: &mut TransmitBuf) -> Option<Transmit> {
+        if self.transmitting || self.shutdown_given || self.ended_badly() {
+            return None;
+        }
+        self.transmit_is_life = !self.has_reply_room();
+        let limit = self.config.limits.max_transmit_bytes;
+        self.write_control(out);
+        if matches!(self.state, State::Open | State::Draining) && !self.is_held() {
+            // A WebSocket whose end was read, but not reached yet for want of room, takes no more:
+            // what is queued comes back as undelivered.
+            while out.len() < limit && self.framer.takes_messages() && self.write_next(out) {}
+            // Before anything else is told, so that a flush waits for what this transmit carries.
+            self.transmitting = !out.is_empty();
+            self.room_was_made();
+            if self.state == State::Draining && self.has_drained() {
+                self.finish_draining();
+            }
+        }
+        // After the data: what `finish_draining` may have begun.
+        if let Some(websocket) = self.framer.websocket() {
+            websocket.poll_transmit(out);
+        }
+        if !out.is_empty() {
+            self.transmitting = true;
+            self.stats.bytes_sent += out.len() as u64;
+            return Some(Transmit::Data);
+        }
+        if self.wants_shutdown() {
+            self.shutdown_given = true;
+            return Some(Transmit::Shutdown);
+        }
+        None
+    }
+
+    /// Says that the last transmit has been handed to the operating system.
+    pub fn handle_transmitted(&mut self, now: Instant) {
+        self.tick(now);
+        if core::mem::take(&mut self.transmitting) {
+            self.settle_flushes();
+            if core::mem::take(&mut self.transmit_is_life) {
+                self.last_received = self.now;
+                self.ping_sent = None;
+            }
+        }
+    }
+
+    fn write_control(&mut self, out: &mut TransmitBuf) {
+        let kind = self.config.packer.kind();
+        self.control_bytes = 0;
+        self.pong_queued = false;
+        while let Some(frame) = self.control.pop_front() {
+            if self.framer.write(kind, &[Part::Shared(&frame)], out) {
+                self.stats.frames_sent += 1;
+            }
+        }
+    }
+
+    /// Writes the next frame from the queue. Whether there was one.
+    fn write_next(&mut self, out: &mut TransmitBuf) -> bool {
+        let Some(priority) = self.queue.next_lane() else {
+            return false;
+        };
+        let kind = self.config.packer.kind();
+        let config = &*self.config;
+        let count = self.batch_len(priority);
+        self.queue.frame_begins(priority);
+        let written = if count > 1 {
+            let events: Vec<Bytes> = (0..count)
+                .filter_map(|_| match self.queue.pop(priority) {
+                    Some(Outgoing::Event { packed, .. }) => Some(packed),
+                    _ => None,
+                })
+                .collect();
+            let tokens = config.packer.sequence(events.len());
+            let parts = envelope::batch(&tokens, &config.atoms, &events);
+            self.framer.write(kind, &parts, out)
+        } else {
+            let Some(item) = self.queue.pop(priority) else {
+                return false;
+            };
+            let parts = envelope::message(self.profile, &config.atoms, &item);
+            self.framer.write(kind, &parts, out)
+        };
+        if written {
+            self.stats.frames_sent += 1;
+        }
+        true
+    }
+
+    /// How many events from the front of a lane go out in one frame.
+    fn batch_len(&self, priority: Priority) -> usize {
+        if !self.profile.batches() {
+            return 1;
+        }
+        let limits = &self.config.limits;
+        let max_bytes = limits.max_batch_bytes.min(limits.max_frame_bytes);
+        let mut bytes = 0usize;
+        let mut count = 0usize;
+        for item in self
+            .queue
+            .iter(priority)
+            .take(limits.max_batch_events.max(1))
+        {
+            let Outgoing::Event {
+                packed,
+                callback: None,
+            } = item
+            else {
+                break;
+            };
+            bytes = bytes.saturating_add(packed.len());
+            let overhead =
+                envelope::batch_overhead(&*self.config.packer, &self.config.atoms, count + 1);
+            if count > 0 && bytes.saturating_add(overhead) > max_bytes {
+                break;
+            }
+            count += 1;
+        }
+        count.max(1)
+    }
+
+    fn has_drained(&self) -> bool {
+        self.queue.is_empty()
+            && self.control.is_empty()
+            && (self.owed_replies == 0)
+            && (self.calls.len() == 0 || self.profile.stream)
+    }
+
+    fn finish_draining(&mut self) {
+        let now = self.now;
+        if let Some(websocket) = self.framer.websocket() {
+            websocket.close(now, 1000, "");
+            self.state = State::Closing;
+            self.drain_deadline = None;
+            self.give_up_queue();
+        } else if self.peer_finished && !self.transmitting {
+            self.finish(CloseReason::Requested);
+        }
+    }
+
+    /// Whether nothing will be written any more.
+    fn wants_shutdown(&mut self) -> bool {
+        if let Some(websocket) = self.framer.websocket() {
+            return websocket.wants_shutdown();
+        }
+        match self.state {
+            State::Closed => true,
+            State::Draining => self.has_drained(),
+            _ => false,
+        }
+    }
+
+    /// What is not queued any more has been written, unless a transmit is with the driver or was
+    /// lost with it.
+    pub(super) fn settle_flushes(&mut self) {
+        if self.transmitting || self.ended_badly() {
+            return;
+        }
+        while let Some((flush, mark)) = self.flushes.front().copied() {
+            if mark > self.queue.oldest() {
+                break;
+            }
+            self.flushes.pop_front();
+            self.push_event(ConnectionEvent::Flushed(flush));
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! What waits to be sent on one connection, by which rules, and who waits for room.
+
+mod policy;
+mod rate;
+mod reserve;
+mod send;
+
+pub use policy::{Policy, Priority, SendOptions, Sent};
+pub use rate::{Rate, RateLimiter};
+pub(crate) use reserve::Reservations;
+pub use reserve::{ReserveError, Ticket};
+pub(crate) use send::{Hold, Outgoing, SendQueue, WAITING_OVERHEAD};

@@ -1,0 +1,83 @@
+//! How often something may happen: the generic cell rate algorithm (GCRA), the clock passed in.
+
+use core::time::Duration;
+
+use crate::time::Instant;
+
+/// So many in a period, and so many at once.
+///
+/// Rounding is in favour of less: no more than `events_per` happen in any `period` once the burst
+/// is used up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// The nanoseconds one event takes; `None` where none is ever allowed.
+    interval: Option<u64>,
+    /// How far ahead of that pace a burst may run, in nanoseconds.
+    tolerance: u64,
+}
+
+impl Rate {
+    /// `events_per` events in each `period`, and up to `burst` of them at once after a pause. With
+    /// 0 events or a burst of 0 none is allowed; with a period of zero there is no limit.
+    #[must_use]
+    pub fn new(events_per: u32, period: Duration, burst: u32) -> Self {
+        let period = u64::try_from(period.as_nanos()).unwrap_or(u64::MAX);
+        let interval = (events_per > 0 && burst > 0).then(|| period.div_ceil(events_per.into()));
+        let ahead = u64::from(burst.saturating_sub(1));
+        Self {
+            interval,
+            tolerance: interval.unwrap_or(0).saturating_mul(ahead),
+        }
+    }
+}
+
+/// Holds something to a [`Rate`]. Ask with [`check`](Self::check), then [`take`](Self::take).
+///
+/// ```
+/// use std::time::Duration;
+/// use sente_core::{Instant, Rate, RateLimiter};
+///
+/// let mut limiter = RateLimiter::new(Rate::new(10, Duration::from_secs(1), 1));
+/// let now = Instant::EPOCH;
+/// assert!(limiter.check(now).is_ok());
+/// limiter.take(now);
+/// assert_eq!(limiter.check(now), Err(Instant::from_millis(100)));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RateLimiter {
+    rate: Rate,
+    /// When the next event would be due if all came at an even pace.
+    due: Instant,
+}
+
+impl RateLimiter {
+    /// A limiter that has seen nothing yet: a whole burst is free.
+    #[must_use]
+    pub const fn new(rate: Rate) -> Self {
+        Self {
+            rate,
+            due: Instant::EPOCH,
+        }
+    }
+
+    /// Whether one is allowed at `now`.
+    ///
+    /// # Errors
+    /// When the next one will be; the far end of time for a rate that allows none.
+    pub const fn check(&self, now: Instant) -> Result<(), Instant> {
+        if self.rate.interval.is_none() {
+            return Err(Instant::from_nanos(u64::MAX));
+        }
+        let nanos = self.due.as_nanos().saturating_sub(self.rate.tolerance);
+        if now.as_nanos() < nanos {
+            return Err(Instant::from_nanos(nanos));
+        }
+        Ok(())
+    }
+
+    /// Counts one that happened at `now`, allowed or not.
+    pub fn take(&mut self, now: Instant) {
+        let interval = Duration::from_nanos(self.rate.interval.unwrap_or(0));
+        self.due = self.due.max(now) + interval;
+    }
+}

@@ -1,0 +1,356 @@
+//! The send queue of one connection: packed messages, bounded by count and by bytes.
+
+use alloc::collections::{BTreeMap, VecDeque};
+
+use bytes::Bytes;
+use smol_str::SmolStr;
+
+use crate::limits::Limits;
+
+use super::{Priority, Reservations};
+
+/// What a waiting frame costs besides its bytes. Counted where the peer decides how many wait.
+pub(crate) const WAITING_OVERHEAD: usize = 64;
+
+/// How many frames of normal priority may leave in a row while a low one waits.
+const NORMAL_IN_A_ROW: u8 = 15;
+
+/// How many holes a lane may have beyond one for each entry before it is tidied.
+const HOLES: usize = 32;
+
+/// A packed message on its way out, without its envelope.
+#[derive(Clone, Debug)]
+pub(crate) enum Outgoing {
+    /// A packed event, and the packed callback id if it is a call.
+    Event {
+        packed: Bytes,
+        callback: Option<Bytes>,
+    },
+    /// A packed reply and the packed callback id it answers.
+    Reply { callback: Bytes, packed: Bytes },
+}
+
+impl Outgoing {
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Event { packed, callback } => {
+                packed.len() + callback.as_ref().map_or(0, Bytes::len)
+            }
+            Self::Reply { callback, packed } => packed.len() + callback.len(),
+        }
+    }
+
+    /// What it counts for among the replies.
+    fn reply_len(&self) -> usize {
+        match self {
+            Self::Event { .. } => 0,
+            Self::Reply { .. } => self.len() + WAITING_OVERHEAD,
+        }
+    }
+}
+
+/// What the queue may do with an entry to make room for others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Hold {
+    /// Keep it.
+    Keep,
+    /// Keep it or drop it.
+    Lose,
+    /// The same, and replace it by the next of this key.
+    Replace(SmolStr),
+}
+
+/// Two lanes, first in, first out in each. Events are refused at the limits; replies are always
+/// taken, since the peer asked for them, and count: past the limit the connection stops reading
+/// what would cause more. Room that has been reserved counts as taken.
+#[derive(Debug, Default)]
+pub(crate) struct SendQueue {
+    normal: Lane,
+    low: Lane,
+    keys: BTreeMap<SmolStr, (Priority, u64)>,
+    pub(crate) reservations: Reservations,
+    bytes: usize,
+    reply_bytes: usize,
+    /// What could be dropped to make room.
+    losable: usize,
+    losable_bytes: usize,
+    /// Messages ever queued: the number of the next one.
+    queued: u64,
+    /// Frames of normal priority since the last low one, while a low one waits.
+    normal_in_a_row: u8,
+}
+
+impl SendQueue {
+    /// Whether one more message of `len` bytes fits, for somebody who has not reserved room.
+    pub(crate) fn takes(&self, len: usize, limits: &Limits) -> bool {
+        // Whoever waits does so because it does not fit: nobody else may have the room before.
+        self.reservations.waiting() == 0 && self.has_room(len, limits)
+    }
+
+    /// Whether one more message of `len` bytes fits beside what is queued and reserved.
+    pub(crate) fn has_room(&self, len: usize, limits: &Limits) -> bool {
+        self.messages() < limits.max_send_messages
+            && self.bytes_taken().saturating_add(len) <= limits.max_send_bytes
+    }
+
+    /// Whether what is queued or reserved may grow by `more` bytes.
+    pub(crate) fn has_bytes_for(&self, more: usize, limits: &Limits) -> bool {
+        self.bytes_taken().saturating_add(more) <= limits.max_send_bytes
+    }
+
+    /// Whether nothing is queued, reserved or waited for.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.messages() == 0 && self.reservations.waiting() == 0
+    }
+
+    /// Whether a message of `len` bytes fits once everything is dropped that may be.
+    pub(crate) fn has_room_without_losable(&self, len: usize, limits: &Limits) -> bool {
+        let bytes = self.bytes_taken().saturating_sub(self.losable_bytes);
+        self.losable > 0
+            && self.messages().saturating_sub(self.losable) < limits.max_send_messages
+            && bytes.saturating_add(len) <= limits.max_send_bytes
+            // It takes no more than it drops while somebody waits.
+            && (self.reservations.waiting() == 0 || self.losable_bytes >= len)
+    }
+
+    /// Messages queued and places reserved.
+    fn messages(&self) -> usize {
+        self.len().saturating_add(self.reservations.granted())
+    }
+
+    fn bytes_taken(&self) -> usize {
+        self.bytes.saturating_add(self.reservations.granted_bytes())
+    }
+
+    pub(crate) fn push(&mut self, item: Outgoing, priority: Priority, hold: Hold) {
+        let number = self.queued;
+        self.queued += 1;
+        self.count_in(&item, &hold);
+        if let Hold::Replace(key) = &hold {
+            self.keys.insert(key.clone(), (priority, number));
+        }
+        self.lane_mut(priority).push(number, item, hold);
+    }
+
+    /// The size of the queued event of this key.
+    pub(crate) fn len_of(&self, key: &SmolStr) -> Option<usize> {
+        let (priority, number) = self.keys.get(key)?;
+        let entry = self.lane(*priority).find(*number)?;
+        entry.item.as_ref().map(Outgoing::len)
+    }
+
+    /// Puts `item` in the place of the queued event of this key, which is given back.
+    pub(crate) fn replace(&mut self, key: &SmolStr, item: Outgoing) -> Option<Outgoing> {
+        let (priority, number) = self.keys.get(key).copied()?;
+        let entry = self.lane_mut(priority).find_mut(number)?;
+        let new_len = item.len();
+        let old = entry.item.replace(item)?;
+        self.bytes = self.bytes.saturating_add(new_len).saturating_sub(old.len());
+        self.losable_bytes = self
+            .losable_bytes
+            .saturating_add(new_len)
+            .saturating_sub(old.len());
+        Some(old)
+    }
+
+    /// Takes the oldest event out that may be dropped.
+    pub(crate) fn drop_oldest(&mut self) -> Option<Outgoing> {
+        let of = |lane: &Lane| lane.losable.front().copied();
+        let priority = match (of(&self.normal), of(&self.low)) {
+            (Some(normal), Some(low)) if low < normal => Priority::Low,
+            (None, _) => Priority::Low,
+            (Some(_), _) => Priority::Normal,
+        };
+        let (item, hold) = self.lane_mut(priority).drop_oldest()?;
+        self.count_out(&item, &hold);
+        Some(item)
+    }
+
+    /// From which lane the next frame comes; `None` if nothing waits.
+    pub(crate) fn next_lane(&self) -> Option<Priority> {
+        match (self.normal.live > 0, self.low.live > 0) {
+            (false, false) => None,
+            (false, true) => Some(Priority::Low),
+            (true, true) if self.normal_in_a_row >= NORMAL_IN_A_ROW => Some(Priority::Low),
+            (true, _) => Some(Priority::Normal),
+        }
+    }
+
+    /// Counts a frame that is taken from a lane, before its messages are.
+    pub(crate) fn frame_begins(&mut self, priority: Priority) {
+        self.normal_in_a_row = match priority {
+            Priority::Normal if self.low.live > 0 => self.normal_in_a_row.saturating_add(1),
+            _ => 0,
+        };
+    }
+
+    pub(crate) fn pop(&mut self, priority: Priority) -> Option<Outgoing> {
+        let (item, hold) = self.lane_mut(priority).pop()?;
+        self.count_out(&item, &hold);
+        Some(item)
+    }
+
+    /// Takes the oldest of both lanes out.
+    pub(crate) fn pop_oldest(&mut self) -> Option<Outgoing> {
+        let priority = match (self.normal.oldest(), self.low.oldest()) {
+            (Some(normal), Some(low)) if low < normal => Priority::Low,
+            (None, _) => Priority::Low,
+            (Some(_), _) => Priority::Normal,
+        };
+        self.pop(priority)
+    }
+
+    pub(crate) fn iter(&self, priority: Priority) -> impl Iterator<Item = &Outgoing> {
+        let entries = self.lane(priority).entries.iter();
+        entries.filter_map(|entry| entry.item.as_ref())
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.normal.live + self.low.live
+    }
+
+    pub(crate) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// What the waiting replies hold, their administration included.
+    pub(crate) const fn reply_bytes(&self) -> usize {
+        self.reply_bytes
+    }
+
+    /// The number the next message will have.
+    pub(crate) const fn queued(&self) -> u64 {
+        self.queued
+    }
+
+    /// The number of the oldest message that is still here: all before it have left.
+    pub(crate) fn oldest(&self) -> u64 {
+        let of = |lane: &Lane| lane.oldest().unwrap_or(self.queued);
+        of(&self.normal).min(of(&self.low))
+    }
+
+    fn count_in(&mut self, item: &Outgoing, hold: &Hold) {
+        self.bytes = self.bytes.saturating_add(item.len());
+        self.reply_bytes = self.reply_bytes.saturating_add(item.reply_len());
+        if *hold != Hold::Keep {
+            self.losable = self.losable.saturating_add(1);
+            self.losable_bytes = self.losable_bytes.saturating_add(item.len());
+        }
+    }
+
+    fn count_out(&mut self, item: &Outgoing, hold: &Hold) {
+        self.bytes = self.bytes.saturating_sub(item.len());
+        self.reply_bytes = self.reply_bytes.saturating_sub(item.reply_len());
+        if *hold != Hold::Keep {
+            self.losable = self.losable.saturating_sub(1);
+            self.losable_bytes = self.losable_bytes.saturating_sub(item.len());
+        }
+        if let Hold::Replace(key) = hold {
+            self.keys.remove(key);
+        }
+    }
+
+    const fn lane(&self, priority: Priority) -> &Lane {
+        match priority {
+            Priority::Low => &self.low,
+            Priority::Normal => &self.normal,
+        }
+    }
+
+    const fn lane_mut(&mut self, priority: Priority) -> &mut Lane {
+        match priority {
+            Priority::Low => &mut self.low,
+            Priority::Normal => &mut self.normal,
+        }
+    }
+}
+
+/// The entries of one priority. What is dropped from the middle leaves a hole, so that dropping
+/// costs no moving; the first entry is never a hole.
+#[derive(Debug, Default)]
+struct Lane {
+    /// In the order of their numbers.
+    entries: VecDeque<Entry>,
+    live: usize,
+    /// The numbers of those that may be dropped.
+    losable: VecDeque<u64>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    number: u64,
+    item: Option<Outgoing>,
+    hold: Hold,
+}
+
+impl Lane {
+    fn push(&mut self, number: u64, item: Outgoing, hold: Hold) {
+        if hold != Hold::Keep {
+            self.losable.push_back(number);
+        }
+        self.live += 1;
+        self.entries.push_back(Entry {
+            number,
+            item: Some(item),
+            hold,
+        });
+    }
+
+    fn pop(&mut self) -> Option<(Outgoing, Hold)> {
+        let entry = self.entries.pop_front()?;
+        if self.losable.front() == Some(&entry.number) {
+            self.losable.pop_front();
+        }
+        self.live = self.live.saturating_sub(1);
+        self.skip_holes();
+        entry.item.map(|item| (item, entry.hold))
+    }
+
+    fn drop_oldest(&mut self) -> Option<(Outgoing, Hold)> {
+        let number = self.losable.pop_front()?;
+        let entry = self.find_mut(number)?;
+        let item = entry.item.take()?;
+        let hold = core::mem::replace(&mut entry.hold, Hold::Keep);
+        self.live = self.live.saturating_sub(1);
+        self.skip_holes();
+        // Where the oldest is stuck, holes would gather behind it without end.
+        if self.entries.len() > self.live.saturating_mul(2).saturating_add(HOLES) {
+            self.entries.retain(|entry| entry.item.is_some());
+        }
+        Some((item, hold))
+    }
+
+    fn skip_holes(&mut self) {
+        while self
+            .entries
+            .front()
+            .is_some_and(|entry| entry.item.is_none())
+        {
+            self.entries.pop_front();
+        }
+    }
+
+    fn oldest(&self) -> Option<u64> {
+        self.entries.front().map(|entry| entry.number)
+    }
+
+    fn find(&self, number: u64) -> Option<&Entry> {
+        let at = self.position(number)?;
+        self.entries.get(at)
+    }
+
+    fn find_mut(&mut self, number: u64) -> Option<&mut Entry> {
+        let at = self.position(number)?;
+        self.entries.get_mut(at)
+    }
+
+    fn position(&self, number: u64) -> Option<usize> {
+        self.entries
+            .binary_search_by_key(&number, |entry| entry.number)
+            .ok()
+    }
+}
