@@ -129,7 +129,7 @@ fn waiters_are_told_of_their_deadline_and_of_the_close_and_handlers_stay() {
     });
     registry.handle_closed(|_, handler, why| gone.push((handler, why)));
     assert_eq!(gone, [("late", Gone::Timeout), ("waits", Gone::Closed)]);
-    assert_eq!(registry.len(), 1);
+    assert_eq!(registry.count(), 1);
     assert_eq!(registry.poll_timeout(), None);
 }
 
