@@ -1,0 +1,213 @@
+//! Outboxes: over one connection, as a client has, and over a server's many.
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use core::time::Duration;
+
+use super::{Outbox, Published};
+use crate::connection::{Connection, PackedSendError};
+use crate::error::{ReplyError, SendError};
+use crate::event::{Event, Payload};
+use crate::hub::{Hub, Target};
+use crate::id::{CallId, ConnId, ReplyToken};
+use crate::packed::PackedEvent;
+use crate::packer::PackError;
+use crate::peer::Peer;
+use crate::time::Instant;
+
+/// The outbox over one connection and its peer.
+#[derive(Debug)]
+pub struct ConnectionOutbox<'a> {
+    connection: &'a mut Connection,
+    peer: &'a Peer,
+    now: Instant,
+}
+
+impl<'a> ConnectionOutbox<'a> {
+    /// An outbox that queues on `connection`, at `now`.
+    #[must_use]
+    pub const fn new(connection: &'a mut Connection, peer: &'a Peer, now: Instant) -> Self {
+        Self {
+            connection,
+            peer,
+            now,
+        }
+    }
+
+    fn connection(&mut self, to: ConnId) -> Option<&mut Connection> {
+        (to == self.peer.connection).then_some(&mut *self.connection)
+    }
+
+    fn is_meant(&self, to: &Target) -> bool {
+        match to {
+            Target::All => true,
+            Target::AllBut(except) => *except != self.peer.connection,
+            Target::Connection(connection) => *connection == self.peer.connection,
+            Target::User(user) => self.peer.user.as_ref() == Some(user),
+        }
+    }
+}
+
+impl Outbox for ConnectionOutbox<'_> {
+    fn send(&mut self, to: ConnId, event: Event) -> Result<(), SendError> {
+        let now = self.now;
+        send(self.connection(to), now, event)
+    }
+
+    fn publish(&mut self, to: &Target, event: &Event) -> Result<Published, PackError> {
+        let mut published = Published::default();
+        if self.is_meant(to) {
+            let packer = self.connection.config().packer().clone();
+            let packed = PackedEvent::pack(event, &*packer)?;
+            let result = self.connection.send_packed(self.now, &packed);
+            published.count(self.peer.connection, result);
+        }
+        Ok(published)
+    }
+
+    fn call(&mut self, to: ConnId, event: Event, timeout: Duration) -> Result<CallId, SendError> {
+        let now = self.now;
+        call(self.connection(to), now, event, timeout)
+    }
+
+    fn cancel(&mut self, to: ConnId, call: CallId) -> bool {
+        self.connection(to)
+            .is_some_and(|connection| connection.cancel(call))
+    }
+
+    fn reply(&mut self, to: ConnId, token: ReplyToken, payload: Payload) -> Result<(), ReplyError> {
+        let now = self.now;
+        reply(self.connection(to), now, token, payload)
+    }
+
+    fn reply_error(&mut self, to: ConnId, token: ReplyToken) -> Result<(), ReplyError> {
+        let now = self.now;
+        reply_error(self.connection(to), now, token)
+    }
+
+    fn forget(&mut self, to: ConnId, token: ReplyToken) {
+        if let Some(connection) = self.connection(to) {
+            connection.forget(token);
+        }
+    }
+}
+
+/// The outbox over a server's connections and the [`Hub`] that knows whose they are.
+#[derive(Debug)]
+pub struct ServerOutbox<'a> {
+    hub: &'a Hub,
+    connections: &'a mut BTreeMap<ConnId, Connection>,
+    now: Instant,
+}
+
+impl<'a> ServerOutbox<'a> {
+    /// An outbox that queues on `connections`, at `now`. [`publish`](Outbox::publish) reaches those
+    /// that have joined `hub`.
+    #[must_use]
+    pub const fn new(
+        hub: &'a Hub,
+        connections: &'a mut BTreeMap<ConnId, Connection>,
+        now: Instant,
+    ) -> Self {
+        Self {
+            hub,
+            connections,
+            now,
+        }
+    }
+}
+
+impl Outbox for ServerOutbox<'_> {
+    fn send(&mut self, to: ConnId, event: Event) -> Result<(), SendError> {
+        send(self.connections.get_mut(&to), self.now, event)
+    }
+
+    fn publish(&mut self, to: &Target, event: &Event) -> Result<Published, PackError> {
+        let mut published = Published::default();
+        for (to, packed) in self.hub.fan_out(to, event)?.deliveries {
+            let result = match self.connections.get_mut(&to) {
+                Some(connection) => connection.send_packed(self.now, &packed),
+                None => Err(PackedSendError::NotOpen),
+            };
+            published.count(to, result);
+        }
+        Ok(published)
+    }
+
+    fn call(&mut self, to: ConnId, event: Event, timeout: Duration) -> Result<CallId, SendError> {
+        call(self.connections.get_mut(&to), self.now, event, timeout)
+    }
+
+    fn cancel(&mut self, to: ConnId, call: CallId) -> bool {
+        self.connections
+            .get_mut(&to)
+            .is_some_and(|connection| connection.cancel(call))
+    }
+
+    fn reply(&mut self, to: ConnId, token: ReplyToken, payload: Payload) -> Result<(), ReplyError> {
+        reply(self.connections.get_mut(&to), self.now, token, payload)
+    }
+
+    fn reply_error(&mut self, to: ConnId, token: ReplyToken) -> Result<(), ReplyError> {
+        reply_error(self.connections.get_mut(&to), self.now, token)
+    }
+
+    fn forget(&mut self, to: ConnId, token: ReplyToken) {
+        if let Some(connection) = self.connections.get_mut(&to) {
+            connection.forget(token);
+        }
+    }
+}
+
+impl Published {
+    fn count(&mut self, to: ConnId, result: Result<(), PackedSendError>) {
+        match result {
+            Ok(()) => self.queued = self.queued.saturating_add(1),
+            Err(error) => self.refused.push((to, error)),
+        }
+    }
+}
+
+fn send(to: Option<&mut Connection>, now: Instant, event: Event) -> Result<(), SendError> {
+    match to {
+        Some(connection) => connection.send(now, event),
+        None => Err(SendError::NotOpen(Box::new(event))),
+    }
+}
+
+fn call(
+    to: Option<&mut Connection>,
+    now: Instant,
+    event: Event,
+    timeout: Duration,
+) -> Result<CallId, SendError> {
+    match to {
+        Some(connection) => connection.call(now, event, timeout),
+        None => Err(SendError::NotOpen(Box::new(event))),
+    }
+}
+
+fn reply(
+    to: Option<&mut Connection>,
+    now: Instant,
+    token: ReplyToken,
+    payload: Payload,
+) -> Result<(), ReplyError> {
+    match to {
+        Some(connection) => connection.reply(now, token, payload),
+        None => Err(ReplyError::NotOpen(Box::new(payload))),
+    }
+}
+
+fn reply_error(
+    to: Option<&mut Connection>,
+    now: Instant,
+    token: ReplyToken,
+) -> Result<(), ReplyError> {
+    match to {
+        Some(connection) => connection.reply_error(now, token),
+        None => Err(ReplyError::NotOpen(Box::new(Payload::from(
+            sente_edn::Value::Nil,
+        )))),
+    }
+}
