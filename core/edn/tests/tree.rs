@@ -57,6 +57,19 @@ fn what_is_discarded_or_only_describes_is_not_there() {
 }
 
 #[test]
+fn what_stands_between_uuid_and_its_string_does_not_matter() {
+    let usual = "f81d4fae-7dec-11d0-a765-00a0c91e6bf6";
+    for between in ["", " ", "; \"c\"\n", "#_ \"a\" ", "#_ #uuid \"1-2-3-4-5\"", "\u{2028}"] {
+        let text = format!("[#uuid {between}\"{usual}\" #uuid {between}\"\\u0031-2-3-4-5\"]");
+        let value = from_slice(text.as_bytes()).unwrap();
+        let tree = Tree::parse(text.as_bytes()).unwrap();
+        assert!(tree.root().to_value().identical(&value), "{text}");
+        let first = tree.root().items().next().unwrap();
+        assert_eq!(first.as_uuid().unwrap().to_string(), usual, "{text}");
+    }
+}
+
+#[test]
 fn a_repeated_key_or_element_is_an_error_at_its_place() {
     for (text, offset) in [
         ("[{:a 1 :b 2 :a 3}]", 12),

@@ -13,6 +13,9 @@ use crate::shape::Shape;
 /// How many nodes there is room for at first, at most.
 const FIRST_ROOM: usize = 1 << 10;
 
+/// How far behind its start the string of a `#uuid "…"` begins.
+const USUAL_STRING: u64 = "#uuid ".len() as u64;
+
 /// Makes the nodes of a tree. A form is known by the index of its node.
 pub(super) struct ToTree {
     pub(super) nodes: Vec<Place>,
@@ -105,7 +108,7 @@ impl Sink for ToTree {
             Atom::Keyword(_) => (PlaceKind::Keyword, 0),
             Atom::Symbol(_) => (PlaceKind::Symbol, 0),
             Atom::Inst(value) => (PlaceKind::Inst, value.as_millis().cast_unsigned()),
-            Atom::Uuid(_) => (PlaceKind::Uuid, 0),
+            Atom::Uuid(_) => (PlaceKind::Uuid, USUAL_STRING),
         };
         self.add(kind, start, end, payload)
     }
@@ -138,9 +141,25 @@ impl Sink for ToTree {
         open
     }
 
-    fn built_in(&mut self, open: u32, _: u32, atom: Atom<'_>, start: usize, end: usize) -> u32 {
+    fn built_in(
+        &mut self,
+        open: u32,
+        string: u32,
+        atom: Atom<'_>,
+        start: usize,
+        end: usize,
+    ) -> u32 {
+        let string = self.nodes.get(wide(string)).map(|place| place.start);
         self.forget(open);
-        self.atom(atom, start, end)
+        let at = self.atom(atom, start, end);
+        // Comments and discarded forms may stand between the tag and its string.
+        if let Some(place) = self.nodes.get_mut(wide(at))
+            && place.kind == PlaceKind::Uuid
+            && let Some(string) = string
+        {
+            place.payload = u64::from(string.wrapping_sub(place.start));
+        }
+        at
     }
 
     #[inline]

@@ -175,6 +175,7 @@ pub(crate) enum PlaceKind {
     RenamedSymbol,
     /// The payload is the milliseconds.
     Inst,
+    /// The payload is how far behind its start the string begins.
     Uuid,
     /// The payload of collections is how many forms are directly in them.
     List,

@@ -369,11 +369,11 @@ impl<'t, 'a> Node<'t, 'a> {
         self.tree.names.get(index).map(AsRef::as_ref)
     }
 
-    /// What the string behind a tag says.
+    /// What the string behind `#uuid` says.
     fn behind_tag(&self) -> Cow<'a, str> {
-        let text = self.text();
-        let string = text.strip_suffix('"').and_then(|text| text.split_once('"'));
-        let text = string.map_or("", |(_, text)| text);
+        let quote = usize::try_from(self.payload()).unwrap_or(usize::MAX);
+        let text = self.inner_text(quote.saturating_add(1), 1);
+        let text = text.unwrap_or_default();
         let is_escaped = text.contains('\\');
         text::unescape(RawStr { text, is_escaped })
     }
