@@ -59,7 +59,14 @@ fn what_is_discarded_or_only_describes_is_not_there() {
 #[test]
 fn what_stands_between_uuid_and_its_string_does_not_matter() {
     let usual = "f81d4fae-7dec-11d0-a765-00a0c91e6bf6";
-    for between in ["", " ", "; \"c\"\n", "#_ \"a\" ", "#_ #uuid \"1-2-3-4-5\"", "\u{2028}"] {
+    for between in [
+        "",
+        " ",
+        "; \"c\"\n",
+        "#_ \"a\" ",
+        "#_ #uuid \"1-2-3-4-5\"",
+        "\u{2028}",
+    ] {
         let text = format!("[#uuid {between}\"{usual}\" #uuid {between}\"\\u0031-2-3-4-5\"]");
         let value = from_slice(text.as_bytes()).unwrap();
         let tree = Tree::parse(text.as_bytes()).unwrap();

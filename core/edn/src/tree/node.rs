@@ -318,8 +318,10 @@ impl<'t, 'a> Node<'t, 'a> {
     #[cfg(feature = "serde")]
     pub(crate) fn raw(&self) -> Cow<'a, str> {
         match self.kind() {
-            PlaceKind::RenamedKeyword => format!(":{}", self.name().unwrap_or_default()).into(),
-            PlaceKind::RenamedSymbol => String::from(self.name().unwrap_or_default()).into(),
+            PlaceKind::RenamedKeyword => {
+                alloc::format!(":{}", self.name().unwrap_or_default()).into()
+            }
+            PlaceKind::RenamedSymbol => Cow::Owned(self.name().unwrap_or_default().into()),
             _ => Cow::Borrowed(self.text()),
         }
     }
