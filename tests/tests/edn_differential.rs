@@ -190,9 +190,11 @@ impl Writer<'_> {
             }
             Value::Int(value) if self.grammar.radixes && self.style(2) == 0 => {
                 let sign = if *value < 0 { "-" } else { "" };
+                let hex = format!("{:x}", value.unsigned_abs());
                 let text = match self.style(3) {
-                    0 => format!("{sign}0x{:x}", value.unsigned_abs()),
-                    1 => format!("{sign}0X{:X}", value.unsigned_abs()),
+                    // To edn-rs `0x1e5` is a float.
+                    0 if !hex.contains('e') => format!("{sign}0x{hex}"),
+                    1 if !hex.contains('e') => format!("{sign}0X{}", hex.to_uppercase()),
                     _ => format!("{sign}2r{:b}", value.unsigned_abs()),
                 };
                 self.out.push_str(&text);
