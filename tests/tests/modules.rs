@@ -12,8 +12,8 @@ use clock::{Clock, ClockEvent};
 use sente_core::packer::Edn;
 use sente_core::{
     Accept, CallError, Carrier, CloseReason, ConnId, Connection, ConnectionEvent, ConnectionOutbox,
-    Dialect, Hub, Instant, Module, Outbox, PackedSendError, Payload, Peer, PeerChange, ReplyError,
-    Role, SendError, ServerOutbox, Target,
+    Dialect, Hub, Instant, Module, Outbox, PackedSendError, Payload, Peer, PeerChange, Policy,
+    ReplyError, Role, SendError, SendOptions, Sent, ServerOutbox, Target,
 };
 use sente_tests::{Pair, config, event, events, id, messages, millis, seconds, text};
 
@@ -379,6 +379,32 @@ fn an_outbox_over_a_server_reaches_all_that_are_meant_and_names_who_refused() {
         let got: Vec<_> = messages(&mut pair.client).iter().map(text).collect();
         assert_eq!(got, expected);
     }
+}
+
+#[test]
+fn what_a_module_publishes_may_be_replaced_or_dropped_where_it_would_wait() {
+    let mut pair = pair();
+    let ada = Peer::of_user(conn(1), "ada");
+    let mut out = ConnectionOutbox::new(&mut pair.server, &ada, pair.now);
+    let latest = SendOptions::new().policy(Policy::Latest("cursor".into()));
+    let volatile = SendOptions::new().policy(Policy::Volatile);
+    for n in 1..=2 {
+        let at = event(&format!("[:cursor/at {n}]"));
+        let published = out.publish_with(&Target::All, &at, &latest).unwrap();
+        assert_eq!((published.queued, published.dropped), (1, 0));
+    }
+    let blink = event("[:cursor/blink]");
+    let published = out.publish_with(&Target::All, &blink, &volatile).unwrap();
+    assert_eq!((published.queued, published.dropped), (0, 1));
+    assert_eq!(
+        out.send_with(conn(1), blink, volatile).unwrap(),
+        Sent::Dropped
+    );
+    let at = event("[:cursor/at 3]");
+    assert_eq!(out.send_with(conn(1), at, latest).unwrap(), Sent::Replaced);
+    pair.drive();
+    let got: Vec<_> = messages(&mut pair.client).iter().map(text).collect();
+    assert_eq!(got, ["[:cursor/at 3]"]);
 }
 
 #[test]

@@ -12,6 +12,7 @@ use crate::hub::Target;
 use crate::id::{CallId, ConnId, ReplyToken};
 use crate::packer::PackError;
 use crate::peer::{Peer, PeerChange};
+use crate::queue::{SendOptions, Sent};
 use crate::time::Instant;
 
 pub use outbox::{ConnectionOutbox, ServerOutbox};
@@ -142,14 +143,41 @@ pub trait Outbox {
     ///
     /// # Errors
     /// [`SendError`] gives the event back, as [`Connection::send`](crate::Connection::send).
-    fn send(&mut self, to: ConnId, event: Event) -> Result<(), SendError>;
+    fn send(&mut self, to: ConnId, event: Event) -> Result<(), SendError> {
+        self.send_with(to, event, SendOptions::new()).map(|_| ())
+    }
+
+    /// Queues `event` for one peer in the way `options` say, which may drop it or an older one.
+    ///
+    /// # Errors
+    /// As for [`send`](Self::send).
+    fn send_with(
+        &mut self,
+        to: ConnId,
+        event: Event,
+        options: SendOptions,
+    ) -> Result<Sent, SendError>;
 
     /// Queues `event` for all that `to` means. It is packed once for each packer among them.
     ///
     /// # Errors
     /// [`PackError`] if a packer cannot express the data: then nobody gets it. What single
     /// connections refuse is no error but said in [`Published`].
-    fn publish(&mut self, to: &Target, event: &Event) -> Result<Published, PackError>;
+    fn publish(&mut self, to: &Target, event: &Event) -> Result<Published, PackError> {
+        self.publish_with(to, event, &SendOptions::new())
+    }
+
+    /// Queues `event` for all that `to` means in the way `options` say, on each connection for
+    /// itself.
+    ///
+    /// # Errors
+    /// As for [`publish`](Self::publish).
+    fn publish_with(
+        &mut self,
+        to: &Target,
+        event: &Event,
+        options: &SendOptions,
+    ) -> Result<Published, PackError>;
 
     /// Queues a call to one peer, to be answered within `timeout`. How it ended comes to
     /// [`Module::handle_settled`].
@@ -181,7 +209,9 @@ pub trait Outbox {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Published {
-    /// How many connections queued it.
+    /// How many connections dropped it, as its policy said they should.
+    pub dropped: usize,
+    /// How many connections queued it, be it in the place of an older event.
     pub queued: usize,
     /// Which did not, and why, in the order of their ids.
     pub refused: Vec<(ConnId, PackedSendError)>,

@@ -13,6 +13,7 @@ use crate::id::{CallId, ConnId, ReplyToken};
 use crate::packed::PackedEvent;
 use crate::packer::PackError;
 use crate::peer::Peer;
+use crate::queue::{SendOptions, Sent};
 use crate::time::Instant;
 
 /// The outbox over one connection and its peer.
@@ -49,17 +50,29 @@ impl<'a> ConnectionOutbox<'a> {
 }
 
 impl Outbox for ConnectionOutbox<'_> {
-    fn send(&mut self, to: ConnId, event: Event) -> Result<(), SendError> {
+    fn send_with(
+        &mut self,
+        to: ConnId,
+        event: Event,
+        options: SendOptions,
+    ) -> Result<Sent, SendError> {
         let now = self.now;
-        send(self.connection(to), now, event)
+        send(self.connection(to), now, event, options)
     }
 
-    fn publish(&mut self, to: &Target, event: &Event) -> Result<Published, PackError> {
+    fn publish_with(
+        &mut self,
+        to: &Target,
+        event: &Event,
+        options: &SendOptions,
+    ) -> Result<Published, PackError> {
         let mut published = Published::default();
         if self.is_meant(to) {
             let packer = self.connection.config().packer().clone();
             let packed = PackedEvent::pack(event, &*packer)?;
-            let result = self.connection.send_packed(self.now, &packed);
+            let result = self
+                .connection
+                .send_packed_with(self.now, &packed, options.clone());
             published.count(self.peer.connection, result);
         }
         Ok(published)
@@ -118,15 +131,25 @@ impl<'a> ServerOutbox<'a> {
 }
 
 impl Outbox for ServerOutbox<'_> {
-    fn send(&mut self, to: ConnId, event: Event) -> Result<(), SendError> {
-        send(self.connections.get_mut(&to), self.now, event)
+    fn send_with(
+        &mut self,
+        to: ConnId,
+        event: Event,
+        options: SendOptions,
+    ) -> Result<Sent, SendError> {
+        send(self.connections.get_mut(&to), self.now, event, options)
     }
 
-    fn publish(&mut self, to: &Target, event: &Event) -> Result<Published, PackError> {
+    fn publish_with(
+        &mut self,
+        to: &Target,
+        event: &Event,
+        options: &SendOptions,
+    ) -> Result<Published, PackError> {
         let mut published = Published::default();
         for (to, packed) in self.hub.fan_out(to, event)?.deliveries {
             let result = match self.connections.get_mut(&to) {
-                Some(connection) => connection.send_packed(self.now, &packed),
+                Some(connection) => connection.send_packed_with(self.now, &packed, options.clone()),
                 None => Err(PackedSendError::NotOpen),
             };
             published.count(to, result);
@@ -160,17 +183,23 @@ impl Outbox for ServerOutbox<'_> {
 }
 
 impl Published {
-    fn count(&mut self, to: ConnId, result: Result<(), PackedSendError>) {
+    fn count(&mut self, to: ConnId, result: Result<Sent, PackedSendError>) {
         match result {
-            Ok(()) => self.queued = self.queued.saturating_add(1),
+            Ok(Sent::Dropped) => self.dropped = self.dropped.saturating_add(1),
+            Ok(Sent::Queued | Sent::Replaced) => self.queued = self.queued.saturating_add(1),
             Err(error) => self.refused.push((to, error)),
         }
     }
 }
 
-fn send(to: Option<&mut Connection>, now: Instant, event: Event) -> Result<(), SendError> {
+fn send(
+    to: Option<&mut Connection>,
+    now: Instant,
+    event: Event,
+    options: SendOptions,
+) -> Result<Sent, SendError> {
     match to {
-        Some(connection) => connection.send(now, event),
+        Some(connection) => connection.send_with(now, event, options),
         None => Err(SendError::NotOpen(Box::new(event))),
     }
 }
