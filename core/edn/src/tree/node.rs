@@ -2,8 +2,6 @@
 
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
-#[cfg(feature = "serde")]
-use alloc::{format, string::String};
 use core::fmt;
 
 use super::{Place, PlaceKind, Tree};
