@@ -49,6 +49,7 @@ pub fn from_slice_with(text: &[u8], limits: &Limits) -> Result<Value, Error> {
         return Ok(done.item);
     }
     let mut rest = Machine::new(lexer, *limits, ToNothing::default());
+    rest.elements = machine.elements;
     match sinks::read(&mut rest)? {
         Some(trailing) => Err(Error::new(ErrorKind::TrailingForm, trailing.start)),
         None => Ok(done.item),

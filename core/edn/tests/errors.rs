@@ -4,7 +4,7 @@
 mod support;
 
 use sente_edn::{
-    Cursor, Error, ErrorKind, Expected, Inside, Limits, Shape, from_slice, from_slice_with,
+    Cursor, Error, ErrorKind, Expected, Inside, Limits, Shape, Tree, from_slice, from_slice_with,
     from_str, read_first,
 };
 
@@ -198,6 +198,42 @@ fn bytes_behind_the_first_form_are_not_looked_at() {
 #[test]
 fn a_byte_order_mark_is_no_blank() {
     assert_eq!(*error("\u{feff}[1]").kind(), ErrorKind::TrailingForm);
+}
+
+/// How many forms a text is to each reader that reads a whole text.
+#[test]
+fn every_reader_counts_the_forms_of_a_text_alike() {
+    let rows = [
+        ("1", 1),
+        ("[1 2]", 3),
+        ("#_2 1", 2),
+        ("1 #_2", 2),
+        ("#_#_1 2 3", 3),
+        ("#a 1", 2),
+        ("##Inf", 2),
+        ("#inst \"2020\"", 2),
+        ("#inst ;\n \"2020\"", 2),
+        ("#:a{:b 1}", 4),
+        ("^:a [1]", 3),
+        ("^:a ^:b [1]", 4),
+        ("[^:a ^{:b c} [1] ^d e]", 9),
+        ("[1] ; c", 2),
+        ("[1] #_[2 #inst \"2020\"] ", 6),
+    ];
+    for (text, forms) in rows {
+        let text = text.as_bytes();
+        let fewest = |reads: &dyn Fn(&Limits) -> bool| {
+            (0..20).find(|most| reads(&Limits::default().max_elements(*most)))
+        };
+        let by_value = fewest(&|limits| from_slice_with(text, limits).is_ok());
+        let by_tree = fewest(&|limits| Tree::parse_with(text, limits).is_ok());
+        let by_cursor = fewest(&|limits| {
+            let mut cursor = Cursor::new(text, limits);
+            cursor.skip().is_ok() && cursor.peek() == Ok(None)
+        });
+        let counted = [by_value, by_tree, by_cursor];
+        assert_eq!(counted, [Some(forms); 3], "{}", text.escape_ascii());
+    }
 }
 
 #[test]

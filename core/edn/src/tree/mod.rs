@@ -72,6 +72,7 @@ impl<'a> Tree<'a> {
             lexer.check_tail()?;
         } else {
             let mut rest = Machine::new(lexer, *limits, ToNothing::default());
+            rest.elements = machine.elements;
             if let Some(trailing) = sinks::read(&mut rest)? {
                 return Err(Error::new(ErrorKind::TrailingForm, trailing.start));
             }
