@@ -132,6 +132,12 @@ pub enum ErrorKind {
     /// A `#uuid` that is not a string `java.util.UUID` reads.
     #[error("`#uuid` must be followed by a string with a UUID")]
     InvalidUuid,
+    /// A `#:` with a namespace so long that copies of it, one for each key, could fill the memory.
+    #[error("the namespace of a map has more than the {limit} bytes allowed")]
+    LongNamespace {
+        /// How many bytes it may have.
+        limit: usize,
+    },
     /// A map with a key and no value.
     #[error("a map must have a value for every key")]
     MissingValue,

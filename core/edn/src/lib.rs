@@ -123,6 +123,7 @@
 //! - A key that nobody could read back under the name its map gives it, as in `#:a{:_/:b 1}` or
 //!   `#:a{:1 2}`, is an error.
 //! - A ratio, and a number that is not decimal, may have 4096 digits.
+//! - The namespace of a map, as in `#:user{:id 1}`, may have 256 bytes: each key gets a copy of it.
 //! - `:_/b/c` in a namespaced map is `:b/c`, with the namespace `b`. Clojure's has no namespace, and
 //!   prints the same.
 //! - `##NaN` equals itself. In Clojure it does not where it is a key of a map of up to eight

@@ -13,6 +13,10 @@ use crate::shape::Shape;
 use crate::text;
 use crate::uuid::Uuid;
 
+/// How many bytes the namespace of a map may have. Each key gets a copy of it, so that without a
+/// bound a text would make keys of the square of its size.
+const MAX_NAMESPACE: usize = 256;
+
 impl<'a, S: Sink> Machine<'a, S> {
     /// Reads what a `#` begins, up to the form that follows; nothing is complete by that.
     pub(crate) fn dispatch(&mut self, start: usize) -> Result<Option<Done<'a, S::Item>>, Error> {
@@ -76,6 +80,10 @@ impl<'a, S: Sink> Machine<'a, S> {
             }
             Kind::Namespace => {
                 match done.fact {
+                    Fact::Symbol(namespace) if namespace.len() > MAX_NAMESPACE => {
+                        let limit = MAX_NAMESPACE;
+                        return Err(Error::new(ErrorKind::LongNamespace { limit }, done.start));
+                    }
                     Fact::Symbol(namespace) if namespace == "/" || !namespace.contains('/') => {
                         self.sink.forget(done.item);
                         self.top.become_map_of(done.start, done.end);

@@ -244,3 +244,24 @@ fn large_sets_within_large_sets_cost_no_more_than_their_text() {
         assert!(copy == value);
     }
 }
+
+/// Keys of half a megabyte each, and tens of thousands of them, would be tens of gigabytes.
+#[test]
+fn the_namespace_of_a_map_is_not_copied_without_bound() {
+    let text = |namespace: usize| {
+        let keys: String = (0..60_000).map(|key| format!(":k{key} 1 ")).collect();
+        format!("#:{}{{{keys}}}", "n".repeat(namespace))
+    };
+    let limits = Limits::default();
+    let longest = text(256);
+    let value = from_slice_with(longest.as_bytes(), &limits).unwrap();
+    assert_eq!(value.as_map().unwrap().len(), 60_000);
+    let bomb = text(400_000);
+    let error = from_slice_with(bomb.as_bytes(), &limits).unwrap_err();
+    assert_eq!(*error.kind(), ErrorKind::LongNamespace { limit: 256 });
+    assert_eq!((error.offset(), error.is_incomplete()), (2, false));
+    let skipped = Cursor::new(bomb.as_bytes(), &limits).skip().unwrap_err();
+    assert_eq!(skipped, error);
+    let open = from_str(&format!("#:{}", "n".repeat(257))).unwrap_err();
+    assert_eq!(open, error);
+}

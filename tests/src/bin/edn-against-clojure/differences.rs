@@ -12,6 +12,7 @@ pub(crate) enum Known {
     UnpairedSurrogate,
     UnreadableKey,
     TooManyDigits,
+    LongNamespace,
     NanInKeys,
     EqualBehindTag,
     SlashInName,
@@ -23,6 +24,7 @@ impl Known {
             Self::UnpairedSurrogate => "an unpaired surrogate, which became U+FFFD",
             Self::UnreadableKey => "a key nobody could read back under its map's namespace",
             Self::TooManyDigits => "a ratio, or a number that is not decimal, of over 4096 digits",
+            Self::LongNamespace => "a map whose namespace has over 256 bytes",
             Self::NanInKeys => "two maps that are equal but for ##NaN, if that equals itself",
             Self::EqualBehindTag => "two values that are equal but for what Java finds by hash",
             Self::SlashInName => "a key that prints the same, but ends its namespace elsewhere",
@@ -37,6 +39,7 @@ impl Known {
         match ours.kind() {
             ErrorKind::UnreadableKey => Some(Self::UnreadableKey),
             ErrorKind::TooManyDigits { .. } => Some(Self::TooManyDigits),
+            ErrorKind::LongNamespace { .. } => Some(Self::LongNamespace),
             ErrorKind::RepeatedKey | ErrorKind::RepeatedElement => {
                 if holds_unpaired_surrogate(theirs) {
                     // Two strings may have become the same.
