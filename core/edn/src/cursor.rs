@@ -1,5 +1,7 @@
 //! Reading a text step by step, without building values: what an envelope needs.
 
+use core::fmt;
+
 use crate::atom::Fact;
 use crate::class;
 use crate::error::{Error, ErrorKind, Expected, Inside};
@@ -499,6 +501,16 @@ impl<'a> Cursor<'a> {
             ErrorKind::UnexpectedShape { expected, found },
             self.offset(),
         )
+    }
+}
+
+/// Where it stands, and why it has stopped if it has.
+impl fmt::Debug for Cursor<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("Cursor");
+        debug.field("offset", &self.offset());
+        debug.field("fault", &self.fault);
+        debug.finish_non_exhaustive()
     }
 }
 

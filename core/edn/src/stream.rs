@@ -1,6 +1,7 @@
 //! Reading a stream that comes in chunks: each form as soon as its last byte is there.
 
 use alloc::vec::Vec;
+use core::fmt;
 
 use crate::boundary::{Boundary, Step};
 use crate::cursor::Cursor;
@@ -322,6 +323,17 @@ impl StreamReader {
         };
         self.fault = Some(fault.clone());
         fault
+    }
+}
+
+/// Where in the stream it is, how much was fed and not taken, and why it has stopped if it has.
+impl fmt::Debug for StreamReader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("StreamReader");
+        debug.field("offset", &self.place.offset);
+        debug.field("unread", &self.unread().len());
+        debug.field("fault", &self.fault);
+        debug.finish_non_exhaustive()
     }
 }
 

@@ -4,8 +4,8 @@
 use std::collections::HashSet;
 
 use sente_edn::{
-    BigInt, Decimal, Inst, Keyword, List, Map, Ratio, Set, Symbol, Tagged, Uuid, Value, Vector,
-    from_str, to_string, to_vec, write, write_fmt,
+    BigInt, Cursor, Decimal, Inst, Keyword, Limits, List, Map, Ratio, Set, StreamReader, Symbol,
+    Tagged, Tree, Uuid, Value, Vector, from_str, to_string, to_vec, write, write_fmt,
 };
 
 fn read(text: &str) -> Value {
@@ -436,4 +436,26 @@ fn unpaired_surrogates_become_the_replacement_character() {
     ] {
         assert_eq!(read(text).as_str(), Some(value), "{text}");
     }
+}
+
+/// Whoever keeps one in a struct of their own wants to derive it.
+#[test]
+fn everything_that_reads_can_be_shown_for_debugging() {
+    let limits = Limits::default();
+    let mut cursor = Cursor::new(b"[1 ]]", &limits);
+    drop(cursor.skip());
+    assert_eq!(
+        format!("{cursor:?}"),
+        "Cursor { offset: 4, fault: None, .. }"
+    );
+    let mut reader = StreamReader::new(&limits);
+    reader.feed(b"[1] [2");
+    drop(reader.next_form());
+    let shown = "StreamReader { offset: 3, unread: 3, fault: None, .. }";
+    assert_eq!(format!("{reader:?}"), shown);
+    let tree = Tree::parse(b"[{:a 1} \"x\"]").unwrap();
+    let items = tree.root().items();
+    assert_eq!(format!("{items:?}"), "[{:a 1}, \"x\"]");
+    let entries = items.clone().next().unwrap().entries();
+    assert_eq!(format!("{entries:?}"), "{:a: 1}");
 }

@@ -3,6 +3,7 @@
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
 use core::fmt;
+use core::iter::FusedIterator;
 
 use super::{Place, PlaceKind, Tree};
 use crate::atom::Atom;
@@ -433,6 +434,15 @@ impl<'t, 'a> Iterator for Items<'t, 'a> {
 
 impl ExactSizeIterator for Items<'_, '_> {}
 
+impl FusedIterator for Items<'_, '_> {}
+
+/// The items that are left, as text.
+impl fmt::Debug for Items<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.clone()).finish()
+    }
+}
+
 /// The entries of a map of a [`Tree`], in order.
 #[derive(Clone)]
 pub struct Entries<'t, 'a>(Items<'t, 'a>);
@@ -451,3 +461,12 @@ impl<'t, 'a> Iterator for Entries<'t, 'a> {
 }
 
 impl ExactSizeIterator for Entries<'_, '_> {}
+
+impl FusedIterator for Entries<'_, '_> {}
+
+/// The entries that are left, as text.
+impl fmt::Debug for Entries<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.clone()).finish()
+    }
+}
