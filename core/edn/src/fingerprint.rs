@@ -111,7 +111,7 @@ pub(crate) fn atom(value: &Value) -> u64 {
             let (negative, digits, power) = value.value();
             mix(
                 text(DECIMAL, digits.as_bytes()),
-                power.cast_unsigned() ^ u64::from(negative),
+                power.cast_unsigned().rotate_left(1) ^ u64::from(negative),
             )
         }
         Value::Ratio(value) => mix(
@@ -127,7 +127,8 @@ pub(crate) fn atom(value: &Value) -> u64 {
             let bits = value.as_u128();
             mix(mix(UUID, low(bits >> 64)), low(bits))
         }
-        _ => NIL,
+        // `NIL` itself would make `mix` forget what it is mixed with.
+        _ => mix(BOOL, 2),
     }
 }
 
@@ -169,7 +170,8 @@ pub(crate) fn text(kind: u64, bytes: &[u8]) -> u64 {
 
 /// All of a long text but its last bytes.
 fn long(bytes: &[u8]) -> u64 {
-    let mut state = NIL;
+    // Any state but `NIL`, with which `mix` would forget the first bytes.
+    let mut state = SEQUENCE;
     for chunk in bytes.as_chunks::<8>().0 {
         state = mix(state, u64::from_le_bytes(*chunk));
     }

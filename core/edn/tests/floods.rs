@@ -265,3 +265,29 @@ fn the_namespace_of_a_map_is_not_copied_without_bound() {
     let open = from_str(&format!("#:{}", "n".repeat(257))).unwrap_err();
     assert_eq!(open, error);
 }
+
+/// Values that differ in one place only, which stand together in real texts.
+#[test]
+fn values_that_are_merely_alike_do_not_share_a_fingerprint() {
+    let rows = [
+        ("\"aaaaaaaa-7dec-11d0\"", "\"bbbbbbbb-7dec-11d0\""),
+        ("\"aaaaaaaabbbbbbbbc\"", "\"aaaaaaaxbbbbbbbbc\""),
+        (
+            "\"aaaaaaaabbbbbbbbcccccccc\"",
+            "\"aaaaaaaaxxxxxxxxcccccccc\"",
+        ),
+        (":user-001/display-name", ":user-002/display-name"),
+        ("user-001/display-name", "user-002/display-name"),
+        ("{nil 1}", "{nil 2}"),
+        ("[nil 1]", "[nil 2]"),
+        ("#{nil 1}", "#{nil 2}"),
+        ("-1M", "10M"),
+        ("-1.0M", "10M"),
+        ("1.5M", "-0.15M"),
+        ("nil", "false"),
+    ];
+    for (a, b) in rows {
+        let [a, b] = [a, b].map(|text| from_str(text).unwrap());
+        assert_ne!(fingerprint(&a), fingerprint(&b), "{a} {b}");
+    }
+}
