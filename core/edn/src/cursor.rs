@@ -22,7 +22,9 @@ use crate::text;
 /// further call; being asked for a form that is not there does not stop it.
 ///
 /// There is no allocation while forms are at most eight levels deep, and the maps and sets that are
-/// open at once have at most 48 keys and elements between them.
+/// open at once have at most 48 keys and elements between them. Exceptions are keys and elements that
+/// are strings with escapes, numbers other than floats and integers of 64 bits, or names that get a
+/// namespace from their map; and keys that collide, which they hardly ever do by chance.
 ///
 /// ```
 /// use sente_edn::{Cursor, Limits, Shape};

@@ -135,8 +135,10 @@
 //! # Texts from strangers
 //!
 //! Texts may come from strangers. What they may ask for is bounded by [`Limits`]; no text makes
-//! the stack grow, in reading or in anything done with the value later; and all of it takes time
-//! that grows no faster than `n log n`.
+//! the stack grow, in reading or in anything done with the value later; and reading and writing take
+//! time that grows no faster than `n log n`. One thing does not: to look for keys, or add them one by
+//! one, in a [`Map`], a [`Set`] or a `HashMap` of values, where a peer has chosen collections as keys
+//! that collide. serde makes a [`Value`] that way; [`from_slice`] does not.
 //!
 //! # Features
 //!

@@ -45,7 +45,8 @@ impl Limits {
         }
     }
 
-    /// How many forms may be open at once: collections, tags, `#_`, metadata. Default: 512.
+    /// How many forms may be open at once: collections, tags, `#_`, metadata, and the `##` of
+    /// `##NaN`. Default: 512.
     #[must_use]
     pub const fn max_depth(mut self, levels: usize) -> Self {
         self.max_depth = levels;

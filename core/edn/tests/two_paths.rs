@@ -27,7 +27,7 @@ fn token() -> impl Strategy<Value = String> {
 #[derive(Clone, Debug)]
 enum Form {
     Atom(&'static str),
-    Collection(u8, Vec<Form>),
+    Collection(u8, Vec<Self>),
 }
 
 const BRACKETS: [(&str, &str); 4] = [("(", ")"), ("[", "]"), ("{", "}"), ("#{", "}")];
