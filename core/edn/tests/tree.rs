@@ -5,7 +5,7 @@ mod support;
 
 use std::borrow::Cow;
 
-use sente_edn::{ErrorKind, Limits, Shape, Tree, from_slice};
+use sente_edn::{ErrorKind, Limits, Shape, Tree, Value, from_slice};
 
 #[test]
 fn every_captured_text_is_the_same_as_a_tree() {
@@ -132,6 +132,24 @@ fn a_million_levels_are_a_tree_and_a_value() {
     let tree = Tree::parse_with(text.as_bytes(), &Limits::unlimited()).unwrap();
     assert_eq!(tree.form_count(), levels + 1);
     assert_eq!(tree.to_string().len(), text.len());
+}
+
+#[test]
+fn parts_are_found_by_keyword_string_and_index() {
+    let tree = Tree::parse(br#"{:a 1, "b\n" [2 (3) #{4}], "c" nil}"#).unwrap();
+    let root = tree.root();
+    assert_eq!(
+        root.get_keyword("a").and_then(|node| node.as_i64()),
+        Some(1)
+    );
+    let items = root.get_str("b\n").unwrap();
+    assert_eq!(
+        items.get(1).and_then(|list| list.get(0)).unwrap().text(),
+        "3"
+    );
+    assert!(items.get(3).is_none() && root.get(0).is_none());
+    assert!(root.get_str("c").unwrap().is_nil() && root.get_str("a").is_none());
+    assert_eq!(Value::from(items), from_slice(b"[2 (3) #{4}]").unwrap());
 }
 
 #[test]

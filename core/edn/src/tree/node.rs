@@ -233,6 +233,20 @@ impl<'t, 'a> Node<'t, 'a> {
             .map(|(_, value)| value)
     }
 
+    /// What a map has under a string. Looks at one entry after the other.
+    #[must_use]
+    pub fn get_str(&self, key: &str) -> Option<Self> {
+        self.entries()
+            .find(|(found, _)| found.as_str().as_deref() == Some(key))
+            .map(|(_, value)| value)
+    }
+
+    /// The item at an index, counted from 0, of a list, vector or set. Steps over those before it.
+    #[must_use]
+    pub fn get(&self, index: usize) -> Option<Self> {
+        self.items().nth(index)
+    }
+
     /// The form as a value of its own.
     #[must_use]
     pub fn to_value(&self) -> Value {
@@ -377,6 +391,13 @@ impl<'t, 'a> Node<'t, 'a> {
         let text = text.unwrap_or_default();
         let is_escaped = text.contains('\\');
         text::unescape(RawStr { text, is_escaped })
+    }
+}
+
+impl From<Node<'_, '_>> for Value {
+    /// What [`Node::to_value`] gives.
+    fn from(node: Node<'_, '_>) -> Self {
+        node.to_value()
     }
 }
 
