@@ -18,6 +18,16 @@ pub(crate) struct Calls {
 }
 
 impl Calls {
+    /// The number of the next call.
+    pub(crate) const fn next_id(&self) -> u64 {
+        self.next
+    }
+
+    /// Numbers the next call `next`.
+    pub(crate) const fn continue_from(&mut self, next: u64) {
+        self.next = next;
+    }
+
     pub(crate) fn register(&mut self, callback: Bytes, deadline: Instant) -> CallId {
         let id = CallId(self.next);
         self.next = self.next.wrapping_add(1);

@@ -186,6 +186,9 @@ pub enum BadReason {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum CloseReason {
+    /// There never was a link: the attempt of a client to connect failed.
+    #[error("could not connect: {0}")]
+    ConnectFailed(String),
     /// The byte stream ended, as byte streams do.
     #[error("the peer ended the stream")]
     Eof,

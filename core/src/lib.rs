@@ -17,6 +17,9 @@
 //! 8. The same five verbs at every layer: `handle_input`, `handle_timeout`, `poll_transmit`,
 //!    `poll_timeout`, `poll_event`.
 //!
+//! A [`Client`] is a `Connection` that comes back: it says when to dial, waits between attempts, and
+//! tells what ended, reopened and was not delivered.
+//!
 //! # A whole conversation, without any I/O
 //!
 //! ```
@@ -74,6 +77,7 @@ extern crate alloc;
 extern crate std;
 
 mod calls;
+mod client;
 mod connection;
 mod error;
 mod event;
@@ -88,10 +92,15 @@ pub mod packer;
 mod peer;
 mod profile;
 mod queue;
+pub mod state;
 mod time;
 mod transmit;
 mod wire;
 
+pub use client::{
+    Attempt, Backoff, Client, ClientConfig, ClientConfigBuilder, ClientEvent, ClientState,
+    ClientStats, Connect, ConnectFailure, OnOffline, StateChange,
+};
 pub use connection::{
     Accept, BadEvent, Capacity, ConfigError, Connection, ConnectionConfig, ConnectionConfigBuilder,
     ConnectionEvent, Dropped, Hello, HelloReceived, Input, Message, Opened, PackedSendError, State,

@@ -223,6 +223,9 @@ pub enum ConfigError {
     /// A hello elsewhere than on the client side of a byte stream.
     #[error("only the client side of a byte stream says hello")]
     MisplacedHello,
+    /// A client was given the configuration of a server's links.
+    #[error("a client needs links of the role Client")]
+    NotAClient,
     /// A frame limit of nothing.
     #[error("max_frame_bytes is 0: no frame could ever pass")]
     NoFrames,

@@ -23,7 +23,7 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use crate::calls::Calls;
 use crate::error::{CallError, CloseReason};
-use crate::id::FlushId;
+use crate::id::{FlushId, NextIds};
 use crate::packed::PackedEvent;
 use crate::profile::{Dialect, Keepalive, Profile, Role};
 use crate::queue::{Outgoing, RateLimiter, SendQueue};
@@ -208,6 +208,25 @@ impl Connection {
             }
         }
         connection
+    }
+
+    /// The ids that come next.
+    pub(crate) const fn next_ids(&self) -> NextIds {
+        NextIds {
+            call: self.calls.next_id(),
+            flush: self.next_flush,
+        }
+    }
+
+    /// Goes on where an earlier connection stopped, so that no id of one client means two things.
+    pub(crate) const fn continue_ids(&mut self, ids: NextIds) {
+        self.calls.continue_from(ids.call);
+        self.next_flush = ids.flush;
+    }
+
+    /// Whether the peer has ended its side of a byte stream.
+    pub(crate) const fn peer_has_finished(&self) -> bool {
+        self.peer_finished
     }
 
     /// Says what time it is. Calls before [`poll_timeout`](Self::poll_timeout) do nothing.

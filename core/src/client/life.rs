@@ -1,0 +1,281 @@
+//! How a client gets from one state to the next: links that open and end, attempts that fail.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use rand_chacha::rand_core::Rng;
+
+use super::{
+    Attempt, Client, ClientEvent, ClientInput, ClientPhase, ClientState, CloseReason, Connection,
+    ConnectionEvent, Input, Instant, PackedSendError, State, StateChange,
+};
+use crate::state::next_client;
+
+/// A connection and the attempt it came of.
+#[derive(Debug)]
+pub(super) struct Link {
+    pub(super) attempt: Attempt,
+    pub(super) connection: Connection,
+    /// When the handshake came.
+    pub(super) opened_at: Option<Instant>,
+    /// Whether a link was open before this one opened.
+    pub(super) reopened: bool,
+    pub(super) leaving: Leaving,
+    /// Why it ended, once that is on its way to the application.
+    pub(super) ended: Option<CloseReason>,
+    /// Whether its end has been taken note of: it has nothing more to tell, perhaps to write.
+    pub(super) over: bool,
+}
+
+/// Why this side ends a link, if it does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Leaving {
+    /// The application disconnects or drains.
+    Disconnect,
+    /// This side does not end it.
+    No,
+    /// The peer has ended its side of a byte stream.
+    PeerFinished,
+    /// The application wants a fresh link.
+    Reconnect,
+}
+
+impl Client {
+    /// Takes the step that `input` means, if it means one now. Whether it did.
+    pub(super) fn step(&mut self, input: ClientInput) -> bool {
+        let Some(phase) = next_client(self.state.phase(), input) else {
+            return false;
+        };
+        let new = match phase {
+            ClientPhase::Idle => ClientState::Idle,
+            ClientPhase::Connecting => {
+                self.attempt = Attempt(self.attempt.0.saturating_add(1));
+                self.number = self.number.saturating_add(1);
+                self.dial_due = true;
+                ClientState::Connecting {
+                    attempt: self.attempt,
+                    number: self.number,
+                }
+            }
+            ClientPhase::Handshaking => ClientState::Handshaking {
+                attempt: self.attempt,
+            },
+            ClientPhase::Open => ClientState::Open {
+                attempt: self.attempt,
+                since: self.now,
+            },
+            ClientPhase::Draining => ClientState::Draining {
+                attempt: self.attempt,
+            },
+            ClientPhase::Waiting => ClientState::Waiting {
+                until: self.retry_at,
+                failures: self.failures,
+            },
+            ClientPhase::Closed => {
+                let reason = self.last_end.clone().unwrap_or(CloseReason::Requested);
+                ClientState::Closed(reason)
+            }
+        };
+        if phase != ClientPhase::Connecting {
+            self.dial_due = false;
+        }
+        if new != self.state {
+            let old = core::mem::replace(&mut self.state, new.clone());
+            self.log
+                .push(ClientEvent::StateChanged(Box::new(StateChange {
+                    old,
+                    new,
+                    reason: self.last_end.clone(),
+                })));
+        }
+        if phase == ClientPhase::Closed && !self.offline.is_empty() {
+            let events = self.offline.take_all();
+            self.offline.refused = false;
+            self.log
+                .push(ClientEvent::Link(ConnectionEvent::Undelivered(events)));
+        }
+        true
+    }
+
+    /// Draws the conclusions of whatever just happened.
+    pub(super) fn settle(&mut self) {
+        self.observe();
+        if let ClientState::Waiting { until, .. } = self.state
+            && until <= self.now
+        {
+            self.step(ClientInput::Due);
+        }
+        let finished = self
+            .link
+            .as_ref()
+            .is_some_and(|link| link.over && link.connection.is_finished());
+        let overdue = self.dial_due && self.goodbye_deadline.is_some_and(|at| at <= self.now);
+        if finished || overdue {
+            self.drop_link();
+        }
+        self.forward_offline();
+    }
+
+    /// An attempt failed, or a link was lost, for the reason in `last_end`: waits for the next
+    /// attempt, or closes.
+    pub(super) fn retry(&mut self) {
+        self.failures = self.failures.saturating_add(1);
+        let backoff = &self.config.backoff;
+        let exhausted = backoff
+            .max_attempts
+            .is_some_and(|max| self.number >= max.get());
+        if self.auto_reconnect && !exhausted {
+            let random = self.rng.next_u64();
+            let delay = match &self.custom_delay {
+                Some(custom) => (custom.0)(self.failures, random),
+                None => backoff.delay(self.failures, random),
+            };
+            self.retry_at = self.now + delay;
+            self.step(ClientInput::Lost);
+            return;
+        }
+        if self.auto_reconnect {
+            let attempts = self.number;
+            self.log.push(ClientEvent::GaveUp { attempts });
+        }
+        self.step(ClientInput::Over);
+    }
+
+    /// Queues on the open link what was sent while there was none.
+    pub(super) fn forward_offline(&mut self) {
+        if self.offline.is_empty() || !self.state.is_open() {
+            return;
+        }
+        let Some(link) = &mut self.link else { return };
+        let mut unfit = Vec::new();
+        while let Some(event) = self.offline.front() {
+            match link.connection.send_packed(self.now, event) {
+                Ok(()) => {
+                    self.offline.pop();
+                }
+                // This link was made with another configuration than the event was kept for.
+                Err(PackedSendError::TooLarge | PackedSendError::WrongPacker) => {
+                    unfit.extend(self.offline.pop());
+                }
+                Err(_) => break,
+            }
+        }
+        if !unfit.is_empty() {
+            self.log
+                .push(ClientEvent::Link(ConnectionEvent::Undelivered(unfit)));
+        }
+        if self.offline.is_empty() && core::mem::take(&mut self.offline.refused) {
+            self.log.push(ClientEvent::Link(ConnectionEvent::SendReady));
+        }
+    }
+
+    /// What the application is told of an event of a link.
+    pub(super) fn translate(link: &mut Link, event: ConnectionEvent) -> ClientEvent {
+        match event {
+            ConnectionEvent::Opened(opened) if !opened.first => ClientEvent::Handshake(opened),
+            ConnectionEvent::Opened(opened) if link.reopened => ClientEvent::Reopened(opened),
+            ConnectionEvent::Opened(opened) => ClientEvent::Opened(opened),
+            ConnectionEvent::Closed(reason) => {
+                let reason = match (reason, link.leaving) {
+                    (CloseReason::Requested, Leaving::PeerFinished) => CloseReason::Eof,
+                    (reason, _) => reason,
+                };
+                link.ended = Some(reason.clone());
+                ClientEvent::Closed(reason)
+            }
+            other => ClientEvent::Link(other),
+        }
+    }
+
+    /// The first handshake of a link came.
+    pub(super) fn open(&mut self, link: &mut Link) {
+        link.opened_at = Some(self.now);
+        link.reopened = self.stats.opened > 0;
+        self.stats.opened = self.stats.opened.saturating_add(1);
+        if link.reopened {
+            self.stats.reconnects = self.stats.reconnects.saturating_add(1);
+        }
+        self.step(ClientInput::Opened);
+    }
+
+    /// Looks what has become of the link.
+    fn observe(&mut self) {
+        let Some(mut link) = self.link.take_if(|link| !link.over) else {
+            return;
+        };
+        if link.connection.state() == State::Open && link.opened_at.is_none() {
+            self.open(&mut link);
+        }
+        if link.connection.state() == State::Open
+            && link.leaving == Leaving::No
+            && link.connection.peer_has_finished()
+        {
+            link.leaving = Leaving::PeerFinished;
+            let deadline = self.now + self.config.goodbye_timeout;
+            link.connection.drain(self.now, deadline);
+            self.step(ClientInput::PeerFinished);
+        }
+        if link.connection.state() == State::Closed {
+            self.end(&mut link);
+        }
+        self.link = Some(link);
+    }
+
+    /// The link has ended: the application is told in its turn, and what follows begins.
+    fn end(&mut self, link: &mut Link) {
+        link.over = true;
+        while let Some(event) = link.connection.poll_event() {
+            if matches!(&event, ConnectionEvent::Opened(opened) if opened.first)
+                && link.opened_at.is_none()
+            {
+                self.open(link);
+            }
+            self.log.push(Self::translate(link, event));
+        }
+        let reason = link.ended.clone().unwrap_or_else(|| {
+            self.log.push(ClientEvent::Closed(CloseReason::Requested));
+            CloseReason::Requested
+        });
+        let stable_for = self.config.backoff.stable_for;
+        if link
+            .opened_at
+            .is_some_and(|since| since + stable_for <= self.now)
+        {
+            self.failures = 0;
+            self.number = 0;
+        }
+        self.last_end = Some(reason);
+        let until = self.now + self.config.goodbye_timeout;
+        self.goodbye_deadline.get_or_insert(until);
+        match link.leaving {
+            Leaving::Disconnect => {
+                self.step(ClientInput::Over);
+            }
+            Leaving::No | Leaving::PeerFinished => self.retry(),
+            // The new attempt is wanted already.
+            Leaving::Reconnect => {}
+        }
+    }
+
+    /// Lets the transport of the link go, whatever it had still to say.
+    fn drop_link(&mut self) {
+        let Some(mut link) = self.link.take() else {
+            return;
+        };
+        if !link.over {
+            let reason = String::from("left for a fresh link");
+            link.connection
+                .handle_input(self.now, Input::Failed(reason));
+            self.end(&mut link);
+        }
+        self.retire(&link);
+    }
+
+    /// Keeps of a link what outlives it.
+    fn retire(&mut self, link: &Link) {
+        self.ids = link.connection.next_ids();
+        self.stats.links = self.stats.links.plus(link.connection.stats());
+        self.goodbye_deadline = None;
+    }
+}

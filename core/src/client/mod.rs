@@ -1,0 +1,562 @@
+//! A connection that comes back: what an application does with it.
+
+mod backoff;
+mod config;
+mod drive;
+mod event;
+mod life;
+mod log;
+mod offline;
+mod state;
+
+use alloc::boxed::Box;
+use alloc::string::{String, ToString};
+use alloc::sync::Arc;
+use core::time::Duration;
+
+use rand_chacha::ChaCha12Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+
+use crate::connection::{Capacity, Connection, ConnectionEvent, Input, PackedSendError, State};
+use crate::error::{CloseReason, ReplyError, SendError};
+use crate::event::{Event, Payload};
+use crate::id::{CallId, FlushId, NextIds, ReplyToken};
+use crate::packed::PackedEvent;
+use crate::state::{ClientInput, ClientPhase};
+use crate::time::Instant;
+use backoff::CustomDelay;
+use life::{Leaving, Link};
+use log::Log;
+use offline::Offline;
+
+pub use backoff::Backoff;
+pub use config::{ClientConfig, ClientConfigBuilder, OnOffline};
+pub use event::{ClientEvent, ClientStats, Connect, ConnectFailure, StateChange};
+pub use state::{Attempt, ClientState};
+
+/// A client that connects, reconnects and waits in between, one [`Connection`] at a time.
+///
+/// It adds one question to the verbs of a connection: [`poll_connect`](Self::poll_connect) asks the
+/// driver for a transport, which the driver opens where and how it likes, and answers with
+/// [`handle_connected`](Self::handle_connected) or
+/// [`handle_connect_failed`](Self::handle_connect_failed). Every input names the [`Attempt`] it
+/// belongs to, so that what comes late from an old transport is ignored, and counted.
+///
+/// Nothing is restored or sent again by itself: [`ClientEvent::Reopened`] says that the application
+/// should subscribe and register anew, `Undelivered` gives back what never left, and calls settle as
+/// closed the moment their link is lost.
+///
+/// # The whole run loop
+///
+/// ```
+/// use bytes::{Buf, BytesMut};
+/// use sente_core::{
+///     Accept, Carrier, Client, ClientConfig, ClientEvent, ClientState, Connection,
+///     ConnectionConfig, Dialect, Input, Instant, Role, TransmitBuf,
+/// };
+///
+/// let config = |role| ConnectionConfig::builder(role, Dialect::Sente, Carrier::WebSocket).build();
+/// let mut now = Instant::EPOCH;
+/// let mut client = Client::new(
+///     ClientConfig::builder(config(Role::Client)?).build()?,
+///     [1; 32],
+///     now,
+/// );
+/// client.connect(now);
+///
+/// for life in 1..=2 {
+///     // "Dial now": here the other side is another machine, in a driver a socket.
+///     let connect = client.poll_connect().ok_or("no attempt is due")?;
+///     let mut server = Connection::new(config(Role::Server)?, [2; 32], now);
+///     server.accept(now, Accept::new("ada"));
+///     client.handle_connected(now, connect.attempt);
+///
+///     let mut out = TransmitBuf::new();
+///     while server.poll_transmit(&mut out).is_some() {
+///         let mut bytes = BytesMut::from(&*out.copy_to_bytes(out.remaining()));
+///         server.handle_transmitted(now);
+///         client.handle_input(now, connect.attempt, Input::Bytes(&mut bytes));
+///     }
+///     let opened = std::iter::from_fn(|| client.poll_event()).any(|event| match event {
+///         ClientEvent::Opened(_) => life == 1,
+///         ClientEvent::Reopened(_) => life == 2,
+///         _ => false,
+///     });
+///     assert!(opened && client.state().is_open());
+///
+///     // The network goes away: after the first failure the client tries again at once.
+///     client.handle_input(now, connect.attempt, Input::Failed("unplugged".into()));
+///     while client.poll_event().is_some() {}
+///     if let ClientState::Waiting { until, .. } = client.state() {
+///         now = *until;
+///         client.handle_timeout(now);
+///     }
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Client {
+    config: Arc<ClientConfig>,
+    client_id: String,
+    rng: ChaCha12Rng,
+    now: Instant,
+    state: ClientState,
+    auto_reconnect: bool,
+    custom_delay: Option<CustomDelay>,
+
+    /// Attempts and links that failed in a row, and attempts made in a row.
+    failures: u32,
+    number: u32,
+    /// The newest attempt, and whether it is still to be given to the driver.
+    attempt: Attempt,
+    dial_due: bool,
+    /// When the next attempt is due, once one is waited for.
+    retry_at: Instant,
+
+    /// The present link, or the last one while it says goodbye.
+    link: Option<Link>,
+    /// Until when the next attempt waits for the goodbye.
+    goodbye_deadline: Option<Instant>,
+    /// The ids that come next, while there is no link to ask.
+    ids: NextIds,
+    offline: Offline,
+    log: Log,
+    last_end: Option<CloseReason>,
+    /// `links` counts the links that are gone.
+    stats: ClientStats,
+}
+
+impl Client {
+    /// A client that does nothing until [`connect`](Self::connect).
+    ///
+    /// `seed` is where its client id, its jitter and the seeds of its links come from:
+    /// unpredictable and fresh for every client, or fixed in a test.
+    #[must_use]
+    pub fn new(config: Arc<ClientConfig>, seed: [u8; 32], now: Instant) -> Self {
+        let mut rng = ChaCha12Rng::from_seed(seed);
+        let mut random = [0; 16];
+        rng.fill_bytes(&mut random);
+        let client_id = config.client_id.clone().unwrap_or_else(|| {
+            let id = uuid::Builder::from_random_bytes(random).into_uuid();
+            id.as_hyphenated().to_string()
+        });
+        Self {
+            client_id,
+            rng,
+            now,
+            state: ClientState::Idle,
+            auto_reconnect: config.auto_reconnect,
+            custom_delay: None,
+            failures: 0,
+            number: 0,
+            attempt: Attempt(0),
+            dial_due: false,
+            retry_at: now,
+            link: None,
+            goodbye_deadline: None,
+            ids: NextIds::default(),
+            offline: Offline::new(config.on_offline),
+            log: Log::default(),
+            last_end: None,
+            stats: ClientStats::default(),
+            config,
+        }
+    }
+
+    /// Asks for a link: at once, also where the next attempt still waits for its time. Does nothing
+    /// while an attempt is under way or a link is there, also one that drains.
+    pub fn connect(&mut self, now: Instant) {
+        self.tick(now);
+        self.begin_series();
+        self.step(ClientInput::Connect);
+        self.settle();
+    }
+
+    /// Ends the link, if there is one, and closes: no attempt follows until
+    /// [`connect`](Self::connect). What is queued comes back as undelivered, calls settle as closed,
+    /// a WebSocket says goodbye.
+    pub fn disconnect(&mut self, now: Instant) {
+        self.tick(now);
+        if matches!(
+            self.state.phase(),
+            ClientPhase::Connecting | ClientPhase::Waiting
+        ) {
+            self.last_end = Some(CloseReason::Requested);
+        }
+        if self.step(ClientInput::Disconnect)
+            && self.state.phase() == ClientPhase::Draining
+            && let Some(link) = &mut self.link
+        {
+            link.leaving = Leaving::Disconnect;
+            link.connection.close(now);
+        }
+        self.settle();
+    }
+
+    /// Ends the link in order and closes: new events and calls are refused, what is queued is
+    /// written, owed replies and pending calls are waited for, until `deadline`. Without an open
+    /// link it is [`disconnect`](Self::disconnect).
+    pub fn drain(&mut self, now: Instant, deadline: Instant) {
+        self.tick(now);
+        if !matches!(
+            self.state.phase(),
+            ClientPhase::Open | ClientPhase::Draining
+        ) {
+            return self.disconnect(now);
+        }
+        self.forward_offline();
+        self.step(ClientInput::Disconnect);
+        if let Some(link) = &mut self.link {
+            link.leaving = Leaving::Disconnect;
+            link.connection.drain(now, deadline);
+        }
+        self.settle();
+    }
+
+    /// Asks for a fresh link, with fresh credentials perhaps, without any wait but that for the
+    /// goodbye of the present link (see [`ClientConfigBuilder::goodbye_timeout`]). An attempt under
+    /// way is given up for a new one.
+    pub fn reconnect(&mut self, now: Instant) {
+        self.tick(now);
+        self.begin_series();
+        self.step(ClientInput::Reconnect);
+        if let Some(link) = self.link.as_mut().filter(|link| !link.over) {
+            link.leaving = Leaving::Reconnect;
+            link.connection.close(now);
+            let until = now + self.config.goodbye_timeout;
+            self.goodbye_deadline.get_or_insert(until);
+        }
+        self.settle();
+    }
+
+    /// Breaks the link as if its transport had failed: for tests of what an application does then.
+    pub fn break_connection(&mut self, now: Instant) {
+        self.tick(now);
+        if let Some(link) = self.link.as_mut().filter(|link| !link.over) {
+            let reason = String::from("broken by the application");
+            link.connection.handle_input(now, Input::Failed(reason));
+        }
+        self.settle();
+    }
+
+    /// Whether to reconnect from now on. Turned off while an attempt waits for its time, the client
+    /// closes; an attempt or a link under way goes on.
+    pub fn set_auto_reconnect(&mut self, now: Instant, on: bool) {
+        self.tick(now);
+        self.auto_reconnect = on;
+        if !on && self.state.phase() == ClientPhase::Waiting {
+            self.step(ClientInput::Over);
+        }
+        self.settle();
+    }
+
+    /// Chooses the waits from now on: `delay` is given the number of failures in a row, from 1, and
+    /// a random number. `None` goes back to [`Backoff::delay`]. How long a link must stand to
+    /// count as stable and how many attempts are made is still for the [`Backoff`] to say.
+    pub fn set_backoff(&mut self, delay: Option<Box<dyn Fn(u32, u64) -> Duration + Send + Sync>>) {
+        self.custom_delay = delay.map(CustomDelay);
+    }
+
+    /// Queues `event` on the link, or keeps it where that was asked for, see [`OnOffline`].
+    ///
+    /// # Errors
+    /// [`SendError`] gives the event back.
+    pub fn send(&mut self, now: Instant, event: Event) -> Result<(), SendError> {
+        self.tick(now);
+        self.forward_offline();
+        let mut event = event;
+        if let Some(connection) = self.open_link() {
+            match connection.send(now, event) {
+                Err(SendError::NotOpen(back)) => event = *back,
+                other => return other,
+            }
+        }
+        self.send_offline(event)
+    }
+
+    /// Queues an event that was packed before.
+    ///
+    /// # Errors
+    /// [`PackedSendError`]; the event is only borrowed.
+    pub fn send_packed(
+        &mut self,
+        now: Instant,
+        event: &PackedEvent,
+    ) -> Result<(), PackedSendError> {
+        self.tick(now);
+        self.forward_offline();
+        if let Some(connection) = self.open_link() {
+            match connection.send_packed(now, event) {
+                Err(PackedSendError::NotOpen) => {}
+                other => return other,
+            }
+        }
+        self.keep_offline(event)
+    }
+
+    /// Calls the peer, as [`Connection::call`]. Call ids are never used twice by one client.
+    ///
+    /// # Errors
+    /// [`SendError`] gives the event back; [`SendError::NotOpen`] also where events are kept:
+    /// nobody could answer in time.
+    pub fn call(
+        &mut self,
+        now: Instant,
+        event: Event,
+        timeout: Duration,
+    ) -> Result<CallId, SendError> {
+        self.tick(now);
+        self.forward_offline();
+        if !self.offline.is_empty() && self.state.is_open() {
+            // It would overtake what was sent before.
+            return Err(self.full(event));
+        }
+        match self.open_link() {
+            Some(connection) => connection.call(now, event, timeout),
+            None => {
+                self.count_refused();
+                Err(SendError::NotOpen(Box::new(event)))
+            }
+        }
+    }
+
+    /// Settles a call as cancelled. `false` if it had settled already.
+    pub fn cancel(&mut self, call: CallId) -> bool {
+        self.link
+            .as_mut()
+            .is_some_and(|link| link.connection.cancel(call))
+    }
+
+    /// Answers a call. A call of a link that is gone cannot be answered.
+    ///
+    /// # Errors
+    /// [`ReplyError`] gives the payload back.
+    pub fn reply(
+        &mut self,
+        now: Instant,
+        token: ReplyToken,
+        payload: impl Into<Payload>,
+    ) -> Result<(), ReplyError> {
+        self.tick(now);
+        match &mut self.link {
+            Some(link) => link.connection.reply(now, token, payload),
+            None => Err(ReplyError::NotOpen(Box::new(payload.into()))),
+        }
+    }
+
+    /// Answers a call with a failure.
+    ///
+    /// # Errors
+    /// [`ReplyError`] if nobody waits any more.
+    pub fn reply_error(&mut self, now: Instant, token: ReplyToken) -> Result<(), ReplyError> {
+        self.tick(now);
+        match &mut self.link {
+            Some(link) => link.connection.reply_error(now, token),
+            None => Err(ReplyError::NotOpen(Box::new(Payload::from(
+                sente_edn::Value::Nil,
+            )))),
+        }
+    }
+
+    /// Says that a call will not be answered, so that a drain does not wait for it.
+    pub fn forget(&mut self, token: ReplyToken) {
+        if let Some(link) = &mut self.link {
+            link.connection.forget(token);
+        }
+    }
+
+    /// Asks to be told, by `Flushed`, when everything queued on the link until now was written.
+    /// Fails at once without an open link, and while events sent offline still wait for room.
+    pub fn flush(&mut self, now: Instant) -> FlushId {
+        self.tick(now);
+        self.forward_offline();
+        if let Some(connection) = self.open_link() {
+            return connection.flush(now);
+        }
+        let id = self.next_flush();
+        self.log
+            .push(ClientEvent::Link(ConnectionEvent::FlushFailed(id)));
+        id
+    }
+
+    /// Where the client is in its life.
+    #[must_use]
+    pub const fn state(&self) -> &ClientState {
+        &self.state
+    }
+
+    /// When the next attempt is due, while one waits for its time.
+    #[must_use]
+    pub const fn next_attempt_at(&self) -> Option<Instant> {
+        match self.state {
+            ClientState::Waiting { until, .. } => Some(until),
+            _ => None,
+        }
+    }
+
+    /// The label of this client, the same for all its attempts. It proves nothing.
+    #[must_use]
+    pub fn client_id(&self) -> &str {
+        &self.client_id
+    }
+
+    /// The present link, or the last one while it says goodbye: for what it can tell.
+    #[must_use]
+    pub fn connection(&self) -> Option<&Connection> {
+        self.link.as_ref().map(|link| &link.connection)
+    }
+
+    /// Counts since the client was made.
+    #[must_use]
+    pub fn stats(&self) -> ClientStats {
+        let mut stats = self.stats;
+        if let Some(link) = &self.link {
+            stats.links = stats.links.plus(link.connection.stats());
+        }
+        stats
+    }
+
+    /// How full the send queue of the open link is; without one, the buffer for events sent
+    /// offline, whose limits are 0 where they are refused.
+    #[must_use]
+    pub fn send_capacity(&self) -> Capacity {
+        match &self.link {
+            Some(link) if self.state.is_open() && self.offline.is_empty() => {
+                link.connection.send_capacity()
+            }
+            _ => self.offline.capacity(),
+        }
+    }
+
+    /// Calls waiting for their reply.
+    #[must_use]
+    pub fn pending_calls(&self) -> usize {
+        self.connection().map_or(0, Connection::pending_calls)
+    }
+
+    /// The connection that takes events now: an open one, once it has what was sent before.
+    fn open_link(&mut self) -> Option<&mut Connection> {
+        if !self.state.is_open() || !self.offline.is_empty() {
+            return None;
+        }
+        self.link.as_mut().map(|link| &mut link.connection)
+    }
+
+    /// Whether what is sent now can wait for the next link.
+    fn keeps_offline(&self) -> bool {
+        let returns = match self.state.phase() {
+            ClientPhase::Connecting
+            | ClientPhase::Handshaking
+            | ClientPhase::Open
+            | ClientPhase::Waiting => true,
+            ClientPhase::Draining => {
+                let leaving = self.link.as_ref().map(|link| link.leaving);
+                leaving == Some(Leaving::PeerFinished) && self.auto_reconnect
+            }
+            ClientPhase::Closed | ClientPhase::Idle => false,
+        };
+        returns && self.offline.keeps()
+    }
+
+    fn send_offline(&mut self, event: Event) -> Result<(), SendError> {
+        if !self.keeps_offline() {
+            self.count_refused();
+            return Err(SendError::NotOpen(Box::new(event)));
+        }
+        let config = &self.config.connection;
+        let packed = match PackedEvent::pack(&event, &**config.packer()) {
+            Ok(packed) => packed,
+            Err(error) => {
+                self.count_refused();
+                return Err(SendError::Unpackable {
+                    event: Box::new(event),
+                    error,
+                });
+            }
+        };
+        let size = packed.bytes().len();
+        match self.keep_offline(&packed) {
+            Ok(()) => Ok(()),
+            Err(PackedSendError::TooLarge) => Err(SendError::TooLarge {
+                event: Box::new(event),
+                size,
+                limit: self.config.connection.limits().max_frame_bytes,
+            }),
+            Err(_) => {
+                let Capacity {
+                    messages, bytes, ..
+                } = self.offline.capacity();
+                Err(SendError::Full {
+                    event: Box::new(event),
+                    messages,
+                    bytes,
+                })
+            }
+        }
+    }
+
+    fn keep_offline(&mut self, event: &PackedEvent) -> Result<(), PackedSendError> {
+        let config = &self.config.connection;
+        let size = event.bytes().len();
+        let refused = if !self.keeps_offline() {
+            PackedSendError::NotOpen
+        } else if event.packer() != config.packer().name() {
+            PackedSendError::WrongPacker
+        } else if size > config.limits().max_frame_bytes {
+            PackedSendError::TooLarge
+        } else if !self.offline.has_room(size) {
+            self.offline.refused = true;
+            PackedSendError::Full
+        } else {
+            self.offline.push(event.clone());
+            return Ok(());
+        };
+        self.count_refused();
+        Err(refused)
+    }
+
+    fn full(&mut self, event: Event) -> SendError {
+        self.offline.refused = true;
+        self.count_refused();
+        let Capacity {
+            messages, bytes, ..
+        } = self.offline.capacity();
+        SendError::Full {
+            event: Box::new(event),
+            messages,
+            bytes,
+        }
+    }
+
+    const fn count_refused(&mut self) {
+        self.stats.refused_offline = self.stats.refused_offline.saturating_add(1);
+    }
+
+    /// An id for a flush that fails, in line with those of the links.
+    fn next_flush(&mut self) -> FlushId {
+        let mut ids = match &self.link {
+            Some(link) => link.connection.next_ids(),
+            None => self.ids,
+        };
+        let id = FlushId(ids.flush);
+        ids.flush = ids.flush.wrapping_add(1);
+        match &mut self.link {
+            Some(link) => link.connection.continue_ids(ids),
+            None => self.ids = ids,
+        }
+        id
+    }
+
+    /// Time enters with inputs and commands only, and never runs backwards.
+    fn tick(&mut self, now: Instant) {
+        self.now = self.now.max(now);
+    }
+
+    /// What failed before the application asked for a link does not count against it.
+    const fn begin_series(&mut self) {
+        if matches!(self.state.phase(), ClientPhase::Closed | ClientPhase::Idle) {
+            self.failures = 0;
+            self.number = 0;
+        }
+    }
+}
