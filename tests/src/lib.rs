@@ -8,6 +8,7 @@ struct Readme;
 
 mod pair;
 mod raw;
+pub mod states;
 pub mod vectors;
 
 pub use pair::{Pair, config, millis, seconds};
