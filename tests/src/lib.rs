@@ -8,11 +8,13 @@ struct Readme;
 
 mod pair;
 mod raw;
+mod rig;
 pub mod states;
 pub mod vectors;
 
 pub use pair::{Pair, config, millis, seconds};
 pub use raw::{RawPeer, Said};
+pub use rig::{Dial, Rig, client_config};
 
 use sente_core::{Connection, ConnectionEvent, Event, EventId, Message};
 use sente_edn::Value;

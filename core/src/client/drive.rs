@@ -181,9 +181,14 @@ impl Client {
         if let Some(event) = self.log.pop() {
             return Some(event);
         }
-        let link = self.link.as_mut().filter(|link| !link.over)?;
-        let event = link.connection.poll_event();
-        self.give_out(event)
+        let mut link = self.link.take_if(|link| !link.over)?;
+        if let Some(event) = link.connection.poll_event() {
+            self.tell(&mut link, event);
+        }
+        self.link = Some(link);
+        // Taking an event may have made room for the end that stood behind it.
+        self.settle();
+        self.log.pop()
     }
 
     /// The next `Settled`, `Flushed`, `FlushFailed` or `SendReady`, ahead of any message, as
@@ -230,21 +235,6 @@ impl Client {
     fn link_of(&mut self, attempt: Attempt) -> Option<&mut Connection> {
         let link = self.link.as_mut().filter(|link| link.attempt == attempt)?;
         Some(&mut link.connection)
-    }
-
-    /// Passes on what the present link had to tell, behind what its telling has changed.
-    fn give_out(&mut self, event: Option<ConnectionEvent>) -> Option<ClientEvent> {
-        if let (Some(event), Some(mut link)) = (event, self.link.take()) {
-            let opens = matches!(&event, ConnectionEvent::Opened(opened) if opened.first);
-            if opens && link.opened_at.is_none() {
-                self.open(&mut link);
-            }
-            self.log.push(Self::translate(&mut link, event));
-            self.link = Some(link);
-        }
-        // Taking an event may have made room for the end that stood behind it.
-        self.settle();
-        self.log.pop()
     }
 
     const fn count_stale(&mut self) {

@@ -170,12 +170,20 @@ impl Client {
         }
     }
 
-    /// What the application is told of an event of a link.
-    pub(super) fn translate(link: &mut Link, event: ConnectionEvent) -> ClientEvent {
-        match event {
+    /// Tells the application of an event of a link.
+    pub(super) fn tell(&mut self, link: &mut Link, event: ConnectionEvent) {
+        let event = match event {
             ConnectionEvent::Opened(opened) if !opened.first => ClientEvent::Handshake(opened),
-            ConnectionEvent::Opened(opened) if link.reopened => ClientEvent::Reopened(opened),
-            ConnectionEvent::Opened(opened) => ClientEvent::Opened(opened),
+            ConnectionEvent::Opened(opened) => {
+                if link.opened_at.is_none() {
+                    self.open(link);
+                }
+                if link.reopened {
+                    ClientEvent::Reopened(opened)
+                } else {
+                    ClientEvent::Opened(opened)
+                }
+            }
             ConnectionEvent::Closed(reason) => {
                 let reason = match (reason, link.leaving) {
                     (CloseReason::Requested, Leaving::PeerFinished) => CloseReason::Eof,
@@ -185,11 +193,12 @@ impl Client {
                 ClientEvent::Closed(reason)
             }
             other => ClientEvent::Link(other),
-        }
+        };
+        self.log.push(event);
     }
 
     /// The first handshake of a link came.
-    pub(super) fn open(&mut self, link: &mut Link) {
+    fn open(&mut self, link: &mut Link) {
         link.opened_at = Some(self.now);
         link.reopened = self.stats.opened > 0;
         self.stats.opened = self.stats.opened.saturating_add(1);
@@ -226,12 +235,7 @@ impl Client {
     fn end(&mut self, link: &mut Link) {
         link.over = true;
         while let Some(event) = link.connection.poll_event() {
-            if matches!(&event, ConnectionEvent::Opened(opened) if opened.first)
-                && link.opened_at.is_none()
-            {
-                self.open(link);
-            }
-            self.log.push(Self::translate(link, event));
+            self.tell(link, event);
         }
         let reason = link.ended.clone().unwrap_or_else(|| {
             self.log.push(ClientEvent::Closed(CloseReason::Requested));
