@@ -50,6 +50,19 @@ pub struct ConnectOptions {
 }
 
 impl ConnectOptions {
+    /// How long connecting may take.
+    pub(crate) fn patience(&self) -> Duration {
+        self.connect_timeout.unwrap_or(Duration::from_secs(10))
+    }
+
+    /// Which side this is towards `url`: a child is a client unless told otherwise.
+    pub(crate) fn role_at(&self, url: &Url) -> Role {
+        self.role.unwrap_or(match url {
+            Url::Exec(_) => Role::Server,
+            _ => Role::Client,
+        })
+    }
+
     /// The hello these options ask for.
     fn to_hello(&self, dialect: Dialect) -> Option<Hello> {
         let wanted = self.hello || self.client_id.is_some() || dialect == Dialect::Sente;
@@ -98,7 +111,7 @@ pub async fn connect(
     url: &Url,
     options: &ConnectOptions,
 ) -> Result<(Handle, Events), ConnectError> {
-    let patience = options.connect_timeout.unwrap_or(Duration::from_secs(10));
+    let patience = options.patience();
     match timeout(patience, open(url, options, patience)).await {
         Ok(result) => result,
         Err(_) => Err(ConnectError::Timeout(patience)),
@@ -110,34 +123,8 @@ async fn open(
     options: &ConnectOptions,
     patience: Duration,
 ) -> Result<(Handle, Events), ConnectError> {
-    let dialect = options.dialect.unwrap_or_else(|| url.default_dialect());
-    let mut carrier = Carrier::Lines;
-    let mut role = Role::Client;
-    let transport = match url {
-        Url::Ws(url) => {
-            carrier = Carrier::WebSocket;
-            websocket::dial(url, dialect, options).await?
-        }
-        Url::Tcp { host, port } => {
-            let stream = TcpStream::connect((host.as_str(), *port)).await?;
-            stream.set_nodelay(true)?;
-            Transport::new(stream.into_split(), url.to_string())
-        }
-        Url::Unix(path) => {
-            let stream = UnixStream::connect(path).await?;
-            Transport::new(stream.into_split(), url.to_string())
-        }
-        Url::Exec(words) => {
-            role = Role::Server;
-            process::spawn(words).map_err(|error| ConnectError::Spawn {
-                command: words.first().cloned().unwrap_or_default(),
-                error,
-            })?
-        }
-        Url::Stdio => stdio::take()?,
-    };
-    let role = options.role.unwrap_or(role);
-    let config = options.config(role, dialect, carrier, patience)?;
+    let (transport, config) = dial(url, options, patience).await?;
+    let role = config.role();
     let clock = Clock::start();
     let id = conn_id()?;
     let mut connection = Connection::new(config, random()?, clock.now());
@@ -152,6 +139,38 @@ async fn open(
         Err(CloseReason::HandshakeTimeout) => Err(ConnectError::Timeout(patience)),
         Err(reason) => Err(ConnectError::Ended(reason)),
     }
+}
+
+/// Opens the transport, upgrade included, and makes the configuration of what runs over it.
+pub(crate) async fn dial(
+    url: &Url,
+    options: &ConnectOptions,
+    patience: Duration,
+) -> Result<(Transport, Arc<ConnectionConfig>), ConnectError> {
+    let dialect = options.dialect.unwrap_or_else(|| url.default_dialect());
+    let mut carrier = Carrier::Lines;
+    let transport = match url {
+        Url::Ws(url) => {
+            carrier = Carrier::WebSocket;
+            websocket::dial(url, dialect, options).await?
+        }
+        Url::Tcp { host, port } => {
+            let stream = TcpStream::connect((host.as_str(), *port)).await?;
+            stream.set_nodelay(true)?;
+            Transport::new(stream.into_split(), url.to_string())
+        }
+        Url::Unix(path) => {
+            let stream = UnixStream::connect(path).await?;
+            Transport::new(stream.into_split(), url.to_string())
+        }
+        Url::Exec(words) => process::spawn(words).map_err(|error| ConnectError::Spawn {
+            command: words.first().cloned().unwrap_or_default(),
+            error,
+        })?,
+        Url::Stdio => stdio::take()?,
+    };
+    let config = options.config(options.role_at(url), dialect, carrier, patience)?;
+    Ok((transport, config))
 }
 
 /// The handshake of a sente-lite server: the connection's id for a uid, and its version.

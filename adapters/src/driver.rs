@@ -15,6 +15,7 @@ use sente_core::{CloseReason, Connection, Input, Instant, State, Transmit, Trans
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
 use tokio::time::sleep_until;
 
+use crate::clock::Clock;
 use crate::handle::{End, Shared};
 use crate::process::Child;
 use crate::transport::{Reader, Transport, Writer};
@@ -40,44 +41,62 @@ const ORPHANED: Duration = Duration::from_secs(1);
 
 const DROPPED: &str = "the transport was dropped";
 
-/// Starts the loop on a task of its own.
+/// What the loop drives: a connection, or the present link of a client.
+pub(crate) trait Machine: Send + Sync + 'static {
+    fn handle_input(&self, input: Input<'_>);
+    fn handle_timeout(&self);
+    fn handle_transmitted(&self);
+    /// Fills `out`, if it is empty, with what is to be written, and says what is waited for.
+    fn ask(&self, out: &mut TransmitBuf) -> Wants;
+    /// Whether the connection is over, though it may have something to write yet.
+    fn is_closed(&self) -> bool;
+    /// Comes when somebody else has changed the machine.
+    fn woken(&self) -> impl Future<Output = ()> + Send;
+    fn clock(&self) -> Clock;
+}
+
+/// Starts the loop of a connection on a task of its own.
 pub(crate) fn spawn(shared: Arc<Shared>, transport: Transport) {
     tokio::spawn(async move {
-        let Transport {
-            reader,
-            writer,
-            rest,
-            child,
-            buffers_writes,
-            ..
-        } = transport;
         let mut over = Over { shared, exit: None };
-        let mut driver = Driver {
-            shared: over.shared.clone(),
-            reader,
-            writer,
-            child,
-            child_ended: false,
-            orphaned: None,
-            input: rest,
-            out: TransmitBuf::new(),
-            buffers_writes,
-            flush_due: false,
-            shutting_down: false,
-            writer_done: false,
-            reader_done: false,
-            write_error: None,
-            read_late: 0,
-            last_flush: None,
-        };
-        driver.run().await;
-        // The child sees the end of its input only when its pipe is dropped.
-        let child = driver.child.take();
-        drop(driver);
+        let child = drive(&*over.shared, transport).await;
         if let Some(child) = child {
             over.exit = child.finish(over.shared.killed()).await;
         }
     });
+}
+
+/// Drives `machine` over `transport` until the transport is not needed any more and dropped. Gives
+/// back the child, if the peer is one: it sees the end of its input only now.
+pub(crate) async fn drive(machine: &impl Machine, transport: Transport) -> Option<Child> {
+    let Transport {
+        reader,
+        writer,
+        rest,
+        child,
+        buffers_writes,
+        ..
+    } = transport;
+    let mut driver = Driver {
+        machine,
+        reader,
+        writer,
+        child,
+        child_ended: false,
+        orphaned: None,
+        input: rest,
+        out: TransmitBuf::new(),
+        buffers_writes,
+        flush_due: false,
+        shutting_down: false,
+        writer_done: false,
+        reader_done: false,
+        write_error: None,
+        read_late: 0,
+        last_flush: None,
+    };
+    driver.run().await;
+    driver.child.take()
 }
 
 /// Says that the loop is over, however it ends: also when the runtime drops it, or a panic does.
@@ -92,8 +111,8 @@ impl Drop for Over {
     }
 }
 
-struct Driver {
-    shared: Arc<Shared>,
+struct Driver<'a, M> {
+    machine: &'a M,
     reader: Reader,
     writer: Writer,
     child: Option<Child>,
@@ -115,14 +134,16 @@ struct Driver {
     last_flush: Option<tokio::time::Instant>,
 }
 
-/// What the engine wants next.
-struct Wants {
-    read: bool,
-    timeout: Option<Instant>,
-    finished: bool,
-    closed: bool,
+/// What the engine waits for next.
+pub(crate) struct Wants {
+    pub(crate) read: bool,
+    pub(crate) timeout: Option<Instant>,
+    pub(crate) finished: bool,
+    pub(crate) closed: bool,
     /// Whether the application has something to take.
-    has_event: bool,
+    pub(crate) has_event: bool,
+    /// Whether the writing side is to be shut down.
+    pub(crate) shutdown: bool,
 }
 
 /// What came first.
@@ -138,12 +159,10 @@ enum Happened {
     Written(io::Result<usize>),
 }
 
-impl Driver {
+impl<M: Machine> Driver<'_, M> {
     async fn run(&mut self) {
         if !self.input.is_empty() {
-            let shared = self.shared.clone();
-            let input = &mut self.input;
-            shared.with(|connection, now| connection.handle_input(now, Input::Bytes(input)));
+            self.machine.handle_input(Input::Bytes(&mut self.input));
         }
         loop {
             let wants = self.ask();
@@ -164,20 +183,9 @@ impl Driver {
 
     /// Takes what is to be written out of the engine and asks what it waits for.
     fn ask(&mut self) -> Wants {
-        let shared = self.shared.clone();
-        let (out, shutting_down) = (&mut self.out, &mut self.shutting_down);
-        shared.with(|connection, _| {
-            if out.is_empty() && connection.poll_transmit(out) == Some(Transmit::Shutdown) {
-                *shutting_down = true;
-            }
-            Wants {
-                read: connection.wants_read(),
-                timeout: connection.poll_timeout(),
-                finished: connection.is_finished(),
-                closed: connection.state() == State::Closed,
-                has_event: connection.has_event(),
-            }
-        })
+        let wants = self.machine.ask(&mut self.out);
+        self.shutting_down |= wants.shutdown;
+        wants
     }
 
     /// Waits for the first thing that can happen. Reading and writing are waited for together, so
@@ -188,7 +196,7 @@ impl Driver {
         let reading = wants.read && !self.reader_done;
         let writing = (!self.out.is_empty() || self.flush_due) && !self.writer_done;
         let ending = self.shutting_down && !writing && !self.writer_done;
-        let clock = self.shared.clock();
+        let clock = self.machine.clock();
         let timeout = wants.timeout.map(|at| clock.to_tokio(at));
         let last_flush = self.last_flush;
         self.orphaned = (self.child_ended && reading).then(|| {
@@ -203,16 +211,15 @@ impl Driver {
             () = at(last_flush) => Happened::LastFlush,
             () = at(orphaned) => Happened::Orphaned,
             () = ended(&mut self.child), if !self.child_ended => Happened::ChildEnded,
-            () = self.shared.woken() => Happened::Woken,
+            () = self.machine.woken() => Happened::Woken,
         }
     }
 
     /// Tells the engine what happened. Whether the loop is over.
     fn take(&mut self, happened: Happened) -> bool {
-        let shared = self.shared.clone();
         match happened {
             Happened::Woken => {}
-            Happened::Timeout => shared.with(Connection::handle_timeout),
+            Happened::Timeout => self.machine.handle_timeout(),
             Happened::ChildEnded => self.child_ended = true,
             Happened::LastFlush => match self.write_error.take() {
                 Some(error) => self.fail(&error),
@@ -223,13 +230,13 @@ impl Driver {
                 if self.out.is_empty() {
                     self.flush_due = self.buffers_writes;
                     if !self.flush_due {
-                        shared.with(Connection::handle_transmitted);
+                        self.machine.handle_transmitted();
                     }
                 }
             }
             Happened::Flushed(Ok(())) => {
                 self.flush_due = false;
-                shared.with(Connection::handle_transmitted);
+                self.machine.handle_transmitted();
             }
             Happened::Written(Err(error)) | Happened::Flushed(Err(error)) => {
                 self.fail_writing(error);
@@ -243,13 +250,12 @@ impl Driver {
                 self.end_reading();
                 match self.write_error.take() {
                     Some(error) => self.fail(&error),
-                    None => shared.with(|connection, now| connection.handle_input(now, Input::Eof)),
+                    None => self.machine.handle_input(Input::Eof),
                 }
             }
             Happened::Read(Ok(read)) => {
                 self.orphaned = None;
-                let input = &mut self.input;
-                shared.with(|connection, now| connection.handle_input(now, Input::Bytes(input)));
+                self.machine.handle_input(Input::Bytes(&mut self.input));
                 if let Some(error) = self.write_error.take() {
                     self.read_late += read;
                     if self.read_late >= LAST_READ_BYTES {
@@ -278,10 +284,7 @@ impl Driver {
         self.out.clear();
         self.flush_due = false;
         self.writer_done = true;
-        let closed = self
-            .shared
-            .with(|connection, _| connection.state() == State::Closed);
-        if self.reader_done || closed {
+        if self.reader_done || self.machine.is_closed() {
             self.fail(&error);
         } else {
             self.write_error = Some(error);
@@ -299,8 +302,7 @@ impl Driver {
         self.writer_done = true;
         self.writer = Box::new(tokio::io::empty());
         self.end_reading();
-        self.shared
-            .with(|connection, now| connection.handle_input(now, Input::Failed(text)));
+        self.machine.handle_input(Input::Failed(text));
     }
 
     fn end_reading(&mut self) {
@@ -310,7 +312,7 @@ impl Driver {
     }
 }
 
-async fn at(time: Option<tokio::time::Instant>) {
+pub(crate) async fn at(time: Option<tokio::time::Instant>) {
     match time {
         Some(time) => sleep_until(time).await,
         None => pending().await,
@@ -362,6 +364,43 @@ async fn write(writer: &mut Writer, out: &mut TransmitBuf, flush_due: bool) -> H
         // That the peer is gone already is no news: its end will be read.
         let _ = writer.shutdown().await;
         Happened::Shutdown
+    }
+}
+
+impl Machine for Shared {
+    fn handle_input(&self, input: Input<'_>) {
+        self.with(|connection, now| connection.handle_input(now, input));
+    }
+
+    fn handle_timeout(&self) {
+        self.with(Connection::handle_timeout);
+    }
+
+    fn handle_transmitted(&self) {
+        self.with(Connection::handle_transmitted);
+    }
+
+    fn ask(&self, out: &mut TransmitBuf) -> Wants {
+        self.with(|connection, _| Wants {
+            shutdown: out.is_empty() && connection.poll_transmit(out) == Some(Transmit::Shutdown),
+            read: connection.wants_read(),
+            timeout: connection.poll_timeout(),
+            finished: connection.is_finished(),
+            closed: connection.state() == State::Closed,
+            has_event: connection.has_event(),
+        })
+    }
+
+    fn is_closed(&self) -> bool {
+        self.with(|connection, _| connection.state() == State::Closed)
+    }
+
+    fn woken(&self) -> impl Future<Output = ()> + Send {
+        self.woken()
+    }
+
+    fn clock(&self) -> Clock {
+        self.clock()
     }
 }
 

@@ -8,7 +8,7 @@ use rand_chacha::rand_core::Rng;
 use super::event::{ClientEvent, Connect, ConnectFailure};
 use super::life::{Leaving, Link};
 use super::{Attempt, Client, ClientInput, ClientState, CloseReason, Connection, Input, Instant};
-use crate::connection::{ConnectionConfig, ConnectionEvent, Transmit};
+use crate::connection::{ConnectionConfig, Transmit};
 use crate::profile::Role;
 use crate::transmit::TransmitBuf;
 
