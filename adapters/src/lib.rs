@@ -2,7 +2,8 @@
 //! TCP, Unix sockets, a child process's standard streams, and one's own.
 //!
 //! [`connect`] opens a [`Url`] and gives a [`Handle`] to send with and [`Events`] to read from;
-//! [`Listener`] is the other side. One driver loop serves them all.
+//! [`Listener`] is the other side. [`keep_connected`] is a client that comes back when its link is
+//! lost. One driver loop serves them all.
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -19,6 +20,7 @@
 //! # }
 //! ```
 
+mod client;
 mod clock;
 mod connect;
 mod driver;
@@ -31,6 +33,7 @@ mod transport;
 mod url;
 mod websocket;
 
+pub use client::{ClientEvents, ClientHandle, ClientOptions, keep_connected};
 pub use connect::{ConnectError, ConnectOptions, connect};
 pub use handle::{CallFailure, End, Ended, Events, Handle};
 pub use listen::{Incoming, ListenError, ListenOptions, Listener};

@@ -1,0 +1,241 @@
+//! A connection that comes back, on a task of its own.
+
+mod handle;
+
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+
+use sente_core::{
+    Attempt, Backoff, Carrier, Client, ClientConfig, ConfigError, Connect, ConnectFailure,
+    Connection, ConnectionConfig, Dialect, Input, OnOffline, Role, State, Transmit, TransmitBuf,
+};
+use tokio::time::timeout;
+
+use crate::clock::Clock;
+use crate::connect::{ConnectError, ConnectOptions, dial};
+use crate::driver::{Machine, Wants, drive};
+use crate::seed::random;
+use crate::transport::Transport;
+use crate::url::Url;
+use handle::Shared;
+
+pub use handle::{ClientEvents, ClientHandle};
+
+/// How a client reconnects. The default suits most.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ClientOptions {
+    /// How long to wait between attempts, and how many to make. Default [`Backoff::default`].
+    pub backoff: Backoff,
+    /// What happens to events sent while no link is open. Default [`OnOffline::Refuse`].
+    pub on_offline: OnOffline,
+    /// Whether to reconnect. Default yes.
+    pub auto_reconnect: bool,
+    /// The label of this client for servers that speak Sente over WebSocket, unless the options of
+    /// an attempt name one. Default a random UUID, the same for all attempts.
+    pub client_id: Option<String>,
+}
+
+impl Default for ClientOptions {
+    fn default() -> Self {
+        Self {
+            backoff: Backoff::default(),
+            on_offline: OnOffline::Refuse,
+            auto_reconnect: true,
+            client_id: None,
+        }
+    }
+}
+
+/// Connects, and connects again whenever the link is lost, on a task of the current tokio runtime.
+///
+/// `target` is asked before every attempt where to connect to and with what: it may look up a host
+/// or fetch a fresh token. An error of its own is a failed attempt, final or to be retried. An
+/// attempt fails for good, too, when its options do not fit together, and with `exec:` URLs, whose
+/// child is a client itself, unless the options give this side the role of the client.
+///
+/// ```no_run
+/// use sente_adapters::{ClientOptions, ConnectOptions, keep_connected};
+/// use sente_core::{ClientEvent, ConnectFailure};
+///
+/// # async fn fresh_token() -> Result<String, std::io::Error> { Ok(String::new()) }
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let (client, mut events) = keep_connected(ClientOptions::default(), |_attempt| async {
+///     let mut options = ConnectOptions::default();
+///     let token = fresh_token().await;
+///     options.csrf_token = Some(token.map_err(|e| ConnectFailure::Retry(e.to_string()))?);
+///     Ok(("ws://127.0.0.1:8080/chsk".parse().map_err(|e| ConnectFailure::Final(format!("{e}")))?, options))
+/// })?;
+/// while let Some(event) = events.next().await {
+///     if let ClientEvent::Opened(_) | ClientEvent::Reopened(_) = event {
+///         // The moment to subscribe.
+///     }
+/// }
+/// # drop(client);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// What the system says when it has no randomness to give; it does not fail once it has started.
+pub fn keep_connected<F, Fut>(
+    options: ClientOptions,
+    target: F,
+) -> io::Result<(ClientHandle, ClientEvents)>
+where
+    F: FnMut(Connect) -> Fut + Send + 'static,
+    Fut: Future<Output = Result<(Url, ConnectOptions), ConnectFailure>> + Send,
+{
+    let config = config(options).map_err(io::Error::other)?;
+    let clock = Clock::start();
+    let mut client = Client::new(config, random()?, clock.now());
+    client.connect(clock.now());
+    let (handle, events) = handle::start(client, clock);
+    let shared = handle.shared().clone();
+    tokio::spawn(async move {
+        let over = Over(shared);
+        run(&over.0, target).await;
+    });
+    Ok((handle, events))
+}
+
+/// What events sent offline are packed with. Each attempt makes its own for its link.
+fn config(options: ClientOptions) -> Result<Arc<ClientConfig>, ConfigError> {
+    let link = ConnectionConfig::builder(Role::Client, Dialect::SenteLite, Carrier::WebSocket);
+    let mut builder = ClientConfig::builder(link.build()?)
+        .backoff(options.backoff)
+        .on_offline(options.on_offline)
+        .auto_reconnect(options.auto_reconnect);
+    if let Some(id) = options.client_id {
+        builder = builder.client_id(id);
+    }
+    builder.build()
+}
+
+/// Dials and drives one link after another.
+async fn run<F, Fut>(shared: &Arc<Shared>, mut target: F)
+where
+    F: FnMut(Connect) -> Fut,
+    Fut: Future<Output = Result<(Url, ConnectOptions), ConnectFailure>>,
+{
+    while let Some(connect) = shared.next_attempt().await {
+        let attempt = connect.attempt;
+        let client_id = connect.client_id.clone();
+        let dialled = tokio::select! {
+            dialled = open(target(connect), client_id) => dialled,
+            () = shared.given_up(attempt) => continue,
+        };
+        let (transport, config) = match dialled {
+            Ok(opened) => opened,
+            Err(failure) => {
+                shared.with(|client, now| client.handle_connect_failed(now, attempt, failure));
+                continue;
+            }
+        };
+        if shared.with(|client, now| client.handle_connected_with(now, attempt, config)) {
+            let link = Link {
+                shared: shared.clone(),
+                attempt,
+            };
+            if let Some(child) = drive(&link, transport).await {
+                child.finish(std::future::pending()).await;
+            }
+        }
+    }
+}
+
+/// Opens the transport of one attempt.
+async fn open(
+    target: impl Future<Output = Result<(Url, ConnectOptions), ConnectFailure>>,
+    client_id: String,
+) -> Result<(Transport, Arc<ConnectionConfig>), ConnectFailure> {
+    let (url, mut options) = target.await?;
+    if options.role_at(&url) != Role::Client {
+        return Err(ConnectFailure::Final(format!(
+            "{url}: the child would be the client; a client that reconnects is one itself"
+        )));
+    }
+    let dialect = options.dialect.unwrap_or_else(|| url.default_dialect());
+    if matches!(url, Url::Ws(_)) && dialect == Dialect::Sente {
+        options.client_id.get_or_insert(client_id);
+    }
+    let patience = options.patience();
+    let dialled = timeout(patience, dial(&url, &options, patience));
+    match dialled.await {
+        Ok(Ok(opened)) => Ok(opened),
+        Ok(Err(error @ ConnectError::Config(_))) => Err(ConnectFailure::Final(error.to_string())),
+        Ok(Err(error)) => Err(ConnectFailure::Retry(format!("{url}: {error}"))),
+        Err(_) => {
+            let late = ConnectError::Timeout(patience);
+            Err(ConnectFailure::Retry(format!("{url}: {late}")))
+        }
+    }
+}
+
+/// The link of one attempt, as the loop drives it.
+struct Link {
+    shared: Arc<Shared>,
+    attempt: Attempt,
+}
+
+impl Machine for Link {
+    fn handle_input(&self, input: Input<'_>) {
+        let attempt = self.attempt;
+        self.shared
+            .with(|client, now| client.handle_input(now, attempt, input));
+    }
+
+    fn handle_timeout(&self) {
+        self.shared.with(Client::handle_timeout);
+    }
+
+    fn handle_transmitted(&self) {
+        let attempt = self.attempt;
+        self.shared
+            .with(|client, now| client.handle_transmitted(now, attempt));
+    }
+
+    fn ask(&self, out: &mut TransmitBuf) -> Wants {
+        self.shared.with(|client, _| {
+            let transmit = if out.is_empty() {
+                client.poll_transmit(out)
+            } else {
+                None
+            };
+            Wants {
+                shutdown: transmit == Some(Transmit::Shutdown),
+                read: client.wants_read(),
+                timeout: client.poll_timeout(),
+                finished: !client.is_wanted(self.attempt),
+                closed: is_closed(client),
+                has_event: client.has_event(),
+            }
+        })
+    }
+
+    fn is_closed(&self) -> bool {
+        self.shared.with(|client, _| is_closed(client))
+    }
+
+    fn woken(&self) -> impl Future<Output = ()> + Send {
+        self.shared.woken()
+    }
+
+    fn clock(&self) -> Clock {
+        self.shared.clock()
+    }
+}
+
+fn is_closed(client: &Client) -> bool {
+    client.connection().map(Connection::state) == Some(State::Closed)
+}
+
+/// Says that the task is over, however it ends: also when the runtime drops it, or a panic does.
+struct Over(Arc<Shared>);
+
+impl Drop for Over {
+    fn drop(&mut self) {
+        self.0.finish();
+    }
+}
