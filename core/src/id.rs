@@ -46,11 +46,12 @@ pub struct CallId(pub(crate) u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FlushId(pub(crate) u64);
 
-/// The numbers that the next call and the next flush of a connection get.
+/// The numbers that the next call, flush and reservation of a connection get.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct NextIds {
     pub(crate) call: u64,
     pub(crate) flush: u64,
+    pub(crate) ticket: u64,
 }
 
 /// The right to answer one call, once: it cannot be copied and [`Connection::reply`] takes it.

@@ -757,6 +757,67 @@ fn a_servers_links_are_no_clients() {
 }
 
 #[test]
+fn buffered_events_leave_at_the_rate_of_the_link_and_with_their_options() {
+    use sente_core::{ConnectionConfig, Policy, Priority, Rate, SendOptions};
+    let link = ConnectionConfig::builder(Role::Client, WEBSOCKET.0, WEBSOCKET.1)
+        .send_rate(Some(Rate::new(1, seconds(1), 1)))
+        .build()
+        .unwrap();
+    let config_ = ClientConfig::builder(link)
+        .on_offline(OnOffline::buffer())
+        .build()
+        .unwrap();
+    let mut rig = Rig::new(config_);
+    rig.client.connect(rig.now);
+    let volatile = SendOptions::new().policy(Policy::Volatile);
+    let refused = rig
+        .client
+        .send_with(rig.now, event("[:a/volatile]"), volatile);
+    assert!(matches!(refused, Err(SendError::NotOpen(_))));
+    let low = SendOptions::new().priority(Priority::Low);
+    for n in 0..3 {
+        let sent = event(&format!("[:a/n {n}]"));
+        rig.client.send_with(rig.now, sent, low.clone()).unwrap();
+    }
+    rig.drive();
+    rig.events();
+    assert_eq!(received(&mut rig), ["[:a/n 0]"]);
+    let call = rig.client.call(rig.now, event("[:a/ask]"), seconds(1));
+    assert!(
+        matches!(call, Err(SendError::Full { messages: 2, .. })),
+        "it would overtake what waits"
+    );
+    rig.advance(seconds(2));
+    assert_eq!(received(&mut rig), ["[:a/n 1]", "[:a/n 2]"]);
+    assert_eq!(names(&rig.events()), ["send-ready"]);
+}
+
+#[test]
+fn a_reservation_ends_with_its_link_and_its_ticket_is_never_used_twice() {
+    let mut rig = Rig::open();
+    let ticket = rig.client.reserve(rig.now, 100, None).unwrap();
+    assert!(matches!(
+        rig.client.poll_answer(),
+        Some(ClientEvent::Link(ConnectionEvent::Granted(granted))) if granted == ticket
+    ));
+    rig.cut();
+    let late = rig
+        .client
+        .send_reserved(rig.now, ticket, event("[:a/late]"));
+    assert!(matches!(late, Err(SendError::NotOpen(_))));
+    rig.drive();
+    rig.events();
+    let next = rig.client.reserve(rig.now, 100, None).unwrap();
+    assert_ne!(ticket, next);
+    assert!(!rig.client.release(rig.now, ticket));
+    rig.client
+        .send_reserved(rig.now, next, event("[:a/in-time]"))
+        .unwrap();
+    rig.drive();
+    assert_eq!(received(&mut rig), ["[:a/in-time]"]);
+}
+
+#[test]
 fn an_attempt_may_use_another_dialect_and_what_was_kept_still_leaves() {
     let config_ = builder().on_offline(OnOffline::buffer()).build().unwrap();
     let mut client = Client::new(config_, [1; 32], Instant::EPOCH);

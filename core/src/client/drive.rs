@@ -169,7 +169,7 @@ impl Client {
             .link
             .as_ref()
             .and_then(|link| link.connection.poll_timeout());
-        [link, goodbye, self.next_attempt_at()]
+        [link, goodbye, self.next_attempt_at(), self.offline.retry_at]
             .into_iter()
             .flatten()
             .min()

@@ -50,7 +50,8 @@ pub enum ClientEvent {
     /// The first link of this client is open. The moment to subscribe and to register.
     Opened(Opened),
     /// A later link is open. It knows nothing of the one before, and nothing was restored: the
-    /// moment to subscribe and to register again.
+    /// moment to subscribe and to register again. For a [`Module`](crate::Module) it is
+    /// [`PeerChange::Reopened`](crate::PeerChange::Reopened).
     Reopened(Opened),
     /// The state changed.
     StateChanged(Box<StateChange>),
@@ -132,6 +133,9 @@ impl Stats {
             events_received: self.events_received.saturating_add(other.events_received),
             events_queued: self.events_queued.saturating_add(other.events_queued),
             sends_refused: self.sends_refused.saturating_add(other.sends_refused),
+            dropped_oldest: self.dropped_oldest.saturating_add(other.dropped_oldest),
+            dropped_volatile: self.dropped_volatile.saturating_add(other.dropped_volatile),
+            replaced: self.replaced.saturating_add(other.replaced),
             bad_events: self.bad_events.saturating_add(other.bad_events),
             ignored: self.ignored.saturating_add(other.ignored),
             late_replies: self.late_replies.saturating_add(other.late_replies),

@@ -144,21 +144,30 @@ impl Client {
 
     /// Queues on the open link what was sent while there was none.
     pub(super) fn forward_offline(&mut self) {
-        if self.offline.is_empty() || !self.state.is_open() {
+        let early = self.offline.retry_at.is_some_and(|at| at > self.now);
+        if self.offline.is_empty() || !self.state.is_open() || early {
             return;
         }
+        self.offline.retry_at = None;
         let Some(link) = &mut self.link else { return };
         let mut unfit = Vec::new();
-        while let Some(event) = self.offline.front() {
-            match link.connection.send_packed(self.now, event) {
-                Ok(()) => {
+        while let Some((event, options)) = self.offline.front() {
+            let sent = link
+                .connection
+                .send_packed_with(self.now, event, options.clone());
+            match sent {
+                Ok(_) => {
                     self.offline.pop();
                 }
                 // This link was made with another configuration than the event was kept for.
                 Err(PackedSendError::TooLarge | PackedSendError::WrongPacker) => {
                     unfit.extend(self.offline.pop());
                 }
-                Err(_) => break,
+                Err(PackedSendError::RateLimited { retry_at }) => {
+                    self.offline.retry_at = Some(retry_at);
+                    break;
+                }
+                Err(PackedSendError::Full | PackedSendError::NotOpen) => break,
             }
         }
         if !unfit.is_empty() {
@@ -234,6 +243,7 @@ impl Client {
     /// The link has ended: the application is told in its turn, and what follows begins.
     fn end(&mut self, link: &mut Link) {
         link.over = true;
+        self.offline.retry_at = None;
         while let Some(event) = link.connection.poll_event() {
             self.tell(link, event);
         }

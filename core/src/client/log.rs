@@ -3,7 +3,6 @@
 use alloc::collections::VecDeque;
 
 use super::event::ClientEvent;
-use crate::connection::ConnectionEvent;
 
 /// Two queues with one order: what somebody waits for can be taken ahead of the rest.
 #[derive(Debug, Default)]
@@ -63,13 +62,5 @@ const fn is_end(event: &ClientEvent) -> bool {
 
 /// What `Connection::poll_answer` gives out.
 const fn is_answer(event: &ClientEvent) -> bool {
-    matches!(
-        event,
-        ClientEvent::Link(
-            ConnectionEvent::Settled { .. }
-                | ConnectionEvent::Flushed(_)
-                | ConnectionEvent::FlushFailed(_)
-                | ConnectionEvent::SendReady
-        )
-    )
+    matches!(event, ClientEvent::Link(event) if event.is_answer())
 }

@@ -7,6 +7,7 @@ mod event;
 mod life;
 mod log;
 mod offline;
+mod send;
 mod state;
 
 use alloc::boxed::Box;
@@ -18,10 +19,8 @@ use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use crate::connection::{Capacity, Connection, ConnectionEvent, Input, PackedSendError, State};
-use crate::error::{CloseReason, ReplyError, SendError};
-use crate::event::{Event, Payload};
-use crate::id::{CallId, FlushId, NextIds, ReplyToken};
-use crate::packed::PackedEvent;
+use crate::error::CloseReason;
+use crate::id::NextIds;
 use crate::state::{ClientInput, ClientPhase};
 use crate::time::Instant;
 use backoff::CustomDelay;
@@ -257,128 +256,6 @@ impl Client {
         self.custom_delay = delay.map(CustomDelay);
     }
 
-    /// Queues `event` on the link, or keeps it where that was asked for, see [`OnOffline`].
-    ///
-    /// # Errors
-    /// [`SendError`] gives the event back.
-    pub fn send(&mut self, now: Instant, event: Event) -> Result<(), SendError> {
-        self.tick(now);
-        self.forward_offline();
-        let mut event = event;
-        if let Some(connection) = self.open_link() {
-            match connection.send(now, event) {
-                Err(SendError::NotOpen(back)) => event = *back,
-                other => return other,
-            }
-        }
-        self.send_offline(event)
-    }
-
-    /// Queues an event that was packed before.
-    ///
-    /// # Errors
-    /// [`PackedSendError`]; the event is only borrowed.
-    pub fn send_packed(
-        &mut self,
-        now: Instant,
-        event: &PackedEvent,
-    ) -> Result<(), PackedSendError> {
-        self.tick(now);
-        self.forward_offline();
-        if let Some(connection) = self.open_link() {
-            match connection.send_packed(now, event) {
-                Err(PackedSendError::NotOpen) => {}
-                other => return other,
-            }
-        }
-        self.keep_offline(event)
-    }
-
-    /// Calls the peer, as [`Connection::call`]. Call ids are never used twice by one client.
-    ///
-    /// # Errors
-    /// [`SendError`] gives the event back; [`SendError::NotOpen`] also where events are kept:
-    /// nobody could answer in time.
-    pub fn call(
-        &mut self,
-        now: Instant,
-        event: Event,
-        timeout: Duration,
-    ) -> Result<CallId, SendError> {
-        self.tick(now);
-        self.forward_offline();
-        if !self.offline.is_empty() && self.state.is_open() {
-            // It would overtake what was sent before.
-            return Err(self.full(event));
-        }
-        match self.open_link() {
-            Some(connection) => connection.call(now, event, timeout),
-            None => {
-                self.count_refused();
-                Err(SendError::NotOpen(Box::new(event)))
-            }
-        }
-    }
-
-    /// Settles a call as cancelled. `false` if it had settled already.
-    pub fn cancel(&mut self, call: CallId) -> bool {
-        self.link
-            .as_mut()
-            .is_some_and(|link| link.connection.cancel(call))
-    }
-
-    /// Answers a call. A call of a link that is gone cannot be answered.
-    ///
-    /// # Errors
-    /// [`ReplyError`] gives the payload back.
-    pub fn reply(
-        &mut self,
-        now: Instant,
-        token: ReplyToken,
-        payload: impl Into<Payload>,
-    ) -> Result<(), ReplyError> {
-        self.tick(now);
-        match &mut self.link {
-            Some(link) => link.connection.reply(now, token, payload),
-            None => Err(ReplyError::NotOpen(Box::new(payload.into()))),
-        }
-    }
-
-    /// Answers a call with a failure.
-    ///
-    /// # Errors
-    /// [`ReplyError`] if nobody waits any more.
-    pub fn reply_error(&mut self, now: Instant, token: ReplyToken) -> Result<(), ReplyError> {
-        self.tick(now);
-        match &mut self.link {
-            Some(link) => link.connection.reply_error(now, token),
-            None => Err(ReplyError::NotOpen(Box::new(Payload::from(
-                sente_edn::Value::Nil,
-            )))),
-        }
-    }
-
-    /// Says that a call will not be answered, so that a drain does not wait for it.
-    pub fn forget(&mut self, token: ReplyToken) {
-        if let Some(link) = &mut self.link {
-            link.connection.forget(token);
-        }
-    }
-
-    /// Asks to be told, by `Flushed`, when everything queued on the link until now was written.
-    /// Fails at once without an open link, and while events sent offline still wait for room.
-    pub fn flush(&mut self, now: Instant) -> FlushId {
-        self.tick(now);
-        self.forward_offline();
-        if let Some(connection) = self.open_link() {
-            return connection.flush(now);
-        }
-        let id = self.next_flush();
-        self.log
-            .push(ClientEvent::Link(ConnectionEvent::FlushFailed(id)));
-        id
-    }
-
     /// Where the client is in its life.
     #[must_use]
     pub const fn state(&self) -> &ClientState {
@@ -432,119 +309,6 @@ impl Client {
     #[must_use]
     pub fn pending_calls(&self) -> usize {
         self.connection().map_or(0, Connection::pending_calls)
-    }
-
-    /// The connection that takes events now: an open one, once it has what was sent before.
-    fn open_link(&mut self) -> Option<&mut Connection> {
-        if !self.state.is_open() || !self.offline.is_empty() {
-            return None;
-        }
-        self.link.as_mut().map(|link| &mut link.connection)
-    }
-
-    /// Whether what is sent now can wait for the next link.
-    fn keeps_offline(&self) -> bool {
-        let returns = match self.state.phase() {
-            ClientPhase::Connecting
-            | ClientPhase::Handshaking
-            | ClientPhase::Open
-            | ClientPhase::Waiting => true,
-            ClientPhase::Draining => {
-                let leaving = self.link.as_ref().map(|link| link.leaving);
-                leaving == Some(Leaving::PeerFinished) && self.auto_reconnect
-            }
-            ClientPhase::Closed | ClientPhase::Idle => false,
-        };
-        returns && self.offline.keeps()
-    }
-
-    fn send_offline(&mut self, event: Event) -> Result<(), SendError> {
-        if !self.keeps_offline() {
-            self.count_refused();
-            return Err(SendError::NotOpen(Box::new(event)));
-        }
-        let config = &self.config.connection;
-        let packed = match PackedEvent::pack(&event, &**config.packer()) {
-            Ok(packed) => packed,
-            Err(error) => {
-                self.count_refused();
-                return Err(SendError::Unpackable {
-                    event: Box::new(event),
-                    error,
-                });
-            }
-        };
-        let size = packed.bytes().len();
-        match self.keep_offline(&packed) {
-            Ok(()) => Ok(()),
-            Err(PackedSendError::TooLarge) => Err(SendError::TooLarge {
-                event: Box::new(event),
-                size,
-                limit: self.config.connection.limits().max_frame_bytes,
-            }),
-            Err(_) => {
-                let Capacity {
-                    messages, bytes, ..
-                } = self.offline.capacity();
-                Err(SendError::Full {
-                    event: Box::new(event),
-                    messages,
-                    bytes,
-                })
-            }
-        }
-    }
-
-    fn keep_offline(&mut self, event: &PackedEvent) -> Result<(), PackedSendError> {
-        let config = &self.config.connection;
-        let size = event.bytes().len();
-        let refused = if !self.keeps_offline() {
-            PackedSendError::NotOpen
-        } else if event.packer() != config.packer().name() {
-            PackedSendError::WrongPacker
-        } else if size > config.limits().max_frame_bytes {
-            PackedSendError::TooLarge
-        } else if !self.offline.has_room(size) {
-            self.offline.refused = true;
-            PackedSendError::Full
-        } else {
-            self.offline.push(event.clone());
-            return Ok(());
-        };
-        self.count_refused();
-        Err(refused)
-    }
-
-    fn full(&mut self, event: Event) -> SendError {
-        self.offline.refused = true;
-        self.count_refused();
-        let Capacity {
-            messages, bytes, ..
-        } = self.offline.capacity();
-        SendError::Full {
-            event: Box::new(event),
-            messages,
-            bytes,
-        }
-    }
-
-    const fn count_refused(&mut self) {
-        self.stats.refused_offline = self.stats.refused_offline.saturating_add(1);
-    }
-
-    /// An id for a flush that fails, in line with those of the links.
-    fn next_flush(&mut self) -> FlushId {
-        let mut ids = match &self.link {
-            Some(link) => link.connection.next_ids(),
-            None => self.ids,
-        };
-        let id = FlushId(ids.flush);
-        ids.flush = ids.flush.wrapping_add(1);
-        match &mut self.link {
-            Some(link) => link.connection.continue_ids(ids),
-            None => self.ids = ids,
-        }
-        id
     }
 
     /// Time enters with inputs and commands only, and never runs backwards.

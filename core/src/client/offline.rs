@@ -6,13 +6,17 @@ use alloc::vec::Vec;
 use super::config::OnOffline;
 use crate::connection::Capacity;
 use crate::packed::PackedEvent;
+use crate::queue::SendOptions;
+use crate::time::Instant;
 
 /// Packed events in the order in which they were sent, within the limits.
 #[derive(Debug)]
 pub(super) struct Offline {
     policy: OnOffline,
-    events: VecDeque<PackedEvent>,
+    events: VecDeque<(PackedEvent, SendOptions)>,
     bytes: usize,
+    /// When the link's send rate takes the next one.
+    pub(super) retry_at: Option<Instant>,
     /// A send was refused as full, so a `SendReady` is owed.
     pub(super) refused: bool,
 }
@@ -23,6 +27,7 @@ impl Offline {
             policy,
             events: VecDeque::new(),
             bytes: 0,
+            retry_at: None,
             refused: false,
         }
     }
@@ -37,24 +42,25 @@ impl Offline {
             && self.bytes.saturating_add(len) <= capacity.max_bytes
     }
 
-    pub(super) fn push(&mut self, event: PackedEvent) {
+    pub(super) fn push(&mut self, event: PackedEvent, options: SendOptions) {
         self.bytes = self.bytes.saturating_add(event.bytes.len());
-        self.events.push_back(event);
+        self.events.push_back((event, options));
     }
 
-    pub(super) fn front(&self) -> Option<&PackedEvent> {
+    pub(super) fn front(&self) -> Option<&(PackedEvent, SendOptions)> {
         self.events.front()
     }
 
     pub(super) fn pop(&mut self) -> Option<PackedEvent> {
-        let event = self.events.pop_front()?;
+        let (event, _) = self.events.pop_front()?;
         self.bytes = self.bytes.saturating_sub(event.bytes.len());
         Some(event)
     }
 
     pub(super) fn take_all(&mut self) -> Vec<PackedEvent> {
         self.bytes = 0;
-        core::mem::take(&mut self.events).into()
+        let events = core::mem::take(&mut self.events);
+        events.into_iter().map(|(event, _)| event).collect()
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -74,6 +80,10 @@ impl Offline {
             bytes: self.bytes,
             max_messages,
             max_bytes,
+            reserved_messages: 0,
+            reserved_bytes: 0,
+            waiting_reservations: 0,
+            above_high_water: false,
         }
     }
 }

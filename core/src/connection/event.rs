@@ -92,6 +92,22 @@ pub enum ConnectionEvent {
     Undelivered(Vec<PackedEvent>),
 }
 
+impl ConnectionEvent {
+    /// Whether somebody waits for it, so that it can be taken ahead of the messages.
+    pub(crate) const fn is_answer(&self) -> bool {
+        matches!(
+            self,
+            Self::Settled { .. }
+                | Self::Flushed(_)
+                | Self::FlushFailed(_)
+                | Self::Granted(_)
+                | Self::ReservationExpired(_)
+                | Self::ReservationFailed(_)
+                | Self::SendReady
+        )
+    }
+}
+
 /// A received event, with the right to answer it if it is a call.
 #[derive(Debug)]
 #[non_exhaustive]

@@ -215,6 +215,7 @@ impl Connection {
         NextIds {
             call: self.calls.next_id(),
             flush: self.next_flush,
+            ticket: self.queue.reservations.next_id(),
         }
     }
 
@@ -222,6 +223,7 @@ impl Connection {
     pub(crate) const fn continue_ids(&mut self, ids: NextIds) {
         self.calls.continue_from(ids.call);
         self.next_flush = ids.flush;
+        self.queue.reservations.continue_from(ids.ticket);
     }
 
     /// Whether the peer has ended its side of a byte stream.
@@ -427,17 +429,7 @@ impl Connection {
     fn enqueue_event(&mut self, event: ConnectionEvent, counted: Option<usize>) {
         let number = self.next_event;
         self.next_event = self.next_event.wrapping_add(1);
-        let is_answer = matches!(
-            event,
-            ConnectionEvent::Settled { .. }
-                | ConnectionEvent::Flushed(_)
-                | ConnectionEvent::FlushFailed(_)
-                | ConnectionEvent::Granted(_)
-                | ConnectionEvent::ReservationExpired(_)
-                | ConnectionEvent::ReservationFailed(_)
-                | ConnectionEvent::SendReady
-        );
-        let queue = if is_answer {
+        let queue = if event.is_answer() {
             &mut self.answers
         } else {
             &mut self.events

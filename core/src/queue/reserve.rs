@@ -47,6 +47,16 @@ pub(crate) struct Reservations {
 }
 
 impl Reservations {
+    /// The number of the next ticket.
+    pub(crate) const fn next_id(&self) -> u64 {
+        self.next
+    }
+
+    /// Numbers the next ticket `next`.
+    pub(crate) const fn continue_from(&mut self, next: u64) {
+        self.next = next;
+    }
+
     pub(crate) fn wait(&mut self, bytes: usize, deadline: Option<Instant>) -> Ticket {
         let ticket = Ticket(self.next);
         self.next = self.next.wrapping_add(1);

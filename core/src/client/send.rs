@@ -1,0 +1,342 @@
+//! The sending half of a client: to the open link, or kept until there is one.
+
+use alloc::boxed::Box;
+use core::time::Duration;
+
+use super::life::Leaving;
+use super::{Client, ClientEvent, Connection, Instant};
+use crate::connection::{Capacity, ConnectionEvent, PackedSendError};
+use crate::error::{ReplyError, SendError};
+use crate::event::{Event, Payload};
+use crate::id::{CallId, FlushId, ReplyToken};
+use crate::packed::PackedEvent;
+use crate::queue::{Policy, ReserveError, SendOptions, Sent, Ticket};
+use crate::state::ClientPhase;
+
+impl Client {
+    /// Queues `event` on the link, or keeps it where that was asked for, see [`OnOffline`](super::OnOffline).
+    ///
+    /// # Errors
+    /// [`SendError`] gives the event back.
+    pub fn send(&mut self, now: Instant, event: Event) -> Result<(), SendError> {
+        self.send_with(now, event, SendOptions::new()).map(|_| ())
+    }
+
+    /// The same in the way `options` say. For events kept offline they say how each is queued once
+    /// a link opens; what is volatile is not kept, but refused as not open.
+    ///
+    /// # Errors
+    /// [`SendError`] gives the event back.
+    pub fn send_with(
+        &mut self,
+        now: Instant,
+        event: Event,
+        options: SendOptions,
+    ) -> Result<Sent, SendError> {
+        self.tick(now);
+        self.forward_offline();
+        let mut event = event;
+        if let Some(connection) = self.open_link() {
+            match connection.send_with(now, event, options.clone()) {
+                Err(SendError::NotOpen(back)) => event = *back,
+                other => return other,
+            }
+        }
+        self.send_offline(event, options)
+    }
+
+    /// Queues an event that was packed before.
+    ///
+    /// # Errors
+    /// [`PackedSendError`]; the event is only borrowed.
+    pub fn send_packed(
+        &mut self,
+        now: Instant,
+        event: &PackedEvent,
+    ) -> Result<(), PackedSendError> {
+        self.send_packed_with(now, event, SendOptions::new())
+            .map(|_| ())
+    }
+
+    /// The same in the way `options` say, as [`send_with`](Self::send_with).
+    ///
+    /// # Errors
+    /// [`PackedSendError`]; the event is only borrowed.
+    pub fn send_packed_with(
+        &mut self,
+        now: Instant,
+        event: &PackedEvent,
+        options: SendOptions,
+    ) -> Result<Sent, PackedSendError> {
+        self.tick(now);
+        self.forward_offline();
+        if let Some(connection) = self.open_link() {
+            match connection.send_packed_with(now, event, options.clone()) {
+                Err(PackedSendError::NotOpen) => {}
+                other => return other,
+            }
+        }
+        self.keep_offline(event, options)
+    }
+
+    /// Asks for room on the open link, as [`Connection::reserve`]. A reservation fails with its
+    /// link.
+    ///
+    /// # Errors
+    /// [`ReserveError`]; [`ReserveError::NotOpen`] also while events sent offline still wait.
+    pub fn reserve(
+        &mut self,
+        now: Instant,
+        bytes: usize,
+        deadline: Option<Instant>,
+    ) -> Result<Ticket, ReserveError> {
+        self.tick(now);
+        self.forward_offline();
+        match self.open_link() {
+            Some(connection) => connection.reserve(now, bytes, deadline),
+            None => Err(ReserveError::NotOpen),
+        }
+    }
+
+    /// Queues `event` in the room that `ticket` was granted.
+    ///
+    /// # Errors
+    /// As [`Connection::send_reserved`].
+    pub fn send_reserved(
+        &mut self,
+        now: Instant,
+        ticket: Ticket,
+        event: Event,
+    ) -> Result<(), SendError> {
+        self.tick(now);
+        match self.open_link() {
+            Some(connection) => connection.send_reserved(now, ticket, event),
+            None => {
+                self.count_refused();
+                Err(SendError::NotOpen(Box::new(event)))
+            }
+        }
+    }
+
+    /// Gives up a reservation. `false` if it had ended already.
+    pub fn release(&mut self, now: Instant, ticket: Ticket) -> bool {
+        self.tick(now);
+        self.link
+            .as_mut()
+            .is_some_and(|link| link.connection.release(now, ticket))
+    }
+
+    /// Calls the peer, as [`Connection::call`]. Call ids are never used twice by one client.
+    ///
+    /// # Errors
+    /// [`SendError`] gives the event back; [`SendError::NotOpen`] also where events are kept:
+    /// nobody could answer in time.
+    pub fn call(
+        &mut self,
+        now: Instant,
+        event: Event,
+        timeout: Duration,
+    ) -> Result<CallId, SendError> {
+        self.tick(now);
+        self.forward_offline();
+        if !self.offline.is_empty() && self.state.is_open() {
+            // It would overtake what was sent before.
+            return Err(self.full(event));
+        }
+        match self.open_link() {
+            Some(connection) => connection.call(now, event, timeout),
+            None => {
+                self.count_refused();
+                Err(SendError::NotOpen(Box::new(event)))
+            }
+        }
+    }
+
+    /// Settles a call as cancelled. `false` if it had settled already.
+    pub fn cancel(&mut self, call: CallId) -> bool {
+        self.link
+            .as_mut()
+            .is_some_and(|link| link.connection.cancel(call))
+    }
+
+    /// Answers a call. A call of a link that is gone cannot be answered.
+    ///
+    /// # Errors
+    /// [`ReplyError`] gives the payload back.
+    pub fn reply(
+        &mut self,
+        now: Instant,
+        token: ReplyToken,
+        payload: impl Into<Payload>,
+    ) -> Result<(), ReplyError> {
+        self.tick(now);
+        match &mut self.link {
+            Some(link) => link.connection.reply(now, token, payload),
+            None => Err(ReplyError::NotOpen(Box::new(payload.into()))),
+        }
+    }
+
+    /// Answers a call with a failure.
+    ///
+    /// # Errors
+    /// [`ReplyError`] if nobody waits any more.
+    pub fn reply_error(&mut self, now: Instant, token: ReplyToken) -> Result<(), ReplyError> {
+        self.tick(now);
+        match &mut self.link {
+            Some(link) => link.connection.reply_error(now, token),
+            None => Err(ReplyError::NotOpen(Box::new(Payload::from(
+                sente_edn::Value::Nil,
+            )))),
+        }
+    }
+
+    /// Says that a call will not be answered, so that a drain does not wait for it.
+    pub fn forget(&mut self, token: ReplyToken) {
+        if let Some(link) = &mut self.link {
+            link.connection.forget(token);
+        }
+    }
+
+    /// Asks to be told, by `Flushed`, when everything queued on the link until now was written.
+    /// Fails at once without an open link, and while events sent offline still wait for room.
+    pub fn flush(&mut self, now: Instant) -> FlushId {
+        self.tick(now);
+        self.forward_offline();
+        if let Some(connection) = self.open_link() {
+            return connection.flush(now);
+        }
+        let id = self.next_flush();
+        self.log
+            .push(ClientEvent::Link(ConnectionEvent::FlushFailed(id)));
+        id
+    }
+
+    /// The connection that takes events now: an open one, once it has what was sent before.
+    fn open_link(&mut self) -> Option<&mut Connection> {
+        if !self.state.is_open() || !self.offline.is_empty() {
+            return None;
+        }
+        self.link.as_mut().map(|link| &mut link.connection)
+    }
+
+    /// Whether what is sent now can wait for the next link.
+    fn keeps_offline(&self) -> bool {
+        let returns = match self.state.phase() {
+            ClientPhase::Connecting
+            | ClientPhase::Handshaking
+            | ClientPhase::Open
+            | ClientPhase::Waiting => true,
+            ClientPhase::Draining => {
+                let leaving = self.link.as_ref().map(|link| link.leaving);
+                leaving == Some(Leaving::PeerFinished) && self.auto_reconnect
+            }
+            ClientPhase::Closed | ClientPhase::Idle => false,
+        };
+        returns && self.offline.keeps()
+    }
+
+    fn send_offline(&mut self, event: Event, options: SendOptions) -> Result<Sent, SendError> {
+        if !self.keeps_offline() || options.policy == Policy::Volatile {
+            self.count_refused();
+            return Err(SendError::NotOpen(Box::new(event)));
+        }
+        let config = &self.config.connection;
+        let packed = match PackedEvent::pack(&event, &**config.packer()) {
+            Ok(packed) => packed,
+            Err(error) => {
+                self.count_refused();
+                return Err(SendError::Unpackable {
+                    event: Box::new(event),
+                    error,
+                });
+            }
+        };
+        let size = packed.bytes().len();
+        match self.keep_offline(&packed, options) {
+            Ok(sent) => Ok(sent),
+            Err(PackedSendError::TooLarge) => Err(SendError::TooLarge {
+                event: Box::new(event),
+                size,
+                limit: self.config.connection.limits().max_frame_bytes,
+            }),
+            Err(_) => {
+                let Capacity {
+                    messages, bytes, ..
+                } = self.offline.capacity();
+                Err(SendError::Full {
+                    event: Box::new(event),
+                    needed: size,
+                    messages,
+                    bytes,
+                })
+            }
+        }
+    }
+
+    fn keep_offline(
+        &mut self,
+        event: &PackedEvent,
+        options: SendOptions,
+    ) -> Result<Sent, PackedSendError> {
+        let config = &self.config.connection;
+        let size = event.bytes().len();
+        let refused = if !self.keeps_offline() || options.policy == Policy::Volatile {
+            PackedSendError::NotOpen
+        } else if event.packer() != config.packer().name() {
+            PackedSendError::WrongPacker
+        } else if size > config.limits().max_frame_bytes {
+            PackedSendError::TooLarge
+        } else if !self.offline.has_room(size) {
+            self.offline.refused = true;
+            PackedSendError::Full
+        } else {
+            self.offline.push(event.clone(), options);
+            return Ok(Sent::Queued);
+        };
+        self.count_refused();
+        Err(refused)
+    }
+
+    fn full(&mut self, event: Event) -> SendError {
+        self.offline.refused = true;
+        self.count_refused();
+        let packer = self.config.connection.packer();
+        let needed = match PackedEvent::pack(&event, &**packer) {
+            Ok(packed) => packed.bytes().len(),
+            Err(error) => {
+                return SendError::Unpackable {
+                    event: Box::new(event),
+                    error,
+                };
+            }
+        };
+        let Capacity {
+            messages, bytes, ..
+        } = self.offline.capacity();
+        SendError::Full {
+            event: Box::new(event),
+            needed,
+            messages,
+            bytes,
+        }
+    }
+
+    const fn count_refused(&mut self) {
+        self.stats.refused_offline = self.stats.refused_offline.saturating_add(1);
+    }
+
+    /// An id for a flush that fails, in line with those of the links.
+    fn next_flush(&mut self) -> FlushId {
+        let mut ids = match &self.link {
+            Some(link) => link.connection.next_ids(),
+            None => self.ids,
+        };
+        let id = FlushId(ids.flush);
+        ids.flush = ids.flush.wrapping_add(1);
+        match &mut self.link {
+            Some(link) => link.connection.continue_ids(ids),
+            None => self.ids = ids,
+        }
+        id
+    }
+}
