@@ -43,7 +43,7 @@ impl ClientHandle {
     }
 
     /// Queues `event`, waiting for room while the send queue is full. It does not wait for a link:
-    /// see [`opened`](Self::opened) and [`OnOffline`].
+    /// see [`opened`](Self::opened) and [`OnOffline`](sente_core::OnOffline).
     ///
     /// # Errors
     /// [`SendError`] gives the event back, for any reason but a full queue; [`SendError::Full`]
