@@ -7,7 +7,7 @@ use std::time::Duration;
 use sente_core::framing::upgrade::UpgradeError;
 use sente_core::{
     Accept, Carrier, CloseReason, ConfigError, Connection, ConnectionConfig, Dialect, Hello,
-    Keepalive, Limits, Role,
+    Keepalive, Limits, Rate, Role,
 };
 use sente_edn::{Map, Value};
 use thiserror::Error;
@@ -15,8 +15,10 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
 use crate::clock::Clock;
-use crate::handle::{Events, Handle, start};
+use crate::events::Events;
+use crate::handle::Handle;
 use crate::seed::{conn_id, random};
+use crate::shared::start;
 use crate::transport::Transport;
 use crate::url::Url;
 use crate::{process, stdio, websocket};
@@ -41,6 +43,12 @@ pub struct ConnectOptions {
     pub limits: Option<Limits>,
     /// When to ping and give up. Default [`Keepalive::default_for`].
     pub keepalive: Option<Keepalive>,
+    /// How long the first event queued waits for others to leave with it. Default: not at all.
+    pub flush_window: Option<Duration>,
+    /// How many bytes of dropped events `ConnectionEvent::Dropped` brings along. Default 0.
+    pub keep_dropped: usize,
+    /// How many events this side sends at most. Default: no limit.
+    pub send_rate: Option<Rate>,
     /// How long connecting may take, handshake included. Default 10 s.
     pub connect_timeout: Option<Duration>,
     /// Whether to say hello on a byte stream. Default no, unless another option needs it.
@@ -82,7 +90,11 @@ impl ConnectOptions {
         patience: Duration,
     ) -> Result<Arc<ConnectionConfig>, ConfigError> {
         let mut builder = ConnectionConfig::builder(role, dialect, carrier);
-        builder = builder.handshake_timeout(patience);
+        builder = builder
+            .handshake_timeout(patience)
+            .flush_window(self.flush_window)
+            .keep_dropped(self.keep_dropped)
+            .send_rate(self.send_rate);
         if let Some(limits) = &self.limits {
             builder = builder.limits(limits.clone());
         }

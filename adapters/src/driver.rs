@@ -16,8 +16,9 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
 use tokio::time::sleep_until;
 
 use crate::clock::Clock;
-use crate::handle::{End, Shared};
+use crate::handle::End;
 use crate::process::Child;
+use crate::shared::Shared;
 use crate::transport::{Reader, Transport, Writer};
 
 /// How much one read of a busy connection takes at most.

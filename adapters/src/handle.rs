@@ -1,32 +1,27 @@
-//! What the application holds of a running connection: a handle to send with, events to read.
+//! What the application sends with on a running connection.
 
-use std::collections::{HashMap, VecDeque};
 use std::process::ExitStatus;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use sente_core::{
-    CallError, CallId, Capacity, CloseReason, ConnId, Connection, ConnectionEvent, Dialect, Event,
-    FlushId, Instant, Opened, PackedEvent, PackedSendError, Payload, ReplyError, ReplyToken,
-    SendError, State, Stats,
+    CallError, CallId, Capacity, CloseReason, ConnId, Connection, Dialect, Event, Opened,
+    PackedEvent, PackedSendError, Payload, ReplyError, ReplyToken, ReserveError, SendError,
+    SendOptions, Sent, State, Stats,
 };
 use thiserror::Error;
-use tokio::sync::{Notify, oneshot, watch};
+use tokio::sync::oneshot;
 
-use crate::clock::Clock;
-use crate::driver;
-use crate::transport::Transport;
-
-/// How long a connection that nobody holds any more may take to write what is queued.
-const ABANDONED: Duration = Duration::from_secs(5);
+use crate::permit::Permit;
+use crate::shared::{Owner, Shared};
 
 /// Sends on a running connection. Clones are cheap and all mean the same connection.
 ///
-/// When the last handle and the [`Events`] are dropped, the connection drains and closes.
+/// When the last handle and the [`Events`](crate::Events) are dropped, the connection drains and closes.
 #[derive(Clone, Debug)]
 pub struct Handle {
-    shared: Arc<Shared>,
-    _owner: Arc<Owner>,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) _owner: Arc<Owner>,
 }
 
 impl Handle {
@@ -36,32 +31,121 @@ impl Handle {
     /// [`SendError`] gives the event back; [`SendError::Full`] means to wait or to use
     /// [`send`](Self::send).
     pub fn try_send(&self, event: Event) -> Result<(), SendError> {
-        self.shared
-            .with_waking(|connection, now| connection.send(now, event))
+        self.try_send_with(event, SendOptions::new()).map(|_| ())
     }
 
-    /// Queues `event`, waiting for room while the send queue is full.
+    /// Queues `event` now in the way `options` say, or does with it what its policy says.
     ///
     /// # Errors
-    /// [`SendError`] gives the event back, for any reason but a full queue;
-    /// [`SendError::Full`] only where the event does not fit an empty one.
+    /// As for [`try_send`](Self::try_send).
+    pub fn try_send_with(&self, event: Event, options: SendOptions) -> Result<Sent, SendError> {
+        self.shared
+            .with_waking(|connection, now| connection.send_with(now, event, options))
+    }
+
+    /// Queues `event`, waiting in line for room while the send queue is full, and until the send
+    /// rate allows it.
+    ///
+    /// # Errors
+    /// [`SendError`] gives the event back, for any reason but these two;
+    /// [`SendError::Full`] only where the event does not fit an empty queue.
     ///
     /// # Cancel safety
-    /// Dropped while it waits, the event is dropped with it and was not queued. Waiters are not
-    /// served in order.
+    /// Dropped while it waits, the event is dropped with it and was not queued, and its turn goes
+    /// to the next in line.
     pub async fn send(&self, event: Event) -> Result<(), SendError> {
+        self.send_with(event, SendOptions::new()).await.map(|_| ())
+    }
+
+    /// Queues `event` in the way `options` say, waiting as [`send`](Self::send) does where its
+    /// policy says neither to drop it nor another for it.
+    ///
+    /// # Errors
+    /// As for [`send`](Self::send).
+    ///
+    /// # Cancel safety
+    /// As for [`send`](Self::send).
+    pub async fn send_with(&self, event: Event, options: SendOptions) -> Result<Sent, SendError> {
         let mut event = event;
+        let mut permit: Option<Permit> = None;
         loop {
             let room = self.shared.room.notified();
             tokio::pin!(room);
             room.as_mut().enable();
-            match self.try_send(event) {
-                // No room can be waited for.
-                Err(error @ SendError::Full { messages: 0, .. }) => return Err(error),
-                Err(SendError::Full { event: back, .. }) => event = *back,
+            let sent = match &mut permit {
+                None => self.try_send_with(event, options.clone()),
+                Some(permit) => permit.try_send_with(event, options.clone()),
+            };
+            match sent {
+                Err(SendError::Full {
+                    event: back,
+                    messages,
+                    bytes,
+                    needed,
+                }) => {
+                    event = *back;
+                    // What it holds is too little by now: who waits with it would wait for itself.
+                    permit = None;
+                    match self.reserve(needed).await {
+                        Ok(granted) => permit = Some(granted),
+                        // No room can be waited for.
+                        Err(ReserveError::TooLarge { .. }) => {
+                            let event = Box::new(event);
+                            return Err(SendError::Full {
+                                event,
+                                messages,
+                                bytes,
+                                needed,
+                            });
+                        }
+                        // The line is full, too.
+                        Err(ReserveError::TooMany { .. }) => room.await,
+                        // The next attempt says so, and gives the event back.
+                        Err(_) => {}
+                    }
+                }
+                Err(SendError::RateLimited {
+                    event: back,
+                    retry_at,
+                }) => {
+                    event = *back;
+                    let due = self.shared.clock.to_tokio(retry_at);
+                    tokio::select! {
+                        () = tokio::time::sleep_until(due) => {}
+                        // Also the end of the connection.
+                        () = room => {}
+                    }
+                }
                 other => return other,
             }
-            room.await;
+        }
+    }
+
+    /// Waits in line for room for one event of `bytes` packed bytes, and keeps it until the
+    /// [`Permit`] is used or dropped. Who asked first is served first.
+    ///
+    /// # Errors
+    /// [`ReserveError`]: so much never fits, too many wait already, or the connection is not open
+    /// any more.
+    ///
+    /// # Cancel safety
+    /// Dropped while it waits, the turn goes to the next in line. Nothing is lost: the event is
+    /// still with the caller.
+    pub async fn reserve(&self, bytes: usize) -> Result<Permit, ReserveError> {
+        let (sender, receiver) = oneshot::channel();
+        let permit = {
+            let mut state = self.shared.lock();
+            let now = self.shared.clock.now();
+            let ticket = state.connection.reserve(now, bytes, None)?;
+            if !state.over {
+                state.tickets.insert(ticket, sender);
+            }
+            state.settle(&self.shared);
+            Permit::new(self.clone(), ticket)
+        };
+        match receiver.await {
+            Ok(true) => Ok(permit),
+            _ => Err(ReserveError::NotOpen),
         }
     }
 
@@ -70,8 +154,20 @@ impl Handle {
     /// # Errors
     /// [`PackedSendError`].
     pub fn send_packed(&self, event: &PackedEvent) -> Result<(), PackedSendError> {
+        self.send_packed_with(event, SendOptions::new()).map(|_| ())
+    }
+
+    /// Queues an event that was packed before in the way `options` say.
+    ///
+    /// # Errors
+    /// [`PackedSendError`].
+    pub fn send_packed_with(
+        &self,
+        event: &PackedEvent,
+        options: SendOptions,
+    ) -> Result<Sent, PackedSendError> {
         self.shared
-            .with_waking(|connection, now| connection.send_packed(now, event))
+            .with_waking(|connection, now| connection.send_packed_with(now, event, options))
     }
 
     /// Calls the peer and waits for its reply, `timeout` at most.
@@ -248,104 +344,6 @@ impl Handle {
     }
 }
 
-/// What arrives on a connection. Not reading it is backpressure: the receive queue fills, and the
-/// transport is not read any more.
-///
-/// Dropped, what arrives is discarded, calls from the peer are left unanswered, and a peer that ends
-/// its side of a byte stream ends the connection: what is queued is written, and it closes.
-#[derive(Debug)]
-pub struct Events {
-    handle: Handle,
-    early: VecDeque<ConnectionEvent>,
-}
-
-impl Events {
-    /// The next event; `None` after `Closed`. Settled calls and flushes go to those who wait for
-    /// them and do not show up here.
-    ///
-    /// # Cancel safety
-    /// Safe: no event is lost.
-    pub async fn next(&mut self) -> Option<ConnectionEvent> {
-        if let Some(event) = self.early.pop_front() {
-            return Some(event);
-        }
-        self.next_from_engine().await
-    }
-
-    /// The handle of the same connection.
-    #[must_use]
-    pub const fn handle(&self) -> &Handle {
-        &self.handle
-    }
-
-    async fn next_from_engine(&self) -> Option<ConnectionEvent> {
-        let shared = &self.handle.shared;
-        loop {
-            let arrived = shared.arrived.notified();
-            tokio::pin!(arrived);
-            arrived.as_mut().enable();
-            {
-                let mut state = shared.lock();
-                let read_before = state.connection.wants_read();
-                state.settle(shared);
-                if let Some(event) = state.next_event(shared) {
-                    // Taking an event may have made room: what waited for it is decoded then, and
-                    // may ask for an answer, settle a call or end the connection.
-                    let wake = !read_before;
-                    state.settle(shared);
-                    drop(state);
-                    if wake {
-                        shared.wake();
-                    }
-                    return Some(event);
-                }
-                if state.told_end || state.over {
-                    return None;
-                }
-            }
-            arrived.await;
-        }
-    }
-
-    /// Waits for the handshake. What comes before it is kept for [`next`](Self::next), and stays
-    /// in the engine until then, so that it counts for the limits.
-    pub(crate) async fn wait_until_open(&mut self) -> Result<(), CloseReason> {
-        let shared = &self.handle.shared;
-        loop {
-            let arrived = shared.arrived.notified();
-            tokio::pin!(arrived);
-            arrived.as_mut().enable();
-            {
-                let state = shared.lock();
-                if state.connection.state() != State::Handshaking || state.over {
-                    break;
-                }
-            }
-            arrived.await;
-        }
-        loop {
-            match self.next_from_engine().await {
-                Some(ConnectionEvent::Closed(reason)) => return Err(reason),
-                Some(event) => {
-                    let opened = matches!(event, ConnectionEvent::Opened(_));
-                    self.early.push_back(event);
-                    if opened {
-                        return Ok(());
-                    }
-                }
-                None => return Err(CloseReason::Eof),
-            }
-        }
-    }
-}
-
-impl Drop for Events {
-    fn drop(&mut self) {
-        self.handle.shared.lock().discarding = true;
-        self.handle.shared.wake();
-    }
-}
-
 /// How a connection ended.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -376,185 +374,6 @@ pub enum CallFailure {
     Refused(SendError),
 }
 
-/// What handle, events and driver share. The lock is never held over an await.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    state: Mutex<Inner>,
-    clock: Clock,
-    /// The driver should look again.
-    driver: Notify,
-    /// `Events` should look again.
-    arrived: Notify,
-    /// Senders should try again.
-    room: Notify,
-    /// The child should be killed.
-    kill: Notify,
-    end: watch::Sender<Option<End>>,
-    id: ConnId,
-    peer: String,
-    pid: Option<u32>,
-}
-
-#[derive(Debug)]
-struct Inner {
-    connection: Connection,
-    calls: HashMap<CallId, oneshot::Sender<Result<Payload, CallError>>>,
-    flushes: HashMap<FlushId, oneshot::Sender<bool>>,
-    opened: Option<Opened>,
-    /// `Closed` has been given out.
-    told_end: bool,
-    /// Nobody reads the events.
-    discarding: bool,
-    /// The driver is gone.
-    over: bool,
-}
-
-impl Inner {
-    /// Hands settled calls and flushes to those who wait for them.
-    fn settle(&mut self, shared: &Shared) {
-        while let Some(answer) = self.connection.poll_answer() {
-            self.answer(answer, shared);
-        }
-        if self.connection.state() != State::Open {
-            // Whoever waits for room finds out that there will be none.
-            shared.room.notify_waiters();
-        }
-    }
-
-    /// Takes a settled call, a flush or new room to those who wait; gives back anything else.
-    fn answer(&mut self, event: ConnectionEvent, shared: &Shared) -> Option<ConnectionEvent> {
-        match event {
-            ConnectionEvent::Settled { call, result } => {
-                if let Some(waiter) = self.calls.remove(&call) {
-                    // A waiter that is gone has cancelled.
-                    let _ = waiter.send(result);
-                }
-            }
-            ConnectionEvent::Flushed(flush) => self.flushed(flush, true),
-            ConnectionEvent::FlushFailed(flush) => self.flushed(flush, false),
-            ConnectionEvent::SendReady => shared.room.notify_waiters(),
-            other => return Some(other),
-        }
-        None
-    }
-
-    fn flushed(&mut self, flush: FlushId, written: bool) {
-        if let Some(waiter) = self.flushes.remove(&flush) {
-            let _ = waiter.send(written);
-        }
-    }
-
-    fn next_event(&mut self, shared: &Shared) -> Option<ConnectionEvent> {
-        let event = loop {
-            // Polling may decode what had no room before, an answer among it.
-            let event = self.connection.poll_event()?;
-            if let Some(event) = self.answer(event, shared) {
-                break event;
-            }
-        };
-        match &event {
-            ConnectionEvent::Opened(opened) => self.opened = Some(opened.clone()),
-            ConnectionEvent::Closed(_) => self.told_end = true,
-            _ => {}
-        }
-        Some(event)
-    }
-
-    /// Throws away what nobody will read.
-    fn discard(&mut self, shared: &Shared, now: Instant) {
-        while let Some(event) = self.next_event(shared) {
-            let token = match event {
-                ConnectionEvent::PeerFinished => {
-                    self.connection.drain(now, now + ABANDONED);
-                    None
-                }
-                ConnectionEvent::Message(message) => message.reply,
-                ConnectionEvent::BadEvent(bad) => bad.reply,
-                _ => None,
-            };
-            if let Some(token) = token {
-                self.connection.forget(token);
-            }
-        }
-    }
-}
-
-impl Shared {
-    /// Runs `f` on the connection, and passes on what came of it. For the driver.
-    pub(crate) fn with<T>(&self, f: impl FnOnce(&mut Connection, Instant) -> T) -> T {
-        let mut state = self.lock();
-        let now = self.clock.now();
-        let result = f(&mut state.connection, now);
-        state.settle(self);
-        if state.discarding {
-            state.discard(self, now);
-            state.settle(self);
-        }
-        let arrived = state.connection.has_event();
-        drop(state);
-        if arrived {
-            self.arrived.notify_waiters();
-        }
-        result
-    }
-
-    /// The same, and wakes the driver. For everybody else.
-    fn with_waking<T>(&self, f: impl FnOnce(&mut Connection, Instant) -> T) -> T {
-        let result = self.with(f);
-        self.wake();
-        result
-    }
-
-    pub(crate) const fn clock(&self) -> Clock {
-        self.clock
-    }
-
-    /// Comes when [`Handle::kill`] was called.
-    pub(crate) async fn killed(&self) {
-        self.kill.notified().await;
-    }
-
-    pub(crate) async fn woken(&self) {
-        self.driver.notified().await;
-    }
-
-    pub(crate) fn stats(&self) -> Stats {
-        self.lock().connection.stats()
-    }
-
-    /// The end of the driver: nobody waits any longer.
-    pub(crate) fn set_end(&self, end: End) {
-        let mut state = self.lock();
-        state.over = true;
-        state.calls.clear();
-        state.flushes.clear();
-        drop(state);
-        self.end.send_replace(Some(end));
-        self.arrived.notify_waiters();
-        self.room.notify_waiters();
-    }
-
-    fn wake(&self) {
-        self.driver.notify_one();
-    }
-
-    /// A panic under this lock would be a bug of the engine; the state is still the best there is.
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Drains the connection when nobody holds it any more.
-#[derive(Debug)]
-struct Owner(Arc<Shared>);
-
-impl Drop for Owner {
-    fn drop(&mut self) {
-        self.0
-            .with_waking(|connection, now| connection.drain(now, now + ABANDONED));
-    }
-}
-
 /// Cancels a call whose caller went away.
 struct CancelOnDrop<'a> {
     shared: &'a Shared,
@@ -574,47 +393,4 @@ impl Drop for CancelOnDrop<'_> {
             state.settle(self.shared);
         }
     }
-}
-
-/// Starts to drive `connection` over `transport`.
-pub(crate) fn start(
-    connection: Connection,
-    clock: Clock,
-    id: ConnId,
-    transport: Transport,
-) -> (Handle, Events) {
-    let shared = Arc::new(Shared {
-        state: Mutex::new(Inner {
-            connection,
-            calls: HashMap::new(),
-            flushes: HashMap::new(),
-            opened: None,
-            told_end: false,
-            discarding: false,
-            over: false,
-        }),
-        clock,
-        driver: Notify::new(),
-        arrived: Notify::new(),
-        room: Notify::new(),
-        kill: Notify::new(),
-        end: watch::Sender::new(None),
-        id,
-        peer: transport.peer.clone(),
-        pid: transport
-            .child
-            .as_ref()
-            .and_then(crate::process::Child::pid),
-    });
-    let owner = Arc::new(Owner(shared.clone()));
-    let handle = Handle {
-        shared: shared.clone(),
-        _owner: owner,
-    };
-    let events = Events {
-        handle: handle.clone(),
-        early: VecDeque::new(),
-    };
-    driver::spawn(shared, transport);
-    (handle, events)
 }

@@ -25,8 +25,10 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use crate::clock::Clock;
-use crate::handle::{Events, Handle, start};
+use crate::events::Events;
+use crate::handle::Handle;
 use crate::seed::{conn_id, random};
+use crate::shared::start;
 use crate::transport::Transport;
 use crate::url::{Url, WsUrl, dialect_of};
 use crate::websocket::{self, Asked};
@@ -46,6 +48,10 @@ pub struct ListenOptions {
     pub limits: Option<Limits>,
     /// When to ping and give up. Default [`Keepalive::default_for`].
     pub keepalive: Option<Keepalive>,
+    /// How long the first event queued waits for others to leave with it. Default: not at all.
+    pub flush_window: Option<Duration>,
+    /// How many bytes of dropped events `ConnectionEvent::Dropped` brings along. Default 0.
+    pub keep_dropped: usize,
     /// How long a client may take to ask for its upgrade. Default 10 s.
     pub upgrade_timeout: Option<Duration>,
 }
@@ -308,7 +314,9 @@ struct Configs {
 impl Configs {
     fn new(options: &ListenOptions) -> Result<Self, ConfigError> {
         let build = |dialect, carrier| {
-            let mut builder = ConnectionConfig::builder(Role::Server, dialect, carrier);
+            let mut builder = ConnectionConfig::builder(Role::Server, dialect, carrier)
+                .flush_window(options.flush_window)
+                .keep_dropped(options.keep_dropped);
             if let Some(limits) = &options.limits {
                 builder = builder.limits(limits.clone());
             }

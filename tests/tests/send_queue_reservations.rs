@@ -4,7 +4,7 @@
 use bytes::Buf;
 use sente_core::{
     Carrier, Connection, ConnectionConfig, ConnectionEvent, Dialect, Event, Input, Instant, Limits,
-    Policy, ReserveError, Role, SendError, SendOptions, Sent, Ticket, TransmitBuf,
+    Policy, Priority, ReserveError, Role, SendError, SendOptions, Sent, Ticket, TransmitBuf,
 };
 use sente_tests::{Pair, event, events, millis};
 
@@ -31,7 +31,7 @@ fn client(messages: usize, bytes: usize) -> Connection {
 
 /// An event of ten packed bytes.
 fn ten(n: usize) -> Event {
-    event(&format!("[:a/n {n:03}]").replace(" 0", " 1"))
+    event(&format!("[:a/n {}]", 100 + n))
 }
 
 /// Writes one frame.
@@ -253,4 +253,25 @@ fn what_never_fits_and_what_is_too_many_is_refused() {
     // One that waits can give up, too.
     assert!(client.release(NOW, tickets[4]));
     client.reserve(NOW, 1, None).unwrap();
+}
+
+#[test]
+fn reserved_room_is_used_with_priority_and_key_as_any_other() {
+    let mut client = client(4, 100);
+    let tickets = [(); 3].map(|()| client.reserve(NOW, 10, None).unwrap());
+    let low = SendOptions::new().priority(Priority::Low);
+    let latest = SendOptions::new().policy(Policy::Latest("k".into()));
+    let mut send = |at: usize, n, options| {
+        client
+            .send_reserved_with(NOW, tickets[at], ten(n), options)
+            .unwrap()
+    };
+    assert_eq!(send(0, 1, low), Sent::Queued);
+    assert_eq!(send(1, 2, latest.clone()), Sent::Queued);
+    // It takes the place of the other, and gives its room back.
+    assert_eq!(send(2, 3, latest), Sent::Replaced);
+    let capacity = client.send_capacity();
+    assert_eq!((capacity.messages, capacity.reserved_messages), (2, 0));
+    assert_eq!(write_one(&mut client), "[:a/n 103]\n");
+    assert_eq!(write_one(&mut client), "[:a/n 101]\n");
 }

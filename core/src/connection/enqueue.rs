@@ -4,6 +4,7 @@
 use alloc::boxed::Box;
 
 use bytes::Bytes;
+use smol_str::SmolStr;
 
 use crate::error::SendError;
 use crate::event::Event;
@@ -63,8 +64,6 @@ impl Connection {
         let result = self.try_enqueue(Outgoing::Event { packed, callback }, options);
         if result.is_err() {
             self.stats.sends_refused += 1;
-        } else if options.flush {
-            self.held_until = None;
         }
         result
     }
@@ -72,16 +71,9 @@ impl Connection {
     fn try_enqueue(&mut self, item: Outgoing, options: &SendOptions) -> Result<Sent, Refused> {
         let size = self.fits_a_frame(&item)?;
         let len = item.len();
-        let hold = match &options.policy {
-            Policy::Reject => Hold::Keep,
-            Policy::Latest(key) => {
-                if let Some(old) = self.queue.len_of(key) {
-                    return self.replace(item, size, key, old);
-                }
-                Hold::Replace(key.clone())
-            }
-            Policy::DropOldest | Policy::Volatile => Hold::Lose,
-        };
+        if self.replaces(options) {
+            return self.place(item, size, options);
+        }
         let rate = self.within_rate();
         let room = self.queue.takes(len, &self.config.limits);
         if options.policy == Policy::Volatile
@@ -96,9 +88,36 @@ impl Connection {
             self.refuse_for_now(len);
             return Err(Refused::Full { needed: len });
         }
-        self.push(item, size, options.priority, hold);
+        self.place(item, size, options)
+    }
+
+    /// Whether an event of the same key is queued.
+    pub(super) fn replaces(&self, options: &SendOptions) -> bool {
+        matches!(&options.policy, Policy::Latest(key) if self.queue.len_of(key).is_some())
+    }
+
+    /// Queues what has room, or puts it in the place of the event of the same key.
+    pub(super) fn place(
+        &mut self,
+        item: Outgoing,
+        size: usize,
+        options: &SendOptions,
+    ) -> Result<Sent, Refused> {
+        let sent = match &options.policy {
+            Policy::Latest(key) => match self.queue.len_of(key) {
+                Some(old) => self.replace(item, size, key, old)?,
+                None => self.push(item, size, options.priority, Hold::Replace(key.clone())),
+            },
+            Policy::DropOldest | Policy::Volatile => {
+                self.push(item, size, options.priority, Hold::Lose)
+            }
+            Policy::Reject => self.push(item, size, options.priority, Hold::Keep),
+        };
+        if options.flush {
+            self.held_until = None;
+        }
         self.room_was_made();
-        Ok(Sent::Queued)
+        Ok(sent)
     }
 
     /// Puts `item` in the place of the queued event of the same key.
@@ -106,7 +125,7 @@ impl Connection {
         &mut self,
         item: Outgoing,
         size: usize,
-        key: &smol_str::SmolStr,
+        key: &SmolStr,
         old: usize,
     ) -> Result<Sent, Refused> {
         let len = item.len();
@@ -121,7 +140,6 @@ impl Connection {
             self.lose(old, Loss::Replaced);
         }
         self.check_high_water();
-        self.room_was_made();
         Ok(Sent::Replaced)
     }
 
@@ -161,8 +179,7 @@ impl Connection {
         true
     }
 
-    /// Queues what has been found to fit.
-    pub(super) fn push(&mut self, item: Outgoing, size: usize, priority: Priority, hold: Hold) {
+    fn push(&mut self, item: Outgoing, size: usize, priority: Priority, hold: Hold) -> Sent {
         self.stats.events_queued += 1;
         if let Some(limiter) = &mut self.limiter {
             limiter.take(self.now);
@@ -179,6 +196,7 @@ impl Connection {
             self.held_until = None;
         }
         self.check_high_water();
+        Sent::Queued
     }
 
     /// Queues a reply, for which there is always room. Somebody waits for it: it does not wait for

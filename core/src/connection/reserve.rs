@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 
 use crate::error::SendError;
 use crate::event::Event;
-use crate::queue::{Hold, Outgoing, Priority, ReserveError, Ticket};
+use crate::queue::{Outgoing, ReserveError, SendOptions, Sent, Ticket};
 use crate::time::Instant;
 
 use super::Connection;
@@ -67,6 +67,22 @@ impl Connection {
         ticket: Ticket,
         event: Event,
     ) -> Result<(), SendError> {
+        self.send_reserved_with(now, ticket, event, SendOptions::new())
+            .map(|_| ())
+    }
+
+    /// The same in the way `options` say. Since there is room, a policy decides only what may
+    /// become of the event once it is queued, and which one of the same key it replaces.
+    ///
+    /// # Errors
+    /// As for [`send_reserved`](Self::send_reserved).
+    pub fn send_reserved_with(
+        &mut self,
+        now: Instant,
+        ticket: Ticket,
+        event: Event,
+        options: SendOptions,
+    ) -> Result<Sent, SendError> {
         self.tick(now);
         if !self.takes_events() {
             self.stats.sends_refused += 1;
@@ -81,12 +97,11 @@ impl Connection {
             packed,
             callback: None,
         };
-        match self.fits_reserved(&item, held) {
+        match self.fits_reserved(&item, held, &options) {
             Ok(size) => {
                 self.queue.reservations.remove(ticket);
-                self.push(item, size, Priority::Normal, Hold::Keep);
-                self.room_was_made();
-                Ok(())
+                self.place(item, size, &options)
+                    .map_err(|refused| self.give_back(event, refused))
             }
             Err(refused) => {
                 self.stats.sends_refused += 1;
@@ -106,9 +121,16 @@ impl Connection {
     }
 
     /// The size of the frame, if the event may have the room.
-    fn fits_reserved(&mut self, item: &Outgoing, held: usize) -> Result<usize, Refused> {
+    fn fits_reserved(
+        &mut self,
+        item: &Outgoing,
+        held: usize,
+        options: &SendOptions,
+    ) -> Result<usize, Refused> {
         let size = self.fits_a_frame(item)?;
-        self.within_rate()?;
+        if !self.replaces(options) {
+            self.within_rate()?;
+        }
         let needed = item.len();
         let more = needed.saturating_sub(held);
         let alone = self.queue.reservations.waiting() == 0;
