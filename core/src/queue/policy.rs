@@ -77,7 +77,7 @@ pub enum Policy {
     #[default]
     Reject,
     /// Drop it where it would wait: if anything is queued, a transmit is under way, or there is no
-    /// room. It is refused as full never. A flush window does not count as waiting.
+    /// room. It is never refused as full. A flush window does not count as waiting.
     Volatile,
 }
 
