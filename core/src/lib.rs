@@ -81,6 +81,7 @@ mod client;
 mod connection;
 mod error;
 mod event;
+mod extensions;
 pub mod framing;
 mod handlers;
 mod hub;
@@ -103,11 +104,12 @@ pub use client::{
 };
 pub use connection::{
     Accept, BadEvent, Capacity, ConfigError, Connection, ConnectionConfig, ConnectionConfigBuilder,
-    ConnectionEvent, Dropped, Hello, HelloReceived, Input, Message, Opened, PackedSendError, State,
-    Stats, Transmit,
+    ConnectionEvent, Dropped, Hello, HelloReceived, Input, Message, Opened, PackedSendError,
+    RecvCapacity, RecvPolicy, RecvStatus, State, Stats, Transmit,
 };
 pub use error::{BadReason, CallError, CloseReason, ReplyError, SendError};
 pub use event::{Event, EventError, EventId, EventIdError, Payload};
+pub use extensions::{Extensions, ExtensionsError};
 pub use handlers::{Delivery, Gone, HandlerId, Pattern, Registry, RequestId};
 pub use hub::{Fanout, Hub, Target};
 pub use id::{CallId, ConnId, FlushId, ReplyToken};

@@ -39,7 +39,12 @@ pub struct Limits {
     /// Received events waiting for the application on one connection. Default 5,000.
     pub max_recv_messages: usize,
     /// Bytes of received events waiting for the application on one connection. Default 8 MiB.
+    /// A batch whose events do not all fit is handed out as room appears; until then its frame is
+    /// held, and 8 bytes for each of its events.
     pub max_recv_bytes: usize,
+    /// With more received events than these waiting, the application counts as slow: see
+    /// `RecvStatus`. Default 100.
+    pub recv_slow_messages: usize,
     /// The bytes of one batch of pushes. Default 64 KiB.
     pub max_batch_bytes: usize,
     /// The events in one batch of pushes. Default 256.
@@ -74,6 +79,7 @@ impl Default for Limits {
             max_reservations: 1_000,
             max_recv_messages: 5_000,
             max_recv_bytes: 8 * 1024 * 1024,
+            recv_slow_messages: 100,
             max_batch_bytes: 64 * 1024,
             max_batch_events: 256,
             max_pending_calls: 10_000,

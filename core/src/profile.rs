@@ -2,6 +2,8 @@
 
 use core::time::Duration;
 
+use crate::extensions::Extensions;
+
 pub use crate::framing::websocket::Role;
 
 /// Which of the two wire formats a connection speaks. They do not interoperate.
@@ -81,22 +83,30 @@ pub(crate) struct Profile {
     pub(crate) role: Role,
     pub(crate) dialect: Dialect,
     pub(crate) stream: bool,
+    /// Those in force.
+    pub(crate) extensions: Extensions,
 }
 
 impl Profile {
-    /// Whether several events may leave in one frame: only a Sente server's pushes do.
+    /// Whether several events may leave in one frame: a Sente server's pushes do, and what was
+    /// negotiated.
     pub(crate) fn batches(self) -> bool {
-        self.dialect == Dialect::Sente && self.role == Role::Server
+        self.extensions.batch || (self.dialect == Dialect::Sente && self.role == Role::Server)
     }
 
-    /// Whether this side may call the peer. Over WebSocket a Sente client has no way to answer.
+    /// Whether this side may call the peer. Over WebSocket a stock Sente client has no way to
+    /// answer.
     pub(crate) fn can_call(self) -> bool {
-        self.stream || self.dialect == Dialect::SenteLite || self.role == Role::Client
+        self.stream
+            || self.dialect == Dialect::SenteLite
+            || self.role == Role::Client
+            || self.extensions.calls
     }
 
-    /// Whether replies are `[data callback-id]`, as over a Sente WebSocket, and not
-    /// `[:chsk/reply {:cb-uuid .. :data ..}]`.
+    /// Whether replies are `[data callback-id]`, as over a stock Sente WebSocket, and not
+    /// `[:chsk/reply {:cb-uuid .. :data ..}]`. Where both sides call, the former would be taken
+    /// for a call.
     pub(crate) fn positional_replies(self) -> bool {
-        self.dialect == Dialect::Sente && !self.stream
+        self.dialect == Dialect::Sente && !self.stream && !self.extensions.calls
     }
 }

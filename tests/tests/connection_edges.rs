@@ -4,7 +4,8 @@
 use bytes::{Buf, BytesMut};
 use sente_core::{
     Accept, CallError, Carrier, CloseReason, Connection, ConnectionConfig, ConnectionEvent,
-    Dialect, Hello, Input, Instant, Keepalive, Limits, Role, State, Transmit, TransmitBuf,
+    Dialect, Hello, Input, Instant, Keepalive, Limits, RecvStatus, Role, State, Transmit,
+    TransmitBuf,
 };
 use sente_tests::{Pair, RawPeer, Said, config, edn, event, events, messages, millis, seconds};
 
@@ -68,6 +69,10 @@ fn what_waits_in_the_framing_stops_the_reading_until_the_application_has_taken_i
     limits.max_recv_messages = 4;
     let mut server = server_with(Dialect::SenteLite, Carrier::Lines, limits);
     feed(&mut server, EPOCH, &"[:a/b 1]\n".repeat(100));
+    assert!(matches!(
+        server.poll_event(),
+        Some(ConnectionEvent::RecvPressure(RecvStatus::Full))
+    ));
     for left in (0..100).rev() {
         assert!(!server.wants_read(), "{left} left");
         assert!(matches!(

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use sente_edn::{Keyword, Map, Value};
 use thiserror::Error;
 
+use crate::extensions::Extensions;
 use crate::framing::Kind;
 use crate::limits::Limits;
 use crate::packer::{Edn, Packer, Tokens};
@@ -37,6 +38,11 @@ pub struct ConnectionConfig {
     pub(crate) flush_window: Option<Duration>,
     pub(crate) send_rate: Option<Rate>,
     pub(crate) keep_dropped: usize,
+    /// What a client offers, or a server grants to those who offer.
+    pub(crate) extensions: Extensions,
+    /// Whether an answer in the handshake is looked for.
+    pub(crate) offers: bool,
+    pub(crate) on_recv_full: RecvPolicy,
     pub(crate) atoms: Atoms,
 }
 
@@ -48,6 +54,7 @@ impl ConnectionConfig {
                 role,
                 dialect,
                 stream: carrier.is_stream(),
+                extensions: Extensions::NONE,
             },
             carrier,
             packer: Arc::new(Edn),
@@ -59,6 +66,9 @@ impl ConnectionConfig {
             flush_window: None,
             send_rate: None,
             keep_dropped: 0,
+            offer: None,
+            grant: None,
+            on_recv_full: RecvPolicy::Backpressure,
         }
     }
 
@@ -108,6 +118,9 @@ pub struct ConnectionConfigBuilder {
     flush_window: Option<Duration>,
     send_rate: Option<Rate>,
     keep_dropped: usize,
+    offer: Option<Extensions>,
+    grant: Option<Extensions>,
+    on_recv_full: RecvPolicy,
 }
 
 impl ConnectionConfigBuilder {
@@ -177,6 +190,28 @@ impl ConnectionConfigBuilder {
         self
     }
 
+    /// The extensions a client offers. Default none, not even an empty offer: the handshake is the
+    /// stock one. On a byte stream the hello carries the offer, an empty hello if none is set; over
+    /// WebSocket the driver passes it in the URL, as the parameter `sente-ext`.
+    pub fn offer(mut self, extensions: Extensions) -> Self {
+        self.offer = Some(extensions);
+        self
+    }
+
+    /// The extensions a server grants to clients that offer them. Default all; clients that offer
+    /// nothing never hear of it.
+    pub fn grant(mut self, extensions: Extensions) -> Self {
+        self.grant = Some(extensions);
+        self
+    }
+
+    /// What becomes of what arrives while the receive queue is full. Default
+    /// [`RecvPolicy::Backpressure`].
+    pub fn on_recv_full(mut self, policy: RecvPolicy) -> Self {
+        self.on_recv_full = policy;
+        self
+    }
+
     /// The finished configuration.
     ///
     /// # Errors
@@ -191,9 +226,24 @@ impl ConnectionConfigBuilder {
         if self.hello.is_some() && (profile.role == Role::Server || !profile.stream) {
             return Err(ConfigError::MisplacedHello);
         }
+        let misplaced = match profile.role {
+            Role::Client => self.grant.is_some(),
+            Role::Server => self.offer.is_some(),
+        };
+        if misplaced {
+            return Err(ConfigError::MisplacedExtensions);
+        }
         if self.limits.max_frame_bytes == 0 {
             return Err(ConfigError::NoFrames);
         }
+        let mut hello = self.hello;
+        if self.offer.is_some() && profile.stream {
+            hello.get_or_insert_default().offer = self.offer;
+        }
+        let extensions = match profile.role {
+            Role::Client => self.offer.unwrap_or_default(),
+            Role::Server => self.grant.unwrap_or(Extensions::ALL),
+        };
         let atoms = Atoms::new(&*self.packer)
             .ok_or_else(|| ConfigError::UnfitPacker(String::from(self.packer.name())))?;
         Ok(Arc::new(ConnectionConfig {
@@ -204,13 +254,32 @@ impl ConnectionConfigBuilder {
             keepalive: self.keepalive.map(Keepalive::at_least_a_millisecond),
             handshake_timeout: self.handshake_timeout,
             close_timeout: self.close_timeout,
-            hello: self.hello,
             flush_window: self.flush_window,
             send_rate: self.send_rate,
             keep_dropped: self.keep_dropped,
+            hello,
+            extensions,
+            offers: self.offer.is_some(),
+            on_recv_full: self.on_recv_full,
             atoms,
         }))
     }
+}
+
+/// What becomes of what arrives while the receive queue is full.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum RecvPolicy {
+    /// The transport is not read until there is room, so that the peer has to wait: nothing is
+    /// lost.
+    #[default]
+    Backpressure,
+    /// Reading goes on, and the oldest unread messages make room, as in Sente's sliding buffers:
+    /// events first, then calls, which are answered with an error. All are counted and reported as
+    /// `ConnectionEvent::Shed`. What the application itself asked for, replies to its calls, is
+    /// kept; reading stops only where nothing but that fills the queue, or where the peer takes no
+    /// answers.
+    DropOldest,
 }
 
 /// What does not fit together in a configuration: the caller's mistake.
@@ -220,6 +289,9 @@ pub enum ConfigError {
     /// A binary packer on a carrier of lines.
     #[error("the packer {0} is binary and cannot travel in lines: use LengthPrefixed")]
     BinaryInLines(String),
+    /// A client that grants extensions, or a server that offers them.
+    #[error("a client offers extensions, a server grants them")]
+    MisplacedExtensions,
     /// A hello elsewhere than on the client side of a byte stream.
     #[error("only the client side of a byte stream says hello")]
     MisplacedHello,
@@ -244,6 +316,8 @@ pub struct Hello {
     pub token: Option<String>,
     /// The dialect asked for from the second handshake on.
     pub dialect: Option<Dialect>,
+    /// What [`ConnectionConfigBuilder::offer`] said.
+    offer: Option<Extensions>,
 }
 
 impl Hello {
@@ -269,6 +343,9 @@ impl Hello {
             Some(Dialect::SenteLite) => put("dialect", keyword("sente-lite")),
             None => {}
         }
+        if let Some(offer) = self.offer {
+            put("ext", offer.to_value());
+        }
         vector([keyword("sente-lite/hello"), Value::Map(map)])
     }
 }
@@ -283,6 +360,12 @@ pub struct Accept {
     pub csrf_token: Value,
     /// The application's data. sente-lite's stock server sends `{:sente-lite-version "2.0.0"}`.
     pub data: Value,
+    /// The extensions the client offered in its URL (`sente-ext`); `None` if it offered nothing,
+    /// and then the handshake says nothing of them. The hello of a byte stream takes its place.
+    ///
+    /// In sente-lite's dialect the answer is a key of `data`, so `data` has to be a map or nil;
+    /// otherwise nothing is granted.
+    pub offered: Option<Extensions>,
 }
 
 impl Accept {
@@ -293,30 +376,57 @@ impl Accept {
             uid: uid.into(),
             csrf_token: Value::Nil,
             data: Value::Nil,
+            offered: None,
+        }
+    }
+
+    /// Whether the handshake has a place for the answer to an offer.
+    pub(crate) const fn can_answer(&self, dialect: Dialect) -> bool {
+        match dialect {
+            Dialect::Sente => true,
+            Dialect::SenteLite => matches!(self.data, Value::Map(_) | Value::Nil),
         }
     }
 
     /// The handshake as the frame of `dialect`. Sente: three slots in an envelope; sente-lite:
-    /// four slots, the last always true.
-    pub(crate) fn to_frame(&self, dialect: Dialect) -> Value {
+    /// four slots, the last always true. An offer is answered with what is `granted`: in Sente's
+    /// dialect in a fourth slot, in sente-lite's in the data.
+    pub(crate) fn to_frame(&self, dialect: Dialect, granted: Extensions) -> Value {
         let id = keyword("chsk/handshake");
+        let answer = self
+            .offered
+            .filter(|_| self.can_answer(dialect))
+            .map(|_| granted.to_value());
         match dialect {
-            Dialect::Sente => vector([
+            Dialect::Sente => {
+                let mut slots = Vec::from([self.uid.clone(), Value::Nil, self.data.clone()]);
+                if let Some(answer) = answer {
+                    let mut map = Map::new();
+                    map.insert(keyword("ext"), answer);
+                    slots.push(Value::Map(map));
+                }
+                vector([vector([id, Value::Vector(slots.into())]), Value::Nil])
+            }
+            Dialect::SenteLite => {
+                let mut data = self.data.clone();
+                if let Some(answer) = answer {
+                    let mut map = match data {
+                        Value::Map(map) => map,
+                        _ => Map::new(),
+                    };
+                    map.insert(keyword("ext"), answer);
+                    data = Value::Map(map);
+                }
                 vector([
                     id,
-                    vector([self.uid.clone(), Value::Nil, self.data.clone()]),
-                ]),
-                Value::Nil,
-            ]),
-            Dialect::SenteLite => vector([
-                id,
-                vector([
-                    self.uid.clone(),
-                    self.csrf_token.clone(),
-                    self.data.clone(),
-                    Value::Bool(true),
-                ]),
-            ]),
+                    vector([
+                        self.uid.clone(),
+                        self.csrf_token.clone(),
+                        data,
+                        Value::Bool(true),
+                    ]),
+                ])
+            }
         }
     }
 }
@@ -330,6 +440,7 @@ pub(crate) struct Atoms {
     pub(crate) pong_event: Bytes,
     pub(crate) pong: Bytes,
     pub(crate) error: Bytes,
+    pub(crate) batch_id: Bytes,
     pub(crate) reply_id: Bytes,
     pub(crate) callback_key: Bytes,
     pub(crate) data_key: Bytes,
@@ -352,6 +463,7 @@ impl Atoms {
             pong_event: pack(vector([keyword("chsk/ws-pong")]))?,
             pong: pack(Value::from("pong"))?,
             error: pack(keyword("chsk/error"))?,
+            batch_id: pack(keyword("batch/events"))?,
             reply_id: pack(keyword("chsk/reply"))?,
             callback_key: pack(keyword("cb-uuid"))?,
             data_key: pack(keyword("data"))?,

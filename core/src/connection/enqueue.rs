@@ -287,8 +287,7 @@ impl Connection {
     /// A `SendReady` that nobody has taken yet is not true any more.
     fn take_send_ready_back(&mut self) {
         if core::mem::take(&mut self.pressure.ready_told) {
-            self.answers
-                .retain(|queued| !matches!(queued.event, ConnectionEvent::SendReady));
+            self.recv.take_send_ready_back();
         }
     }
 

@@ -89,14 +89,21 @@ pub(super) fn message<'a>(profile: Profile, atoms: &'a Atoms, item: &'a Outgoing
     parts
 }
 
-/// A frame with a batch of pushes, `[[event ..] nil]`.
+/// A frame with a batch of events: Sente's `[[event ..] nil]`, sente-lite's
+/// `[:batch/events [event ..]]`.
 pub(super) fn batch<'a>(
+    profile: Profile,
     packer_tokens: &'a crate::packer::Tokens,
     atoms: &'a Atoms,
     events: &'a [Bytes],
 ) -> Vec<Part<'a>> {
+    let lite = profile.dialect == Dialect::SenteLite;
     let mut parts = Vec::with_capacity(events.len() * 2 + 8);
     parts.push(Part::Slice(atoms.pair.open()));
+    if lite {
+        parts.push(Part::Slice(&atoms.batch_id));
+        parts.push(Part::Slice(atoms.pair.separator()));
+    }
     parts.push(Part::Slice(packer_tokens.open()));
     for (index, event) in events.iter().enumerate() {
         if index > 0 {
@@ -105,14 +112,25 @@ pub(super) fn batch<'a>(
         parts.push(Part::Shared(event));
     }
     parts.push(Part::Slice(packer_tokens.close()));
-    parts.push(Part::Slice(atoms.pair.separator()));
-    parts.push(Part::Slice(&atoms.nil));
+    if !lite {
+        parts.push(Part::Slice(atoms.pair.separator()));
+        parts.push(Part::Slice(&atoms.nil));
+    }
     parts.push(Part::Slice(atoms.pair.close()));
     parts
 }
 
 /// The bytes a batch of `count` events needs beyond the events themselves.
-pub(super) fn batch_overhead(packer: &dyn Packer, atoms: &Atoms, count: usize) -> usize {
+pub(super) fn batch_overhead(
+    profile: Profile,
+    packer: &dyn Packer,
+    atoms: &Atoms,
+    count: usize,
+) -> usize {
+    let other_slot = match profile.dialect {
+        Dialect::Sente => &atoms.nil,
+        Dialect::SenteLite => &atoms.batch_id,
+    };
     let tokens = packer.sequence(count);
     let separators = tokens
         .separator()
@@ -123,7 +141,7 @@ pub(super) fn batch_overhead(packer: &dyn Packer, atoms: &Atoms, count: usize) -
         + atoms.pair.open().len()
         + atoms.pair.separator().len()
         + atoms.pair.close().len()
-        + atoms.nil.len()
+        + other_slot.len()
         + separators
 }
 
@@ -154,13 +172,14 @@ pub(super) fn pong<'a>(
     callback: Option<&'a Bytes>,
 ) -> Option<Parts<'a>> {
     let mut parts = Parts::new();
-    match (profile.dialect, profile.role, profile.stream, callback) {
+    let positional = profile.positional_replies();
+    match (profile.dialect, profile.role, positional, callback) {
         (Dialect::SenteLite, ..) => parts.push(Part::Slice(&atoms.pong_event)),
-        (Dialect::Sente, Role::Server, false, Some(callback)) => {
+        (Dialect::Sente, Role::Server, true, Some(callback)) => {
             pair(atoms, &atoms.pong, callback, &mut parts);
         }
         // Sente's server answers only pings that carry a callback id.
-        (Dialect::Sente, Role::Server, false, None) => return None,
+        (Dialect::Sente, Role::Server, true, None) => return None,
         (Dialect::Sente, ..) => pair(atoms, &atoms.pong_event, &atoms.nil, &mut parts),
     }
     Some(parts)

@@ -7,10 +7,13 @@ use bytes::{Bytes, BytesMut};
 
 use crate::error::{BadReason, CallError, CloseReason};
 use crate::event::{Event, Payload};
+use crate::extensions::Extensions;
 use crate::id::{CallId, FlushId, ReplyToken};
 use crate::packed::PackedEvent;
 use crate::profile::Dialect;
 use crate::queue::Ticket;
+
+use super::recv_queue::RecvStatus;
 
 /// Something that came from the transport.
 #[derive(Debug)]
@@ -74,6 +77,9 @@ pub enum ConnectionEvent {
     /// The peer ended its sending side. Events can still be sent to it, and replies it waits for;
     /// calls to it have been settled. React with `drain` or `close`.
     PeerFinished,
+    /// How far the application is behind with what arrives has changed. It overtakes the messages
+    /// that wait, and says how it is now, however often it changed since.
+    RecvPressure(RecvStatus),
     /// A reservation waited until its deadline.
     ReservationExpired(Ticket),
     /// The connection drains or has ended, so that a reservation waits in vain.
@@ -87,6 +93,15 @@ pub enum ConnectionEvent {
         call: CallId,
         /// The reply, or why there is none.
         result: Result<Payload, CallError>,
+    },
+    /// Unread messages were dropped to make room, since the connection was configured so
+    /// (`RecvPolicy::DropOldest`): how many since the last report. It overtakes the messages that
+    /// wait.
+    Shed {
+        /// How many messages.
+        count: u64,
+        /// How many bytes they counted for.
+        bytes: u64,
     },
     /// The connection ended before these queued events were written, in their order.
     Undelivered(Vec<PackedEvent>),
@@ -159,6 +174,8 @@ pub struct Opened {
     pub first: bool,
     /// The dialect spoken from here on.
     pub dialect: Dialect,
+    /// The extensions in force from here on: offered by the client and granted by the server.
+    pub extensions: Extensions,
 }
 
 /// What a client's hello said.
@@ -171,6 +188,8 @@ pub struct HelloReceived {
     pub token: Option<String>,
     /// The dialect it asked for, already in force.
     pub dialect: Option<Dialect>,
+    /// The extensions it offered; the `Opened` that follows says which hold.
+    pub offered: Option<Extensions>,
 }
 
 /// Where a connection is in its life.
@@ -224,6 +243,8 @@ pub struct Stats {
     pub late_replies: u64,
     /// Pings sent.
     pub pings_sent: u64,
+    /// Unread messages dropped to make room (`RecvPolicy::DropOldest`).
+    pub shed: u64,
 }
 
 /// How full the send queue is.

@@ -20,8 +20,10 @@ impl Connection {
         if self.keepalive_deadline().is_none_or(|at| at > now) {
             return;
         }
-        if self.backlog || !self.has_recv_room() {
-            // Bytes we chose not to read may be the sign of life.
+        let stopped = self.backlog || !self.has_recv_room();
+        if core::mem::replace(&mut self.recv_stopped, stopped) || stopped {
+            // Bytes we chose not to read may be the sign of life, also just after there is room
+            // again.
             self.last_received = now;
             self.ping_sent = None;
         } else if self.ping_sent.is_some() {

@@ -8,6 +8,7 @@ mod event;
 mod framer;
 mod keepalive;
 mod receive;
+mod recv_queue;
 mod reserve;
 mod send;
 mod write;
@@ -30,12 +31,18 @@ use crate::queue::{Outgoing, RateLimiter, SendQueue};
 use crate::time::Instant;
 use enqueue::Pressure;
 use framer::Framer;
+use receive::Incoming;
+use recv_queue::{Lane, RecvQueue};
 
-pub use config::{Accept, ConfigError, ConnectionConfig, ConnectionConfigBuilder, Hello};
+pub(crate) use config::keyword;
+pub use config::{
+    Accept, ConfigError, ConnectionConfig, ConnectionConfigBuilder, Hello, RecvPolicy,
+};
 pub use event::{
     BadEvent, Capacity, ConnectionEvent, Dropped, HelloReceived, Input, Message, Opened, State,
     Stats, Transmit,
 };
+pub use recv_queue::{RecvCapacity, RecvStatus};
 pub use send::PackedSendError;
 
 /// One connection, from the moment its transport is open to the moment it ends.
@@ -105,16 +112,16 @@ pub struct Connection {
     /// How the transport's reading side ended.
     ended: Option<CloseReason>,
     peer_finished: bool,
-    /// What the application should know, numbered so that the two queues keep one order.
-    events: VecDeque<Queued>,
-    /// What somebody waits for: it can be taken ahead of the messages.
-    answers: VecDeque<Queued>,
-    next_event: u64,
+    /// What the application should know.
+    recv: RecvQueue,
+    /// The frame that is being handed out.
+    incoming: Option<Incoming>,
     close_reason: Option<CloseReason>,
-    recv_messages: usize,
-    recv_bytes: usize,
-    /// Whether decoding stopped for want of room, so that frames wait in the framing.
+    /// Whether decoding stopped for want of room, so that events wait in `incoming` or in the
+    /// framing.
     backlog: bool,
+    /// Whether there was no room since the keepalive last looked: then silence says nothing.
+    recv_stopped: bool,
     hello_seen: bool,
     /// Calls received and not answered yet.
     owed_replies: usize,
@@ -122,15 +129,6 @@ pub struct Connection {
     bad_reported: usize,
     bad_suppressed: u64,
     stats: Stats,
-}
-
-/// An event on its way to the application.
-#[derive(Debug)]
-struct Queued {
-    number: u64,
-    /// The bytes it counts for in the receive queue, if the peer caused it.
-    counted: Option<usize>,
-    event: ConnectionEvent,
 }
 
 impl Connection {
@@ -184,13 +182,11 @@ impl Connection {
             lingers: false,
             ended: None,
             peer_finished: false,
-            events: VecDeque::new(),
-            answers: VecDeque::new(),
-            next_event: 0,
+            recv: RecvQueue::new(),
+            incoming: None,
             close_reason: None,
-            recv_messages: 0,
-            recv_bytes: 0,
             backlog: false,
+            recv_stopped: false,
             hello_seen: false,
             owed_replies: 0,
             bad_since: None,
@@ -296,18 +292,14 @@ impl Connection {
     /// [`wants_read`](Self::wants_read) true again.
     #[must_use]
     pub fn poll_event(&mut self) -> Option<ConnectionEvent> {
-        if self.events.is_empty() {
+        if !self.recv.has_messages() {
             self.process();
         }
-        let answer_first = match (self.answers.front(), self.events.front()) {
-            (Some(answer), Some(event)) => answer.number < event.number,
-            (answer, _) => answer.is_some(),
-        };
-        if answer_first {
-            return self.poll_answer();
+        if let Some(notice) = self.recv.pop_notice() {
+            return Some(notice);
         }
-        let queued = self.events.pop_front()?;
-        Some(self.given_out(queued))
+        let popped = self.recv.pop(&self.config.limits)?;
+        Some(self.given_out(popped))
     }
 
     /// The next `Settled`, `Flushed`, `FlushFailed`, `SendReady` or end of a reservation's wait, ahead of any message. For a
@@ -315,14 +307,14 @@ impl Connection {
     /// [`poll_event`](Self::poll_event) alone gives everything out in one order.
     #[must_use]
     pub fn poll_answer(&mut self) -> Option<ConnectionEvent> {
-        let queued = self.answers.pop_front()?;
-        Some(self.given_out(queued))
+        let popped = self.recv.pop_answer(&self.config.limits)?;
+        Some(self.given_out(popped))
     }
 
     /// Whether [`poll_event`](Self::poll_event) would give something out.
     #[must_use]
     pub fn has_event(&self) -> bool {
-        !self.events.is_empty() || !self.answers.is_empty()
+        self.recv.has_event()
     }
 
     /// Why the connection ended, once it has: what `Closed` says or will say.
@@ -398,6 +390,25 @@ impl Connection {
         }
     }
 
+    /// How full the receive queue is, and how far the application is behind.
+    #[must_use]
+    pub fn recv_capacity(&self) -> RecvCapacity {
+        self.recv.capacity(&self.config.limits)
+    }
+
+    /// Limits the bytes that may wait for the application to `bytes`, where that is less than
+    /// `Limits::max_recv_bytes`: this connection's share of a budget that many connections have
+    /// together, see `RecvBudget`. With 0 nothing is read at all. What waits
+    /// already stays.
+    pub fn set_recv_allowance(&mut self, now: Instant, bytes: usize) {
+        self.tick(now);
+        // After the end nothing more is read, so nothing has to be held back.
+        if self.state != State::Closed && self.ended.is_none() {
+            self.recv.set_allowance(bytes, &self.config.limits);
+            self.process();
+        }
+    }
+
     /// Calls waiting for their reply.
     #[must_use]
     pub fn pending_calls(&self) -> usize {
@@ -413,37 +424,33 @@ impl Connection {
         self.enqueue_event(event, None);
     }
 
-    /// Accounts for what the application took, and fills the room that made.
-    fn given_out(&mut self, mut queued: Queued) -> ConnectionEvent {
-        self.pressure_taken(&mut queued.event);
-        if let Some(size) = queued.counted {
-            self.recv_messages = self.recv_messages.saturating_sub(1);
-            self.recv_bytes = self.recv_bytes.saturating_sub(size);
-            if self.backlog {
-                self.process();
-            }
+    /// Fills the room that taking an event made.
+    fn given_out(&mut self, (mut event, made_room): (ConnectionEvent, bool)) -> ConnectionEvent {
+        self.pressure_taken(&mut event);
+        if made_room && self.backlog {
+            self.process();
         }
-        queued.event
+        event
     }
 
     fn enqueue_event(&mut self, event: ConnectionEvent, counted: Option<usize>) {
-        let number = self.next_event;
-        self.next_event = self.next_event.wrapping_add(1);
-        let queue = if event.is_answer() {
-            &mut self.answers
-        } else {
-            &mut self.events
+        let lane = match &event {
+            answer if answer.is_answer() => Lane::Answer,
+            ConnectionEvent::Message(message) if message.reply.is_some() => Lane::Call,
+            ConnectionEvent::BadEvent(bad) if bad.reply.is_some() => Lane::Call,
+            // The first handshake is told; of those that follow, each replaces the one before.
+            ConnectionEvent::Opened(opened) if opened.first => Lane::Other,
+            ConnectionEvent::Hello(_) => Lane::Other,
+            _ if counted.is_some() => Lane::Message,
+            _ => Lane::Other,
         };
-        queue.push_back(Queued {
-            number,
-            counted,
-            event,
-        });
+        self.recv.push(lane, event, counted, &self.config.limits);
     }
 
+    /// Whether what the peer sends may be taken: there is room, or it can be made.
     fn has_recv_room(&self) -> bool {
-        self.recv_messages < self.config.limits.max_recv_messages
-            && self.recv_bytes < self.config.limits.max_recv_bytes
+        self.recv.has_room(&self.config.limits)
+            || (self.config.on_recv_full == RecvPolicy::DropOldest && self.recv.can_shed())
     }
 
     /// Whether the peer's questions may still cause answers. Our own events do not count: were
@@ -462,7 +469,7 @@ impl Connection {
         self.bad_since = None;
         self.bad_reported = 0;
         if count > 0 {
-            self.push_event(ConnectionEvent::BadEventsSuppressed(count));
+            self.push_message(ConnectionEvent::BadEventsSuppressed(count), 0);
         }
     }
 

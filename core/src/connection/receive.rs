@@ -1,27 +1,35 @@
 //! The receiving half of a connection: bytes in, events out.
 
 use alloc::string::String;
-use alloc::vec::Vec;
 
 use bytes::Bytes;
 use sente_edn::Value;
 
 use crate::error::{BadReason, CallError, CloseReason};
 use crate::event::{Event, PackedPayload, Payload};
+use crate::extensions::Extensions;
 use crate::framing::websocket::{Closed, ClosedBy, Violation};
 use crate::framing::{Frame, FrameError};
 use crate::id::ReplyToken;
-use crate::packer::{Span, UnpackError};
+use crate::packer::{Shape, Span, UnpackError};
 use crate::profile::{Dialect, Role};
 use crate::time::Instant;
-use crate::wire::{self, Handshake, Packet};
+use crate::wire::{self, Handshake, Packet, Packets};
 
 use super::Connection;
+use super::config::RecvPolicy;
 use super::event::{BadEvent, ConnectionEvent, HelloReceived, Input, Message, Opened, State};
 use super::framer::Framed;
 
 /// In a frame smaller than this, nothing is too small to be a slice of it.
 const PIN_BELOW: usize = 4096;
+
+/// A frame whose events are being handed out, as far as there is room for them.
+#[derive(Debug)]
+pub(super) struct Incoming {
+    frame: Bytes,
+    packets: Packets,
+}
 
 impl Connection {
     /// Takes what the transport read, or how its reading side ended. Never fails: what the peer
@@ -34,6 +42,7 @@ impl Connection {
                 if !bytes.is_empty() {
                     self.last_received = self.now;
                     self.ping_sent = None;
+                    self.recv_stopped = false;
                 }
                 self.framer.handle_input(self.now, bytes);
             }
@@ -52,6 +61,10 @@ impl Connection {
                 }
             }
         }
+        if self.ended.is_some() {
+            // Nothing more is read, so the end itself need not wait for a share of the budget.
+            self.recv.set_allowance(usize::MAX, &self.config.limits);
+        }
         self.process();
         if self.ended_badly() {
             // Callers do not wait until the application has read what came before.
@@ -68,9 +81,17 @@ impl Connection {
         }
         while self.state != State::Accepting {
             // After the end everything is dropped, and needs no room.
-            self.backlog = self.state != State::Closed && !self.has_recv_room();
+            let over = self.state == State::Closed;
+            self.backlog = !over && !self.has_recv_room();
             if self.backlog {
+                self.recv_stopped = true;
                 break;
+            }
+            if let Some(incoming) = self.incoming.take() {
+                if !over {
+                    self.hand_out(incoming);
+                }
+                continue;
             }
             match self.framer.poll() {
                 Some(Framed::Life) => {}
@@ -151,10 +172,11 @@ impl Connection {
         let bytes = &frame.bytes;
         let size = bytes.len();
         if size >= self.config.limits.warn_frame_bytes {
-            self.push_event(ConnectionEvent::LargeFrame {
+            let large = ConnectionEvent::LargeFrame {
                 size,
                 received: true,
-            });
+            };
+            self.push_message(large, 0);
         }
         let expected = self.config.packer.kind();
         if frame.kind != expected {
@@ -165,22 +187,37 @@ impl Connection {
             self.report_bad(BadReason::Unpack(error), bytes, None);
             return;
         }
-        let mut packets = Vec::with_capacity(1);
         let config = &*self.config;
-        let read = wire::read(
-            self.profile,
-            &*config.packer,
-            &config.limits,
-            bytes,
-            &mut packets,
-        );
+        let room = match config.on_recv_full {
+            RecvPolicy::DropOldest => usize::MAX,
+            RecvPolicy::Backpressure => self.recv.room(&config.limits),
+        };
+        let read = wire::read(self.profile, &*config.packer, &config.limits, bytes, room);
         match read {
             Err(error) => self.report_bad(BadReason::Unpack(error), bytes, None),
-            Ok(()) => {
-                for packet in packets {
-                    self.handle_packet(bytes, packet);
-                }
+            Ok(packets) => self.hand_out(Incoming {
+                frame: frame.bytes.clone(),
+                packets,
+            }),
+        }
+    }
+
+    /// Hands out what a frame says, as far as there is room, and keeps the rest.
+    fn hand_out(&mut self, mut incoming: Incoming) {
+        while self.state != State::Closed {
+            if !self.has_recv_room() {
+                self.incoming = Some(incoming);
+                return;
             }
+            let config = &*self.config;
+            let frame = &incoming.frame;
+            let Some(packet) = incoming
+                .packets
+                .next(&*config.packer, &config.limits, frame)
+            else {
+                return;
+            };
+            self.handle_packet(frame, packet);
         }
     }
 
@@ -277,11 +314,22 @@ impl Connection {
             data: slot(handshake.data),
             first: false,
             dialect: handshake.dialect,
+            extensions: Extensions::NONE,
         };
         if self.profile.stream {
             self.profile.dialect = handshake.dialect;
         }
         opened.dialect = self.profile.dialect;
+        let answer = match handshake.dialect {
+            Dialect::Sente => handshake.extra,
+            Dialect::SenteLite => handshake.data,
+        };
+        if let Some(granted) = self.read_extensions(frame, answer)
+            && self.config.offers
+        {
+            self.profile.extensions = granted.and(self.config.extensions);
+        }
+        opened.extensions = self.profile.extensions;
         self.handshakes = self.handshakes.saturating_add(1);
         let wanted = self.config.hello.as_ref().and_then(|hello| hello.dialect);
         if self.state == State::Handshaking
@@ -302,11 +350,37 @@ impl Connection {
         self.push_message(ConnectionEvent::Opened(opened), size);
     }
 
+    /// The extensions under `:ext` of a map, if it has that key.
+    fn read_extensions(&self, frame: &Bytes, map: Option<Span>) -> Option<Extensions> {
+        let span = map.filter(|span| span.shape == Shape::Map)?;
+        let map = frame.get(span.start..span.end)?;
+        let (packer, limits) = (&self.config.packer, &self.config.limits);
+        let mut found = None;
+        packer.entries(map, limits, &mut |key, span| {
+            if key == "ext" {
+                found = Some(span);
+            }
+        });
+        let span = found?;
+        let mut extensions = Extensions::NONE;
+        packer.entries(
+            map.get(span.start..span.end)?,
+            limits,
+            &mut |name, value| {
+                if value.truthy {
+                    extensions.insert(name);
+                }
+            },
+        );
+        Some(extensions)
+    }
+
     fn handle_hello(&mut self, frame: &Bytes, data: Option<Span>) {
         let mut hello = HelloReceived {
             client_id: None,
             token: None,
             dialect: None,
+            offered: self.read_extensions(frame, data),
         };
         let map = data.and_then(|span| frame.get(span.start..span.end));
         if let Some(packed) = map {
@@ -345,8 +419,10 @@ impl Connection {
             self.profile.dialect = dialect;
         }
         self.keepalive = self.config.keepalive;
+        let offered = hello.offered;
         self.push_message(ConnectionEvent::Hello(hello), span_len(data));
-        if let Some(accept) = self.accept.take() {
+        if let Some(mut accept) = self.accept.take() {
+            accept.offered = offered;
             self.send_handshake(accept, false);
         }
     }
@@ -384,10 +460,27 @@ impl Connection {
     }
 
     /// Queues what the peer said, counted, so that it cannot make the queue grow past its limits.
-    fn push_message(&mut self, event: ConnectionEvent, size: usize) {
-        self.recv_messages = self.recv_messages.saturating_add(1);
-        self.recv_bytes = self.recv_bytes.saturating_add(size);
+    pub(super) fn push_message(&mut self, event: ConnectionEvent, size: usize) {
+        while self.config.on_recv_full == RecvPolicy::DropOldest
+            && !self.recv.has_room(&self.config.limits)
+            && self.shed()
+        {}
         self.enqueue_event(event, Some(size));
+    }
+
+    /// Drops the oldest unread message, if there is one. A caller is told that it failed.
+    fn shed(&mut self) -> bool {
+        let Some(token) = self.recv.shed(&self.config.limits) else {
+            return false;
+        };
+        self.stats.shed += 1;
+        if let Some(token) = token {
+            self.owed_replies = self.owed_replies.saturating_sub(1);
+            if matches!(self.state, State::Open | State::Draining) {
+                self.push_error_reply(token.callback);
+            }
+        }
+        true
     }
 
     fn token(&mut self, frame: &Bytes, callback: Span) -> ReplyToken {

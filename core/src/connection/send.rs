@@ -9,6 +9,7 @@ use sente_edn::Value;
 
 use crate::error::{CallError, ReplyError, SendError};
 use crate::event::{Event, Payload};
+use crate::extensions::Extensions;
 use crate::framing::websocket::Part;
 use crate::id::{CallId, ReplyToken};
 use crate::packed::{PackedEvent, pack_payload};
@@ -219,7 +220,13 @@ impl Connection {
     }
 
     pub(super) fn send_handshake(&mut self, accept: Accept, first: bool) {
-        let frame = accept.to_frame(self.profile.dialect);
+        if let Some(offered) = accept.offered {
+            self.profile.extensions = offered.and(self.config.extensions);
+            if !accept.can_answer(self.profile.dialect) {
+                self.profile.extensions = Extensions::NONE;
+            }
+        }
+        let frame = accept.to_frame(self.profile.dialect, self.profile.extensions);
         self.push_control_value(&frame);
         let opened = Opened {
             uid: Some(Payload::from(accept.uid.clone())),
@@ -227,6 +234,7 @@ impl Connection {
             data: Some(Payload::from(accept.data.clone())),
             first,
             dialect: self.profile.dialect,
+            extensions: self.profile.extensions,
         };
         self.accept = Some(accept);
         self.push_event(ConnectionEvent::Opened(opened));

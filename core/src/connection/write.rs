@@ -107,7 +107,7 @@ impl Connection {
                 })
                 .collect();
             let tokens = config.packer.sequence(events.len());
-            let parts = envelope::batch(&tokens, &config.atoms, &events);
+            let parts = envelope::batch(self.profile, &tokens, &config.atoms, &events);
             self.framer.write(kind, &parts, out)
         } else {
             let Some(item) = self.queue.pop(priority) else {
@@ -144,8 +144,12 @@ impl Connection {
                 break;
             };
             bytes = bytes.saturating_add(packed.len());
-            let overhead =
-                envelope::batch_overhead(&*self.config.packer, &self.config.atoms, count + 1);
+            let overhead = envelope::batch_overhead(
+                self.profile,
+                &*self.config.packer,
+                &self.config.atoms,
+                count + 1,
+            );
             if count > 0 && bytes.saturating_add(overhead) > max_bytes {
                 break;
             }

@@ -3,55 +3,19 @@
 //! Facts: Sente 1.22.0-RC1 (`sente.cljc`, `unpack`, `on-message`) and sente-lite 2.x
 //! (`wire_format.cljc`), as observed on the wire.
 
-use alloc::string::String;
-use alloc::vec::Vec;
-
-use smol_str::SmolStr;
+mod form;
+mod packet;
 
 use crate::error::BadReason;
-use crate::event::EventId;
 use crate::limits::Limits;
 use crate::packer::{Cursor, Packer, Shape, Span, UnpackError};
 use crate::profile::{Dialect, Profile, Role};
+use form::{Form, named, read_event, read_event_inside, read_slots};
 
-/// One thing a frame says. A batch says several.
-#[derive(Debug)]
-pub(crate) enum Packet {
-    Bad {
-        reason: BadReason,
-        callback: Option<Span>,
-    },
-    Event {
-        id: EventId,
-        data: Option<Span>,
-        callback: Option<Span>,
-    },
-    Handshake(Handshake),
-    Hello(Option<Span>),
-    /// A reserved id that is harmless where it came from: counted, not delivered.
-    Ignored,
-    Ping {
-        callback: Option<Span>,
-    },
-    Pong,
-    Reply {
-        callback: Span,
-        data: Option<Span>,
-    },
-    /// `[:chsk/reply {:cb-uuid .. :data ..}]`, the map not yet taken apart.
-    ReplyMap(Span),
-}
+pub(crate) use packet::{Handshake, Packet, Packets};
 
-/// The slots of a handshake, and which dialect's envelope it came in.
-#[derive(Debug)]
-pub(crate) struct Handshake {
-    pub(crate) uid: Option<Span>,
-    pub(crate) csrf_token: Option<Span>,
-    pub(crate) data: Option<Span>,
-    pub(crate) dialect: Dialect,
-}
-
-/// Reads `frame` by the grammar of `profile` and appends what it says to `packets`.
+/// Reads `frame` by the grammar of `profile`: what it says, of a batch at first only as much as
+/// there is `room` for.
 ///
 /// # Errors
 /// The packer's, if the frame is unreadable anywhere: then it says nothing at all, as in Sente.
@@ -60,76 +24,83 @@ pub(crate) fn read(
     packer: &dyn Packer,
     limits: &Limits,
     frame: &[u8],
-    packets: &mut Vec<Packet>,
-) -> Result<(), UnpackError> {
+    room: usize,
+) -> Result<Packets, UnpackError> {
+    let mut packets = Packets::new(profile, frame.len(), room);
     if let Some(reason) = old_format(frame) {
         packets.push(bad(reason));
-        return Ok(());
+        return Ok(packets);
     }
     let mut batch = None;
-    packer.walk(
-        frame,
-        limits,
-        &mut |cursor| match (profile.dialect, profile.stream, profile.role) {
-            (Dialect::SenteLite, _, _) => lite(profile, cursor, packets),
-            (Dialect::Sente, true, _) => sente_stream(profile, cursor, packets),
-            (Dialect::Sente, false, Role::Server) => sente_request(profile, cursor, packets),
-            (Dialect::Sente, false, Role::Client) => sente_push(cursor, &mut batch, packets),
-        },
-    )?;
+    let positional = profile.positional_replies();
+    packer.walk(frame, limits, &mut |cursor| {
+        let packets = &mut packets;
+        match (profile.dialect, positional, profile.role) {
+            (Dialect::SenteLite, ..) => lite(profile, cursor, packets),
+            (Dialect::Sente, false, _) => sente_both_ways(profile, cursor, packets),
+            (Dialect::Sente, true, Role::Server) => sente_request(profile, cursor, packets),
+            (Dialect::Sente, true, Role::Client) => sente_push(cursor, &mut batch, packets),
+        }
+    })?;
     // A push is known to be one only when its second slot has been seen, so its events are read
     // in a second pass over the slice that the first one proved readable.
     if let Some(span) = batch
         && let Some(slice) = frame.get(span.start..span.end)
     {
-        let from = packets.len();
         packer.walk(slice, limits, &mut |cursor| {
             if is_sequence(cursor.peek()?) {
-                sente_first_slot(profile, cursor, packets)
+                sente_first_slot(profile, cursor, &mut packets)
             } else {
-                not_an_envelope("a batch of events", cursor, packets)
+                not_an_envelope("a batch of events", cursor, &mut packets)
             }
         })?;
-        for packet in packets.iter_mut().skip(from) {
-            packet.shift(span.start);
+        packets.shift(span.start);
+    }
+    Ok(packets)
+}
+
+/// Reads an event of a batch that was set aside.
+fn read_aside(profile: Profile, packer: &dyn Packer, limits: &Limits, event: &[u8]) -> Packet {
+    let mut packet = None;
+    let walked = packer.walk(event, limits, &mut |cursor| {
+        packet = Some(batched(profile, cursor)?);
+        Ok(())
+    });
+    match (walked, packet) {
+        (Ok(()), Some(packet)) => packet,
+        // It was proven readable; a packer that sees that differently now is not believed.
+        (Ok(()), None) => bad(BadReason::NotAnEvent("nothing")),
+        (Err(error), _) => bad(BadReason::Unpack(error)),
+    }
+}
+
+/// The events of a batch whose vector has been entered.
+fn batch(
+    profile: Profile,
+    cursor: &mut dyn Cursor,
+    packets: &mut Packets,
+) -> Result<(), UnpackError> {
+    while cursor.peek()?.is_some() {
+        if packets.takes_more() {
+            packets.push(batched(profile, cursor)?);
+        } else {
+            packets.set_aside(cursor.skip()?);
         }
     }
     Ok(())
 }
 
-impl Packet {
-    /// Moves every span by `offset`, from a slice to the frame it is a slice of.
-    fn shift(&mut self, offset: usize) {
-        let shift = |span: &mut Option<Span>| {
-            if let Some(span) = span {
-                span.start += offset;
-                span.end += offset;
-            }
-        };
-        match self {
-            Self::Bad { callback, .. } | Self::Ping { callback } => shift(callback),
-            Self::Event { data, callback, .. } => {
-                shift(data);
-                shift(callback);
-            }
-            Self::Handshake(handshake) => {
-                shift(&mut handshake.uid);
-                shift(&mut handshake.csrf_token);
-                shift(&mut handshake.data);
-            }
-            Self::Hello(data) => shift(data),
-            Self::Reply { callback, data } => {
-                callback.start += offset;
-                callback.end += offset;
-                shift(data);
-            }
-            Self::ReplyMap(map) => {
-                map.start += offset;
-                map.end += offset;
-            }
-            Self::Ignored | Self::Pong => {}
+/// One event of a batch.
+fn batched(profile: Profile, cursor: &mut dyn Cursor) -> Result<Packet, UnpackError> {
+    Ok(match read_event(cursor)? {
+        // Nothing of the protocol's own belongs into a batch of Sente's.
+        Form::Event { id, .. } | Form::Handshake { id, .. }
+            if profile.dialect == Dialect::Sente && !profile.stream && id.starts_with("chsk/") =>
+        {
+            bad(BadReason::Reserved(named(&id)))
         }
-    }
+        event => event.into_packet(profile, None),
+    })
 }
 
 /// Formats that are not read any more but deserve to be named.
@@ -143,20 +114,35 @@ fn old_format(frame: &[u8]) -> Option<BadReason> {
     }
 }
 
-/// A Sente client's message: `[event callback-id?]`.
+/// A Sente client's message: `[event callback-id?]`, or `[[event ..] nil]` where that was
+/// negotiated.
 fn sente_request(
     profile: Profile,
     cursor: &mut dyn Cursor,
-    packets: &mut Vec<Packet>,
+    packets: &mut Packets,
 ) -> Result<(), UnpackError> {
     if !is_sequence(cursor.peek()?) {
         return not_an_envelope("[event callback-id]", cursor, packets);
     }
     cursor.enter()?;
-    let event = read_event(cursor)?;
+    let event = if profile.extensions.batch && cursor.peek()? == Some(Shape::Vector) {
+        cursor.enter()?;
+        let event = if is_sequence(cursor.peek()?) {
+            batch(profile, cursor, packets)?;
+            None
+        } else {
+            Some(read_event_inside(cursor)?)
+        };
+        cursor.leave()?;
+        event
+    } else {
+        Some(read_event(cursor)?)
+    };
     let callback = read_callback(cursor)?;
     cursor.leave()?;
-    packets.push(event.into_packet(profile, callback));
+    if let Some(event) = event {
+        packets.push(event.into_packet(profile, callback));
+    }
     Ok(())
 }
 
@@ -165,7 +151,7 @@ fn sente_request(
 fn sente_push(
     cursor: &mut dyn Cursor,
     batch: &mut Option<Span>,
-    packets: &mut Vec<Packet>,
+    packets: &mut Packets,
 ) -> Result<(), UnpackError> {
     if !is_sequence(cursor.peek()?) {
         return not_an_envelope("[payload callback-id]", cursor, packets);
@@ -213,18 +199,17 @@ fn sente_push(
     Ok(())
 }
 
-/// Sente's envelope on a byte stream, where both sides may call: `[event callback-id?]` or
-/// `[[event ..] nil]`.
-fn sente_stream(
+/// Sente's envelope where both sides may call, on a byte stream or because that was negotiated:
+/// `[event callback-id?]` or `[[event ..] nil]`.
+fn sente_both_ways(
     profile: Profile,
     cursor: &mut dyn Cursor,
-    packets: &mut Vec<Packet>,
+    packets: &mut Packets,
 ) -> Result<(), UnpackError> {
     if !is_sequence(cursor.peek()?) {
         return not_an_envelope("[event callback-id]", cursor, packets);
     }
     cursor.enter()?;
-    let from = packets.len();
     match cursor.peek()? {
         shape if is_sequence(shape) => sente_first_slot(profile, cursor, packets)?,
         Some(Shape::Keyword) => {
@@ -232,8 +217,9 @@ fn sente_stream(
             let id = cursor.keyword()?;
             // Everybody begins as a sente-lite peer: a hello, and the handshake of a peer that
             // speaks sente-lite, come without the envelope.
-            if id == "chsk/handshake" || (id == "sente-lite/hello" && profile.role == Role::Server)
-            {
+            let is_opening = id == "chsk/handshake"
+                || (id == "sente-lite/hello" && profile.role == Role::Server);
+            if profile.stream && is_opening {
                 let event = read_slots(id, cursor)?;
                 cursor.leave()?;
                 packets.push(event.into_packet_from(profile, Dialect::SenteLite, None));
@@ -253,12 +239,12 @@ fn sente_stream(
     cursor.leave()?;
     if let (
         Some(span),
-        [
+        Some(
             Packet::Event { callback, .. }
             | Packet::Bad { callback, .. }
             | Packet::Ping { callback },
-        ],
-    ) = (callback, packets.get_mut(from..).unwrap_or_default())
+        ),
+    ) = (callback, packets.only())
     {
         *callback = Some(span);
     }
@@ -269,14 +255,16 @@ fn sente_stream(
 fn sente_first_slot(
     profile: Profile,
     cursor: &mut dyn Cursor,
-    packets: &mut Vec<Packet>,
+    packets: &mut Packets,
 ) -> Result<(), UnpackError> {
     cursor.enter()?;
     if cursor.peek()? == Some(Shape::Keyword) {
         let event = read_event_inside(cursor)?;
-        // Over WebSocket a lone event is no push: only a handshake stands outside a batch.
+        // From a stock server a lone event is no push: only a handshake stands outside a batch.
         packets.push(match event {
-            Form::Event { ref id, .. } if !profile.stream && *id != "chsk/handshake" => {
+            Form::Event { ref id, .. }
+                if profile.positional_replies() && *id != "chsk/handshake" =>
+            {
                 bad(BadReason::NotAnEnvelope {
                     expected: "a batch of events",
                     got: "a single event",
@@ -285,18 +273,7 @@ fn sente_first_slot(
             event => event.into_packet_from(profile, Dialect::Sente, None),
         });
     } else {
-        while cursor.peek()?.is_some() {
-            let packet = match read_event(cursor)? {
-                // Nothing of the protocol's own belongs into a batch.
-                Form::Event { id, .. } | Form::Handshake { id, .. }
-                    if !profile.stream && id.starts_with("chsk/") =>
-                {
-                    bad(BadReason::Reserved(named(&id)))
-                }
-                event => event.into_packet_from(profile, Dialect::Sente, None),
-            };
-            packets.push(packet);
-        }
+        batch(profile, cursor, packets)?;
     }
     cursor.leave()
 }
@@ -305,7 +282,7 @@ fn sente_first_slot(
 fn lite(
     profile: Profile,
     cursor: &mut dyn Cursor,
-    packets: &mut Vec<Packet>,
+    packets: &mut Packets,
 ) -> Result<(), UnpackError> {
     if cursor.peek()? != Some(Shape::Vector) {
         return not_an_envelope("[event-id data]", cursor, packets);
@@ -344,10 +321,7 @@ fn lite(
                 "batch/events" => {
                     if is_sequence(cursor.peek()?) {
                         cursor.enter()?;
-                        while cursor.peek()?.is_some() {
-                            let event = read_event(cursor)?;
-                            packets.push(event.into_packet(profile, None));
-                        }
+                        batch(profile, cursor, packets)?;
                         cursor.leave()?;
                     } else {
                         packets.push(bad(BadReason::NotAnEvent("a batch that is no vector")));
@@ -373,152 +347,6 @@ fn lite(
     Ok(())
 }
 
-/// An event as it stands, before anybody asked whether it may stand there.
-enum Form {
-    Bad(BadReason),
-    Event {
-        id: SmolStr,
-        data: Option<Span>,
-        extra: bool,
-    },
-    Handshake {
-        id: SmolStr,
-        slots: [Option<Span>; 3],
-    },
-}
-
-impl Form {
-    fn into_packet(self, profile: Profile, callback: Option<Span>) -> Packet {
-        self.into_packet_from(profile, profile.dialect, callback)
-    }
-
-    /// What the event means on this link. `dialect` is that of the envelope it stood in.
-    fn into_packet_from(
-        self,
-        profile: Profile,
-        dialect: Dialect,
-        callback: Option<Span>,
-    ) -> Packet {
-        match self {
-            Self::Bad(reason) => Packet::Bad { reason, callback },
-            Self::Handshake {
-                slots: [uid, csrf_token, data],
-                ..
-            } => {
-                if profile.role == Role::Client {
-                    Packet::Handshake(Handshake {
-                        uid,
-                        csrf_token,
-                        data,
-                        dialect,
-                    })
-                } else if profile.stream {
-                    // A bare script may well echo what it was sent.
-                    Packet::Ignored
-                } else {
-                    Packet::Bad {
-                        reason: BadReason::Reserved(String::from("chsk/handshake")),
-                        callback,
-                    }
-                }
-            }
-            Self::Event { id, data, extra } => {
-                if extra {
-                    return Packet::Bad {
-                        reason: BadReason::TooLong,
-                        callback,
-                    };
-                }
-                // Sente's server takes exactly `[:chsk/ws-ping]` for a ping.
-                let is_ping = data.is_none() || profile.dialect == Dialect::SenteLite;
-                match id.as_str() {
-                    "chsk/ws-ping" if is_ping => Packet::Ping { callback },
-                    "chsk/ws-pong" => Packet::Pong,
-                    "chsk/reply" if !profile.positional_replies() => match data {
-                        Some(map) if map.shape == Shape::Map => Packet::ReplyMap(map),
-                        _ => bad(BadReason::NotAnEvent("a reply without its map")),
-                    },
-                    "sente-lite/hello" if profile.role == Role::Server && profile.stream => {
-                        Packet::Hello(data)
-                    }
-                    reserved if reserved.starts_with("chsk/") => {
-                        // A bare script may echo what it hears, but it never makes a call of it.
-                        let echoed = profile.stream && profile.role == Role::Server;
-                        if echoed && callback.is_none() {
-                            Packet::Ignored
-                        } else {
-                            Packet::Bad {
-                                reason: BadReason::Reserved(named(reserved)),
-                                callback,
-                            }
-                        }
-                    }
-                    _ => match EventId::from_wire(&id) {
-                        Some(id) => Packet::Event { id, data, callback },
-                        None => Packet::Bad {
-                            reason: BadReason::NoNamespace(named(&id)),
-                            callback,
-                        },
-                    },
-                }
-            }
-        }
-    }
-}
-
-/// Reads the next form as an event.
-fn read_event(cursor: &mut dyn Cursor) -> Result<Form, UnpackError> {
-    match cursor.peek()? {
-        None => Ok(Form::Bad(BadReason::NotAnEvent("nothing"))),
-        Some(Shape::Vector) => {
-            cursor.enter()?;
-            let event = read_event_inside(cursor)?;
-            cursor.leave()?;
-            Ok(event)
-        }
-        Some(shape) => {
-            cursor.skip()?;
-            Ok(Form::Bad(BadReason::NotAnEvent(shape_name(shape))))
-        }
-    }
-}
-
-/// Reads an event whose vector has been entered.
-fn read_event_inside(cursor: &mut dyn Cursor) -> Result<Form, UnpackError> {
-    match cursor.peek()? {
-        None => Ok(Form::Bad(BadReason::NotAnEvent("an empty vector"))),
-        Some(Shape::Keyword) => {
-            let id = cursor.keyword()?;
-            read_slots(id, cursor)
-        }
-        Some(_) => Ok(Form::Bad(BadReason::IdNotAKeyword)),
-    }
-}
-
-/// Reads what follows the id of an event whose vector has been entered.
-fn read_slots(id: SmolStr, cursor: &mut dyn Cursor) -> Result<Form, UnpackError> {
-    if id == "chsk/handshake" {
-        let mut slots = [None; 3];
-        if is_sequence(cursor.peek()?) {
-            cursor.enter()?;
-            for slot in &mut slots {
-                if cursor.peek()?.is_none() {
-                    break;
-                }
-                *slot = Some(cursor.skip()?);
-            }
-            cursor.leave()?;
-        }
-        return Ok(Form::Handshake { id, slots });
-    }
-    let data = match cursor.peek()? {
-        Some(_) => Some(cursor.skip()?),
-        None => None,
-    };
-    let extra = data.is_some() && cursor.peek()?.is_some();
-    Ok(Form::Event { id, data, extra })
-}
-
 /// The second slot of an envelope: nothing, nil and false are no callback id, anything else is one
 /// and is given back as it is, as Sente does.
 fn read_callback(cursor: &mut dyn Cursor) -> Result<Option<Span>, UnpackError> {
@@ -531,7 +359,7 @@ fn read_callback(cursor: &mut dyn Cursor) -> Result<Option<Span>, UnpackError> {
 fn not_an_envelope(
     expected: &'static str,
     cursor: &mut dyn Cursor,
-    packets: &mut Vec<Packet>,
+    packets: &mut Packets,
 ) -> Result<(), UnpackError> {
     let got = match cursor.peek()? {
         Some(shape) => {
@@ -542,12 +370,6 @@ fn not_an_envelope(
     };
     packets.push(bad(BadReason::NotAnEnvelope { expected, got }));
     Ok(())
-}
-
-/// An id as a report names it: a peer may send one of a megabyte.
-fn named(id: &str) -> String {
-    const MOST: usize = 100;
-    id.chars().take(MOST).collect()
 }
 
 const fn bad(reason: BadReason) -> Packet {

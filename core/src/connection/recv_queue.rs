@@ -1,0 +1,260 @@
+//! What waits for the application: bounded by messages and bytes, in one order, with answers that
+//! can be taken ahead of it.
+
+use alloc::collections::VecDeque;
+
+use crate::id::ReplyToken;
+use crate::limits::Limits;
+
+use super::event::ConnectionEvent;
+
+/// How far the application is behind with what arrives on a connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum RecvStatus {
+    /// It keeps up.
+    #[default]
+    Ok,
+    /// More than `Limits::recv_slow_messages` wait; until no more than half of them do.
+    Slow,
+    /// The queue was full, and what arrives waits or is dropped, as `RecvPolicy` says; until half
+    /// of it is free again.
+    Full,
+}
+
+/// How full the receive queue of a connection is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RecvCapacity {
+    /// Messages that wait for the application.
+    pub messages: usize,
+    /// Bytes they count for.
+    pub bytes: usize,
+    /// The limit on messages.
+    pub max_messages: usize,
+    /// The limit on bytes: `Limits::max_recv_bytes`, or the allowance if that is less.
+    pub max_bytes: usize,
+    /// How far the application is behind.
+    pub status: RecvStatus,
+}
+
+/// Where an event waits, which decides what may overtake it and whether it may be dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lane {
+    /// Somebody waits for it: it can be taken ahead of everything.
+    Answer,
+    /// It holds the right to answer a call.
+    Call,
+    /// Nobody waits for it, and it may be dropped.
+    Message,
+    /// Never dropped.
+    Other,
+}
+
+/// The lanes are numbered through, so that they come out in one order.
+#[derive(Debug)]
+pub(super) struct RecvQueue {
+    answers: VecDeque<Queued>,
+    calls: VecDeque<Queued>,
+    messages: VecDeque<Queued>,
+    others: VecDeque<Queued>,
+    next: u64,
+    held_messages: usize,
+    held_bytes: usize,
+    /// The bytes the owner of the process-wide budget allows.
+    allowance: usize,
+    status: RecvStatus,
+    told: RecvStatus,
+    shed_count: u64,
+    shed_bytes: u64,
+}
+
+#[derive(Debug)]
+struct Queued {
+    number: u64,
+    /// The bytes it counts for, if the peer caused it.
+    counted: Option<usize>,
+    event: ConnectionEvent,
+}
+
+impl RecvQueue {
+    pub(super) const fn new() -> Self {
+        Self {
+            answers: VecDeque::new(),
+            calls: VecDeque::new(),
+            messages: VecDeque::new(),
+            others: VecDeque::new(),
+            next: 0,
+            held_messages: 0,
+            held_bytes: 0,
+            allowance: usize::MAX,
+            status: RecvStatus::Ok,
+            told: RecvStatus::Ok,
+            shed_count: 0,
+            shed_bytes: 0,
+        }
+    }
+
+    pub(super) fn push(
+        &mut self,
+        lane: Lane,
+        event: ConnectionEvent,
+        counted: Option<usize>,
+        limits: &Limits,
+    ) {
+        if let Some(size) = counted {
+            self.held_messages = self.held_messages.saturating_add(1);
+            self.held_bytes = self.held_bytes.saturating_add(size);
+        }
+        let queued = Queued {
+            number: self.next,
+            counted,
+            event,
+        };
+        self.next = self.next.wrapping_add(1);
+        self.lane(lane).push_back(queued);
+        self.update_status(limits);
+    }
+
+    /// What the application should know before any message: its own lag, and what it missed.
+    pub(super) fn pop_notice(&mut self) -> Option<ConnectionEvent> {
+        if self.shed_count > 0 {
+            return Some(ConnectionEvent::Shed {
+                count: core::mem::take(&mut self.shed_count),
+                bytes: core::mem::take(&mut self.shed_bytes),
+            });
+        }
+        if self.told != self.status {
+            self.told = self.status;
+            return Some(ConnectionEvent::RecvPressure(self.status));
+        }
+        None
+    }
+
+    /// The oldest of all. Whether it made room.
+    pub(super) fn pop(&mut self, limits: &Limits) -> Option<(ConnectionEvent, bool)> {
+        let lanes = [Lane::Answer, Lane::Call, Lane::Message, Lane::Other];
+        let oldest = lanes
+            .into_iter()
+            .filter_map(|lane| Some((self.lane(lane).front()?.number, lane)))
+            .min_by_key(|(number, _)| *number);
+        let (_, lane) = oldest?;
+        self.pop_from(lane, limits)
+    }
+
+    /// The oldest answer. Whether it made room.
+    pub(super) fn pop_answer(&mut self, limits: &Limits) -> Option<(ConnectionEvent, bool)> {
+        self.pop_from(Lane::Answer, limits)
+    }
+
+    /// Takes a `SendReady` out that is not true any more.
+    pub(super) fn take_send_ready_back(&mut self) {
+        self.answers
+            .retain(|queued| !matches!(queued.event, ConnectionEvent::SendReady));
+    }
+
+    /// Whether anything but answers waits.
+    pub(super) fn has_messages(&self) -> bool {
+        !(self.messages.is_empty() && self.calls.is_empty() && self.others.is_empty())
+    }
+
+    pub(super) fn has_event(&self) -> bool {
+        self.has_messages()
+            || !self.answers.is_empty()
+            || self.shed_count > 0
+            || self.told != self.status
+    }
+
+    pub(super) fn has_room(&self, limits: &Limits) -> bool {
+        self.held_messages < limits.max_recv_messages
+            && self.held_bytes < limits.max_recv_bytes.min(self.allowance)
+    }
+
+    /// How many messages fit in.
+    pub(super) const fn room(&self, limits: &Limits) -> usize {
+        limits.max_recv_messages.saturating_sub(self.held_messages)
+    }
+
+    /// Whether something could be dropped to make room.
+    pub(super) fn can_shed(&self) -> bool {
+        !(self.messages.is_empty() && self.calls.is_empty())
+    }
+
+    /// Drops the oldest message nobody waits on, or else the oldest call, whose token is given
+    /// back. `None` if there is neither.
+    pub(super) fn shed(&mut self, limits: &Limits) -> Option<Option<ReplyToken>> {
+        let queued = self
+            .messages
+            .pop_front()
+            .or_else(|| self.calls.pop_front())?;
+        let size = queued.counted.unwrap_or(0);
+        self.uncount(queued.counted, limits);
+        self.shed_count = self.shed_count.saturating_add(1);
+        self.shed_bytes = self
+            .shed_bytes
+            .saturating_add(u64::try_from(size).unwrap_or(u64::MAX));
+        Some(match queued.event {
+            ConnectionEvent::Message(message) => message.reply,
+            ConnectionEvent::BadEvent(bad) => bad.reply,
+            _ => None,
+        })
+    }
+
+    pub(super) fn set_allowance(&mut self, bytes: usize, limits: &Limits) {
+        self.allowance = bytes;
+        self.update_status(limits);
+    }
+
+    pub(super) fn capacity(&self, limits: &Limits) -> RecvCapacity {
+        RecvCapacity {
+            messages: self.held_messages,
+            bytes: self.held_bytes,
+            max_messages: limits.max_recv_messages,
+            max_bytes: limits.max_recv_bytes.min(self.allowance),
+            status: self.status,
+        }
+    }
+
+    const fn lane(&mut self, lane: Lane) -> &mut VecDeque<Queued> {
+        match lane {
+            Lane::Answer => &mut self.answers,
+            Lane::Call => &mut self.calls,
+            Lane::Message => &mut self.messages,
+            Lane::Other => &mut self.others,
+        }
+    }
+
+    fn pop_from(&mut self, lane: Lane, limits: &Limits) -> Option<(ConnectionEvent, bool)> {
+        let queued = self.lane(lane).pop_front()?;
+        self.uncount(queued.counted, limits);
+        Some((queued.event, queued.counted.is_some()))
+    }
+
+    fn uncount(&mut self, counted: Option<usize>, limits: &Limits) {
+        if let Some(size) = counted {
+            self.held_messages = self.held_messages.saturating_sub(1);
+            self.held_bytes = self.held_bytes.saturating_sub(size);
+            self.update_status(limits);
+        }
+    }
+
+    /// A status is left at half of what it was entered at, so that it does not flicker.
+    fn update_status(&mut self, limits: &Limits) {
+        let max_bytes = limits.max_recv_bytes.min(self.allowance);
+        let over_half =
+            self.held_messages > limits.max_recv_messages / 2 || self.held_bytes > max_bytes / 2;
+        let slow = limits.recv_slow_messages;
+        let least = if self.status == RecvStatus::Ok {
+            slow
+        } else {
+            slow / 2
+        };
+        self.status = if !self.has_room(limits) || (self.status == RecvStatus::Full && over_half) {
+            RecvStatus::Full
+        } else if self.held_messages > least {
+            RecvStatus::Slow
+        } else {
+            RecvStatus::Ok
+        };
+    }
+}
