@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use sente_core::framing::upgrade::UpgradeError;
 use sente_core::{
-    Accept, Carrier, CloseReason, ConfigError, Connection, ConnectionConfig, Dialect, Hello,
-    Keepalive, Limits, Rate, Role,
+    Accept, Carrier, CloseReason, ConfigError, Connection, ConnectionConfig, Dialect, Extensions,
+    Hello, Keepalive, Limits, Rate, Role,
 };
 use sente_edn::{Map, Value};
 use thiserror::Error;
@@ -20,7 +20,7 @@ use crate::handle::Handle;
 use crate::seed::{conn_id, random};
 use crate::shared::start;
 use crate::transport::Transport;
-use crate::url::Url;
+use crate::url::{Url, offered_in};
 use crate::{process, stdio, websocket};
 
 /// How to connect. The default suits most.
@@ -53,6 +53,10 @@ pub struct ConnectOptions {
     pub connect_timeout: Option<Duration>,
     /// Whether to say hello on a byte stream. Default no, unless another option needs it.
     pub hello: bool,
+    /// The extensions offered to the server, or on its side granted to a client. Default: as a
+    /// client what the URL's parameter `sente-ext` says, else none, so that every frame is a stock
+    /// one; as a server all.
+    pub extensions: Option<Extensions>,
     /// Which side this is. Default: the server of a child (`exec:`), the client everywhere else.
     pub role: Option<Role>,
 }
@@ -88,6 +92,7 @@ impl ConnectOptions {
         dialect: Dialect,
         carrier: Carrier,
         patience: Duration,
+        extensions: Option<Extensions>,
     ) -> Result<Arc<ConnectionConfig>, ConfigError> {
         let mut builder = ConnectionConfig::builder(role, dialect, carrier);
         builder = builder
@@ -106,6 +111,12 @@ impl ConnectOptions {
             && let Some(hello) = self.to_hello(dialect)
         {
             builder = builder.hello(hello);
+        }
+        if let Some(extensions) = extensions {
+            builder = match role {
+                Role::Client => builder.offer(extensions),
+                Role::Server => builder.grant(extensions),
+            };
         }
         builder.build()
     }
@@ -181,7 +192,12 @@ pub(crate) async fn dial(
         })?,
         Url::Stdio => stdio::take()?,
     };
-    let config = options.config(options.role_at(url), dialect, carrier, patience)?;
+    let extensions = options.extensions.or_else(|| match url {
+        Url::Ws(url) => offered_in(&url.query),
+        _ => None,
+    });
+    let role = options.role_at(url);
+    let config = options.config(role, dialect, carrier, patience, extensions)?;
     Ok((transport, config))
 }
 

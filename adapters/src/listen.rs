@@ -15,8 +15,8 @@ use rustix::fs::{FlockOperation, flock};
 
 use sente_core::framing::upgrade::UpgradeRequest;
 use sente_core::{
-    Accept, Carrier, ConfigError, ConnId, Connection, ConnectionConfig, Dialect, Keepalive, Limits,
-    Role,
+    Accept, Carrier, ConfigError, ConnId, Connection, ConnectionConfig, Dialect, Extensions,
+    Keepalive, Limits, Role,
 };
 use thiserror::Error;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
@@ -30,7 +30,7 @@ use crate::handle::Handle;
 use crate::seed::{conn_id, random};
 use crate::shared::start;
 use crate::transport::Transport;
-use crate::url::{Url, WsUrl, dialect_of};
+use crate::url::{Url, WsUrl, dialect_of, offered_in};
 use crate::websocket::{self, Asked};
 
 /// How many upgrades may be under way at once. For one more the oldest gives way, so that clients
@@ -52,6 +52,9 @@ pub struct ListenOptions {
     pub flush_window: Option<Duration>,
     /// How many bytes of dropped events `ConnectionEvent::Dropped` brings along. Default 0.
     pub keep_dropped: usize,
+    /// The extensions granted to clients that offer them. Default all; a client that offers none
+    /// sees stock frames only.
+    pub extensions: Option<Extensions>,
     /// How long a client may take to ask for its upgrade. Default 10 s.
     pub upgrade_timeout: Option<Duration>,
 }
@@ -242,6 +245,12 @@ impl Incoming {
         self.param("client-id")
     }
 
+    /// The extensions the client offered in its URL. [`accept`](Self::accept) passes them on.
+    #[must_use]
+    pub fn extensions(&self) -> Option<Extensions> {
+        offered_in(self.request()?.query())
+    }
+
     /// The dialect it will be spoken to in.
     #[must_use]
     pub fn dialect(&self) -> Dialect {
@@ -261,7 +270,10 @@ impl Incoming {
     ///
     /// # Cancel safety
     /// Dropped, the client is let go.
-    pub async fn accept(self, accept: Accept) -> io::Result<(Handle, Events)> {
+    pub async fn accept(self, mut accept: Accept) -> io::Result<(Handle, Events)> {
+        if accept.offered.is_none() {
+            accept.offered = self.extensions();
+        }
         let Self {
             id,
             peer,
@@ -322,6 +334,9 @@ impl Configs {
             }
             if options.keepalive.is_some() {
                 builder = builder.keepalive(options.keepalive);
+            }
+            if let Some(extensions) = options.extensions {
+                builder = builder.grant(extensions);
             }
             builder.build()
         };

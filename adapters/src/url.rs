@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use sente_core::Dialect;
+use sente_core::{Dialect, Extensions};
 use thiserror::Error;
 
 /// An address of any transport.
@@ -71,6 +71,16 @@ pub(crate) fn dialect_of(path: &str, query: &str) -> Dialect {
     } else {
         Dialect::SenteLite
     }
+}
+
+/// The parameter in which a WebSocket client offers extensions.
+pub(crate) const EXTENSIONS: &str = "sente-ext";
+
+/// The extensions a query offers; `None` if it offers none or in no form we know.
+pub(crate) fn offered_in(query: &str) -> Option<Extensions> {
+    form_urlencoded::parse(query.as_bytes())
+        .find(|(name, _)| name == EXTENSIONS)
+        .and_then(|(_, offer)| offer.parse().ok())
 }
 
 impl FromStr for Url {

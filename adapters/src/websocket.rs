@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use crate::connect::{ConnectError, ConnectOptions};
 use crate::seed::random;
 use crate::transport::Transport;
-use crate::url::{WsUrl, bracketed};
+use crate::url::{EXTENSIONS, WsUrl, bracketed};
 
 /// Dials, asks for the upgrade and reads the answer.
 pub(crate) async fn dial(
@@ -60,13 +60,17 @@ pub(crate) async fn dial(
 }
 
 /// Path and query: in Sente's dialect the caller's own parameters first, then `client-id`, then
-/// `csrf-token`, which the former cannot override (Sente 1.22, `chsk-url` and `get-chsk-url`).
+/// `csrf-token`, which the former cannot override (Sente 1.22, `chsk-url` and `get-chsk-url`). An
+/// offer of extensions stands last.
 fn target(url: &WsUrl, dialect: Dialect, options: &ConnectOptions) -> io::Result<String> {
     const OWN: [&str; 2] = ["client-id", "csrf-token"];
     let mut pairs: Vec<(String, String)> = Vec::new();
     let mut own: [Option<String>; 2] = [options.client_id.clone(), options.csrf_token.clone()];
     let given = form_urlencoded::parse(url.query.as_bytes()).into_owned();
     for (name, value) in given.chain(options.params.iter().cloned()) {
+        if name == EXTENSIONS && options.extensions.is_some() {
+            continue;
+        }
         match OWN.iter().position(|known| *known == name) {
             Some(at) if dialect == Dialect::Sente => {
                 if let Some(slot) = own.get_mut(at) {
@@ -86,6 +90,9 @@ fn target(url: &WsUrl, dialect: Dialect, options: &ConnectOptions) -> io::Result
         if let Some(token) = csrf_token {
             pairs.push(("csrf-token".to_owned(), token));
         }
+    }
+    if let Some(extensions) = options.extensions {
+        pairs.push((EXTENSIONS.to_owned(), extensions.to_string()));
     }
     let query: Vec<String> = pairs
         .iter()

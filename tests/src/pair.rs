@@ -59,6 +59,17 @@ impl Pair {
     /// Two open connections of these configurations; their first events have been taken.
     #[must_use]
     pub fn with(client: Arc<ConnectionConfig>, server: Arc<ConnectionConfig>) -> Self {
+        Self::accepted(client, server, Accept::new("uid-1"))
+    }
+
+    /// The same with a handshake of the test's own, such as one that knows what a client offered
+    /// in its URL.
+    #[must_use]
+    pub fn accepted(
+        client: Arc<ConnectionConfig>,
+        server: Arc<ConnectionConfig>,
+        accept: Accept,
+    ) -> Self {
         let now = Instant::EPOCH;
         let mut pair = Self {
             client: Connection::new(client, [7; 32], now),
@@ -66,7 +77,7 @@ impl Pair {
             now,
             chunk: usize::MAX,
         };
-        pair.server.accept(now, Accept::new("uid-1"));
+        pair.server.accept(now, accept);
         pair.drive();
         super::events(&mut pair.client);
         super::events(&mut pair.server);

@@ -136,6 +136,7 @@ impl Stats {
             dropped_oldest: self.dropped_oldest.saturating_add(other.dropped_oldest),
             dropped_volatile: self.dropped_volatile.saturating_add(other.dropped_volatile),
             replaced: self.replaced.saturating_add(other.replaced),
+            shed: self.shed.saturating_add(other.shed),
             bad_events: self.bad_events.saturating_add(other.bad_events),
             ignored: self.ignored.saturating_add(other.ignored),
             late_replies: self.late_replies.saturating_add(other.late_replies),
