@@ -76,6 +76,7 @@ extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
+mod budget;
 mod calls;
 mod client;
 mod connection;
@@ -98,6 +99,7 @@ mod time;
 mod transmit;
 mod wire;
 
+pub use budget::{RecvBudget, RecvBudgetLimits};
 pub use client::{
     Attempt, Backoff, Client, ClientConfig, ClientConfigBuilder, ClientEvent, ClientState,
     ClientStats, Connect, ConnectFailure, OnOffline, StateChange,

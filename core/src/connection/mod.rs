@@ -398,7 +398,7 @@ impl Connection {
 
     /// Limits the bytes that may wait for the application to `bytes`, where that is less than
     /// `Limits::max_recv_bytes`: this connection's share of a budget that many connections have
-    /// together, see `RecvBudget`. With 0 nothing is read at all. What waits
+    /// together, see [`RecvBudget`](crate::RecvBudget). With 0 nothing is read at all. What waits
     /// already stays.
     pub fn set_recv_allowance(&mut self, now: Instant, bytes: usize) {
         self.tick(now);

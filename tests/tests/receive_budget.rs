@@ -1,0 +1,268 @@
+//! One budget of received bytes for many connections.
+#![allow(missing_docs)]
+
+use std::collections::BTreeMap;
+
+use bytes::BytesMut;
+use proptest::prelude::*;
+use sente_core::{
+    Accept, Carrier, ConnId, Connection, Dialect, Input, Instant, RecvBudget, RecvBudgetLimits,
+    Role,
+};
+use sente_tests::{config, events, messages};
+
+const EPOCH: Instant = Instant::EPOCH;
+
+fn limits(total: usize, max: usize, min: usize) -> RecvBudgetLimits {
+    let mut limits = RecvBudgetLimits::default();
+    limits.total_bytes = total;
+    limits.max_bytes = max;
+    limits.min_bytes = min;
+    limits
+}
+
+fn id(n: u64) -> ConnId {
+    ConnId::new(n, &[0; 10])
+}
+
+/// Connections that share a budget, as an adapter holds them.
+struct Process {
+    budget: RecvBudget,
+    connections: BTreeMap<ConnId, Connection>,
+}
+
+impl Process {
+    fn new(limits: RecvBudgetLimits, count: u64) -> Self {
+        let mut process = Self {
+            budget: RecvBudget::new(limits),
+            connections: BTreeMap::new(),
+        };
+        for n in 0..count {
+            let config = config(Role::Server, Dialect::SenteLite, Carrier::Lines);
+            let mut connection = Connection::new(config, [1; 32], EPOCH);
+            connection.accept(EPOCH, Accept::new("u"));
+            events(&mut connection);
+            let allowance = process.budget.join(id(n));
+            connection.set_recv_allowance(EPOCH, allowance);
+            process.connections.insert(id(n), connection);
+        }
+        process
+    }
+
+    /// Lets `f` at a connection and settles its share, as a driver does.
+    fn with<T>(&mut self, n: u64, f: impl FnOnce(&mut Connection) -> T) -> T {
+        let connection = self.connections.get_mut(&id(n)).unwrap();
+        let result = f(connection);
+        let capacity = connection.recv_capacity();
+        if self.budget.limits().is_due(&capacity) {
+            self.budget.report(id(n), &capacity);
+        }
+        self.settle();
+        result
+    }
+
+    fn settle(&mut self) {
+        while let Some((id, bytes)) = self.budget.poll_allowance() {
+            if let Some(connection) = self.connections.get_mut(&id) {
+                connection.set_recv_allowance(EPOCH, bytes);
+                let capacity = connection.recv_capacity();
+                if self.budget.limits().is_due(&capacity) {
+                    self.budget.report(id, &capacity);
+                }
+            }
+        }
+    }
+
+    fn held(&self) -> usize {
+        self.connections
+            .values()
+            .map(|connection| connection.recv_capacity().bytes)
+            .sum()
+    }
+
+    /// Feeds a connection one line if it reads. Whether it did.
+    fn feed(&mut self, n: u64, line: &str) -> bool {
+        let reads = self.connections[&id(n)].wants_read();
+        if reads {
+            self.with(n, |connection| {
+                connection.handle_input(EPOCH, Input::Bytes(&mut BytesMut::from(line)));
+            });
+        }
+        reads
+    }
+}
+
+#[test]
+fn a_thousand_connections_keep_to_one_budget_and_lose_nothing() {
+    const COUNT: u64 = 1_000;
+    let total = 2_000_000;
+    let line = format!("[:a/b \"{}\"]\n", "x".repeat(500));
+    let mut process = Process::new(limits(total, 100_000, 1_000), COUNT);
+    let mut fed = vec![0; 1_000];
+    loop {
+        let mut moved = false;
+        for n in 0..COUNT {
+            if process.feed(n, &line) {
+                fed[usize::try_from(n).unwrap()] += 1;
+                moved = true;
+            }
+        }
+        assert!(process.held() <= total + 1_000 * line.len());
+        assert!(process.budget.granted() <= total);
+        if !moved {
+            break;
+        }
+    }
+    assert!(process.held() > total / 2, "the budget is used");
+    assert!(process.budget.waiting() > 0);
+    // Whoever is emptied makes room for the others; in the end everything was handed out.
+    let mut taken = vec![0; 1_000];
+    for n in 0..COUNT {
+        let got = process.with(n, |connection| messages(connection).len());
+        taken[usize::try_from(n).unwrap()] += got;
+    }
+    assert_eq!(taken, fed);
+    assert_eq!(process.held(), 0);
+    for n in 0..COUNT {
+        assert!(process.connections[&id(n)].wants_read());
+    }
+}
+
+#[test]
+fn one_busy_connection_grows_to_its_most_and_gives_it_back() {
+    let mut process = Process::new(limits(1_000_000, 64_000, 1_000), 2);
+    assert_eq!(process.budget.granted(), 2_000);
+    while process.feed(0, &format!("[:a/b \"{}\"]\n", "x".repeat(300))) {}
+    assert_eq!(process.budget.allowance(id(0)), Some(64_000));
+    assert_eq!(process.budget.allowance(id(1)), Some(1_000));
+    process.with(0, |connection| messages(connection).len());
+    assert_eq!(process.budget.allowance(id(0)), Some(1_000));
+    assert_eq!(process.budget.granted(), 2_000);
+}
+
+#[test]
+fn who_waits_first_is_served_first() {
+    let mut process = Process::new(limits(3_000, 2_000, 1_000), 5);
+    let allowed: Vec<_> = (0..5).map(|n| process.budget.allowance(id(n))).collect();
+    assert_eq!(
+        allowed,
+        [Some(1_000), Some(1_000), Some(1_000), Some(0), Some(0)]
+    );
+    assert!(!process.connections[&id(3)].wants_read());
+    // Grows behind those who came before.
+    while process.feed(0, "[:a/b \"some bytes\"]\n") {}
+    assert_eq!(process.budget.waiting(), 3);
+    for (leaves, gains) in [(1, 3), (2, 4), (3, 0)] {
+        process.budget.leave(id(leaves));
+        process.connections.remove(&id(leaves));
+        process.settle();
+        let expected = if gains == 0 { 2_000 } else { 1_000 };
+        assert_eq!(process.budget.allowance(id(gains)), Some(expected));
+        assert!(process.connections[&id(gains)].wants_read());
+    }
+    assert_eq!(process.budget.waiting(), 0);
+    process.budget.leave(id(0));
+    process.budget.leave(id(4));
+    process.budget.leave(id(4));
+    assert!(process.budget.is_empty());
+    assert_eq!(process.budget.granted(), 0);
+}
+
+#[test]
+fn who_is_served_after_its_need_has_passed_gives_it_back() {
+    let mut process = Process::new(limits(4_000, 2_000, 1_000), 3);
+    for n in [0, 1] {
+        while process.feed(n, "[:a/b \"some bytes\"]\n") {}
+    }
+    assert_eq!(process.budget.allowance(id(0)), Some(2_000));
+    assert_eq!(process.budget.allowance(id(1)), Some(1_000));
+    assert_eq!(process.budget.waiting(), 1);
+    // Emptied while it waits; it has no more than the least, so there is nothing to report.
+    process.with(1, |connection| messages(connection).len());
+    process.with(0, |connection| messages(connection).len());
+    for n in 0..3 {
+        assert_eq!(process.budget.allowance(id(n)), Some(1_000), "{n}");
+    }
+    assert_eq!(process.budget.waiting(), 0);
+}
+
+#[test]
+fn the_defaults_are_a_gibibyte_and_eight_mebibytes() {
+    let budget = RecvBudget::default();
+    assert_eq!(budget.limits().total_bytes, 1 << 30);
+    assert_eq!(budget.limits().max_bytes, 8 << 20);
+}
+
+#[derive(Clone, Debug)]
+enum Op {
+    Join(u64),
+    Leave(u64),
+    Feed(u64, usize),
+    Take(u64, usize),
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        1 => (0..12u64).prop_map(Op::Join),
+        1 => (0..12u64).prop_map(Op::Leave),
+        6 => (0..12u64, 0..3_000usize).prop_map(|(n, size)| Op::Feed(n, size)),
+        4 => (0..12u64, 1..20usize).prop_map(|(n, count)| Op::Take(n, count)),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn the_total_is_never_passed_and_whoever_has_taken_everything_reads_again(
+        ops in prop::collection::vec(op(), 1..300),
+        total in 0..20_000usize,
+    ) {
+        let mut process = Process::new(limits(total, 8_000, 1_000), 0);
+        for op in ops {
+            match op {
+                Op::Join(n) if !process.connections.contains_key(&id(n)) => {
+                    let mut one = Process::new(limits(1 << 20, 1 << 20, 1), 1);
+                    let mut connection = one.connections.remove(&id(0)).unwrap();
+                    let allowance = process.budget.join(id(n));
+                    connection.set_recv_allowance(EPOCH, allowance);
+                    process.connections.insert(id(n), connection);
+                }
+                Op::Leave(n) => {
+                    process.connections.remove(&id(n));
+                    process.budget.leave(id(n));
+                    process.settle();
+                }
+                Op::Feed(n, size) if process.connections.contains_key(&id(n)) => {
+                    process.feed(n, &format!("[:a/b \"{}\"]\n", "x".repeat(size)));
+                }
+                Op::Take(n, count) if process.connections.contains_key(&id(n)) => {
+                    process.with(n, |connection| {
+                        for _ in 0..count {
+                            let _ = connection.poll_event();
+                        }
+                    });
+                }
+                _ => {}
+            }
+            let granted: usize = process
+                .connections
+                .keys()
+                .map(|id| process.budget.allowance(*id).unwrap())
+                .sum();
+            prop_assert_eq!(granted, process.budget.granted());
+            prop_assert!(granted <= total);
+            prop_assert!(process.held() <= total + process.connections.len() * 3_020);
+        }
+        // Whoever has room for the least is never left waiting for it.
+        let all: Vec<ConnId> = process.connections.keys().copied().collect();
+        for n in 0..12 {
+            if process.connections.contains_key(&id(n)) {
+                process.with(n, |connection| events(connection).len());
+            }
+        }
+        let readers = all
+            .iter()
+            .filter(|id| process.connections[*id].wants_read())
+            .count();
+        prop_assert_eq!(readers, all.len().min(total / 1_000));
+    }
+}
