@@ -4,8 +4,9 @@
 use bytes::{Buf, BytesMut};
 use sente_adapters::{ConnectOptions, ListenOptions, Listener, Url, connect};
 use sente_core::{
-    Accept, Carrier, ConfigError, Connection, ConnectionConfig, ConnectionEvent, Dialect,
-    Extensions, Hello, Input, Instant, Keepalive, Limits, Opened, Role, SendError, TransmitBuf,
+    Accept, Carrier, ConfigError, Connection, ConnectionConfig, ConnectionConfigBuilder,
+    ConnectionEvent, Dialect, Extensions, Hello, Input, Instant, Keepalive, Limits, Opened, Role,
+    SendError, TransmitBuf,
 };
 use sente_edn::Value;
 use sente_tests::{Pair, RawPeer, config, edn, event, events, messages, seconds, text};
@@ -22,23 +23,34 @@ const LINKS: [(Dialect, Carrier); 5] = [
 
 /// A pair whose client offers and whose server grants these.
 fn pair(dialect: Dialect, carrier: Carrier, offer: Option<Extensions>, grant: Extensions) -> Pair {
-    let stream = carrier != Carrier::WebSocket;
-    let mut client = ConnectionConfig::builder(Role::Client, dialect, carrier);
+    let mut client = client(dialect, carrier);
     if let Some(offer) = offer {
         client = client.offer(offer);
     }
-    if stream {
-        let mut hello = Hello::new();
-        hello.dialect = Some(dialect);
-        client = client.hello(hello);
-    }
-    let served = if stream { Dialect::SenteLite } else { dialect };
-    let server = ConnectionConfig::builder(Role::Server, served, carrier).grant(grant);
+    let server = server(dialect, carrier).grant(grant);
     let mut accept = Accept::new("u");
-    if !stream {
-        accept.offered = offer;
-    }
+    accept.offered = offer.filter(|_| carrier == Carrier::WebSocket);
     Pair::accepted(client.build().unwrap(), server.build().unwrap(), accept)
+}
+
+/// A client that ends up with this dialect on this carrier.
+fn client(dialect: Dialect, carrier: Carrier) -> ConnectionConfigBuilder {
+    let client = ConnectionConfig::builder(Role::Client, dialect, carrier);
+    if carrier == Carrier::WebSocket {
+        return client;
+    }
+    let mut hello = Hello::new();
+    hello.dialect = Some(dialect);
+    client.hello(hello)
+}
+
+/// Its server, which begins with sente-lite's dialect on a byte stream.
+fn server(dialect: Dialect, carrier: Carrier) -> ConnectionConfigBuilder {
+    let dialect = match carrier {
+        Carrier::WebSocket => dialect,
+        _ => Dialect::SenteLite,
+    };
+    ConnectionConfig::builder(Role::Server, dialect, carrier)
 }
 
 /// Everything `connection` writes now, as text.
@@ -202,23 +214,12 @@ fn what_holds_is_what_was_offered_and_granted() {
     for (dialect, carrier) in LINKS {
         for offer in some {
             for grant in some {
-                let stream = carrier != Carrier::WebSocket;
-                let mut client =
-                    ConnectionConfig::builder(Role::Client, dialect, carrier).offer(offer);
-                if stream {
-                    let mut hello = Hello::new();
-                    hello.dialect = Some(dialect);
-                    client = client.hello(hello);
-                }
-                let served = if stream { Dialect::SenteLite } else { dialect };
-                let server = ConnectionConfig::builder(Role::Server, served, carrier)
-                    .grant(grant)
-                    .build()
-                    .unwrap();
+                let client = client(dialect, carrier).offer(offer).build().unwrap();
+                let server = server(dialect, carrier).grant(grant).build().unwrap();
+                let mut client = Connection::new(client, [1; 32], EPOCH);
                 let mut server = Connection::new(server, [2; 32], EPOCH);
-                let mut client = Connection::new(client.build().unwrap(), [1; 32], EPOCH);
                 let mut accept = Accept::new("u");
-                accept.offered = (!stream).then_some(offer);
+                accept.offered = (carrier == Carrier::WebSocket).then_some(offer);
                 server.accept(EPOCH, accept);
                 for _ in 0..3 {
                     pass(&mut client, &mut server);
@@ -480,26 +481,15 @@ fn a_stock_sente_client_cannot_be_called() {
 fn a_negotiated_link_is_kept_alive_from_both_sides() {
     for (dialect, carrier) in LINKS {
         for side in ["client", "server"] {
-            let mut client = ConnectionConfig::builder(Role::Client, dialect, carrier)
+            let mut client = client(dialect, carrier)
                 .offer(Extensions::ALL)
                 .keepalive(None);
-            let served = if carrier == Carrier::WebSocket {
-                dialect
-            } else {
-                Dialect::SenteLite
-            };
-            let mut server =
-                ConnectionConfig::builder(Role::Server, served, carrier).keepalive(None);
+            let mut server = server(dialect, carrier).keepalive(None);
             let keepalive = Some(Keepalive::new(seconds(10), seconds(5)));
             if side == "client" {
                 client = client.keepalive(keepalive);
             } else {
                 server = server.keepalive(keepalive);
-            }
-            if carrier != Carrier::WebSocket {
-                let mut hello = Hello::new();
-                hello.dialect = Some(dialect);
-                client = client.hello(hello);
             }
             let mut accept = Accept::new("u");
             accept.offered = (carrier == Carrier::WebSocket).then_some(Extensions::ALL);

@@ -2,9 +2,11 @@
 #![allow(missing_docs)]
 
 use bytes::BytesMut;
+use proptest::prelude::*;
 use sente_core::{
-    Accept, Carrier, CloseReason, Connection, ConnectionConfig, ConnectionEvent, Dialect, Input,
-    Instant, Keepalive, Limits, RecvPolicy, RecvStatus, Role, State, TransmitBuf,
+    Accept, Carrier, CloseReason, Connection, ConnectionConfig, ConnectionEvent, Dialect,
+    Extensions, Input, Instant, Keepalive, Limits, RecvPolicy, RecvStatus, Role, State,
+    TransmitBuf,
 };
 use sente_tests::{Pair, RawPeer, config, event, events, messages, millis, seconds, text};
 
@@ -139,6 +141,71 @@ fn a_push_of_sentes_server_is_handed_out_as_there_is_room() {
     assert!(seen[4].contains("chsk/bad"), "{seen:?}");
     assert_eq!(&seen[5..], ["[:a/n {:x [5]}]", "[:a/bare]"]);
 }
+
+proptest! {
+    #[test]
+    fn little_room_says_the_same_as_much(
+        pieces in prop::collection::vec(prop::sample::select(PIECES.to_vec()), 0..30),
+        room in 1..4usize,
+        dialect in prop::sample::select(vec![Dialect::Sente, Dialect::SenteLite]),
+        role in prop::sample::select(vec![Role::Client, Role::Server]),
+        extended in any::<bool>(),
+    ) {
+        let told = |room: usize| {
+            let mut builder = ConnectionConfig::builder(role, dialect, Carrier::WebSocket)
+                .limits(limits(room, 1 << 20));
+            if extended && role == Role::Client {
+                builder = builder.offer(Extensions::ALL);
+            }
+            let mut connection = Connection::new(builder.build().unwrap(), [5; 32], EPOCH);
+            let mut peer = RawPeer::new(match role {
+                Role::Client => Role::Server,
+                Role::Server => Role::Client,
+            });
+            let mut accept = Accept::new("u");
+            accept.offered = extended.then_some(Extensions::ALL);
+            connection.accept(EPOCH, accept);
+            if role == Role::Client {
+                peer.say(&mut connection, EPOCH, match dialect {
+                    Dialect::Sente => {
+                        "[[:chsk/handshake [1 nil nil {:ext {:batch true :calls true}}]] nil]"
+                    }
+                    Dialect::SenteLite => {
+                        "[:chsk/handshake [1 nil {:ext {:batch true :calls true}}]]"
+                    }
+                });
+            }
+            for piece in &pieces {
+                peer.say(&mut connection, EPOCH, piece);
+            }
+            // What is said of the connection itself, a token's mark, is the same by its seed.
+            let told: Vec<String> = events(&mut connection)
+                .iter()
+                .filter(|event| !matches!(event, ConnectionEvent::RecvPressure(_)))
+                .map(|event| format!("{event:?}"))
+                .collect();
+            (told, connection.stats())
+        };
+        let (little, much) = (told(room), told(5_000));
+        prop_assert_eq!(little.0, much.0);
+        prop_assert_eq!(little.1, much.1);
+    }
+}
+
+const PIECES: [&str; 12] = [
+    "[[[:a/b 1] [:a/c {:x \"é\"}] [:a/d]] nil]",
+    "[[[:a/b 1] 17 [:chsk/ws-ping] [] [:nons 1] [:a/b 1 2]] nil]",
+    "[:batch/events [[:a/b 1] [:a/c {:x \"é\"}] [:chsk/ws-pong] 5 [:chsk/x 1]]]",
+    "[:batch/events ([:a/b 1] [:a/c #inst \"2020-01-01T00:00:00Z\"])]",
+    "[:batch/events []]",
+    "[[:a/b 1] nil]",
+    "[[:a/b 1] \"cb\"]",
+    "[:a/b 1]",
+    "[[[:a/b 1] [:a/c 1]] \"cb\"]",
+    "[[:chsk/reply {:cb-uuid \"cb\" :data 1}] nil]",
+    "[:chsk/ws-ping nil]",
+    "[[[:a/b 1] #]] nil]",
+];
 
 #[test]
 fn the_rest_of_a_batch_comes_before_the_end_of_the_stream() {
