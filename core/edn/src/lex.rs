@@ -333,45 +333,72 @@ impl<'a> Lexer<'a> {
 #[inline]
 pub(crate) fn plain_name(bytes: &[u8], start: usize) -> Option<usize> {
     let rest = bytes.get(start..)?;
-    let length = rest.iter().position(|byte| !class::is_simple(*byte))?;
-    let end = start.wrapping_add(length);
-    let next = *bytes.get(end)?;
+    let length = simple_length(rest);
+    let next = *rest.get(length)?;
     if next == b'/' {
-        return plain_name_behind_slash(bytes, start, end);
+        let length = name_length_behind_slash(rest, length)?;
+        let next = *rest.get(length)?;
+        return class::ends_token(next).then_some(start.wrapping_add(length));
     }
-    (length > 0 && class::ends_token(next)).then_some(end)
+    (length > 0 && class::ends_token(next)).then_some(start.wrapping_add(length))
 }
 
 /// Whether a whole text is a name as [`Lexer::simple_name`] wants it.
 #[cfg(feature = "serde")]
+#[inline]
 pub(crate) fn is_plain_name(text: &[u8]) -> bool {
-    let mut parts = text.splitn(2, |byte| *byte == b'/');
-    let is_plain =
-        |part: &[u8]| !part.is_empty() && part.iter().all(|byte| class::is_simple(*byte));
-    let starts_with_digit = |part: &[u8]| part.first().is_some_and(u8::is_ascii_digit);
-    match (parts.next(), parts.next()) {
-        (Some(name), None) => is_plain(name),
-        (Some(namespace), Some(name)) => {
-            let digits = starts_with_digit(namespace) || starts_with_digit(name);
-            is_plain(namespace) && is_plain(name) && !digits
-        }
-        _ => false,
+    let length = simple_length(text);
+    match text.get(length) {
+        None => length > 0,
+        Some(b'/') => name_length_behind_slash(text, length) == Some(text.len()),
+        Some(_) => false,
     }
 }
 
-/// The same for a name that has a slash.
+/// How long a name is that has a slash, as [`Lexer::simple_name`] wants it.
 #[inline]
-fn plain_name_behind_slash(bytes: &[u8], start: usize, slash: usize) -> Option<usize> {
+fn name_length_behind_slash(name: &[u8], slash: usize) -> Option<usize> {
     let from = slash.wrapping_add(1);
-    let name = bytes.get(from..)?;
-    let length = name.iter().position(|byte| !class::is_simple(*byte))?;
-    let end = from.wrapping_add(length);
-    let is_plain = end > from
-        && slash > start
-        && !bytes.get(from)?.is_ascii_digit()
-        && !bytes.get(start)?.is_ascii_digit()
-        && class::ends_token(*bytes.get(end)?);
-    is_plain.then_some(end)
+    let behind = name.get(from..)?;
+    let length = simple_length(behind);
+    let is_plain = slash > 0
+        && length > 0
+        && !behind.first()?.is_ascii_digit()
+        && !name.first()?.is_ascii_digit();
+    is_plain.then_some(from.wrapping_add(length))
+}
+
+/// How many bytes come before the first that is not [simple](class::is_simple).
+#[inline(always)]
+fn simple_length(bytes: &[u8]) -> usize {
+    // Names are made of small letters for the most part.
+    let mut length: usize = 0;
+    while let Some(word) = bytes.get(length..).and_then(<[u8]>::first_chunk) {
+        let letters = letters_before(u64::from_le_bytes(*word));
+        length = length.wrapping_add(letters);
+        if letters == 8 {
+            continue;
+        }
+        match bytes.get(length) {
+            Some(byte) if class::is_simple(*byte) => length = length.wrapping_add(1),
+            _ => return length,
+        }
+    }
+    let rest = bytes.get(length..).unwrap_or_default();
+    let more = rest.iter().position(|byte| !class::is_simple(*byte));
+    length.wrapping_add(more.unwrap_or(rest.len()))
+}
+
+/// How many bytes of a word come before the first that is not a small letter.
+#[inline]
+const fn letters_before(word: u64) -> usize {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    // The highest bit of a byte is set from `a` on, and behind `z`. A carry only comes from bytes
+    // beyond ASCII, which count as no letters anyway, and only reaches the bytes behind.
+    let from_a = word.wrapping_add(ONES * (0x80 - b'a' as u64));
+    let behind_z = word.wrapping_add(ONES * (0x7f - b'z' as u64));
+    let others = (!from_a | behind_z | word) & (ONES * 0x80);
+    (others.trailing_zeros() >> 3) as usize
 }
 
 /// What stands between a string's quotes.

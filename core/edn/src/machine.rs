@@ -393,7 +393,7 @@ impl<'a, S: Sink> Machine<'a, S> {
                     shape: closed.shape,
                     start: closed.start,
                     end: closed.end,
-                    fingerprint: 0,
+                    fingerprint: closed.fingerprint,
                 }));
             }
             if let Some(done) = match self.lexer.skip_blank(self.limits.dialect) {

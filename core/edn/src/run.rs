@@ -8,7 +8,7 @@ use crate::class;
 use crate::error::Error;
 use crate::fingerprint::{self, KEYWORD, STRING};
 use crate::inst::Inst;
-use crate::lex::{self, RawStr};
+use crate::lex::{self, Lexer, RawStr};
 use crate::machine::{self, Frame, Kind, Machine, Repeats, Sink};
 use crate::number::Num;
 use crate::shape::Shape;
@@ -21,6 +21,8 @@ pub(crate) struct Closed<I> {
     pub(crate) shape: Shape,
     pub(crate) start: usize,
     pub(crate) end: usize,
+    /// 0 if it is not wanted.
+    pub(crate) fingerprint: u64,
 }
 
 impl<S: Sink> Machine<'_, S> {
@@ -217,6 +219,7 @@ impl<S: Sink> Machine<'_, S> {
                             shape,
                             start: inner.start(),
                             end: pos,
+                            fingerprint: if inner.keyed { inner.finish() } else { 0 },
                         });
                         break;
                     }
@@ -267,7 +270,7 @@ impl<S: Sink> Machine<'_, S> {
         let (end, number) = plain_number(self.lexer.bytes(), start)?;
         let number = match number {
             Plain::Int(value) => Num::Int(value),
-            Plain::Float => Num::Float(self.lexer.slice(start, end)),
+            Plain::Float(..) => Num::Float(self.lexer.slice(start, end)),
         };
         self.take_with(top, Atom::Num(number), start, end);
         Some(end)
@@ -275,23 +278,7 @@ impl<S: Sink> Machine<'_, S> {
 
     /// Reads a `#inst` or `#uuid` as it is usually written, and says where it ends.
     fn take_built_in(&mut self, top: &mut Frame, start: usize) -> Option<usize> {
-        let rest = self.lexer.bytes().get(start..)?;
-        let (tag, rest) = rest.split_first_chunk::<7>()?;
-        let is_inst = match tag {
-            b"#inst \"" => true,
-            b"#uuid \"" => false,
-            _ => return None,
-        };
-        let from = start.wrapping_add(7);
-        // Neither is ever longer than that, the way it is usually written.
-        let near = rest.get(..40).unwrap_or(rest);
-        let end = from.wrapping_add(memchr::memchr(b'"', near)?);
-        let text = self.lexer.slice(from, end);
-        let atom = if is_inst {
-            Atom::Inst(Inst::parse(text).ok()?)
-        } else {
-            Atom::Uuid(Uuid::parse(text).ok()?)
-        };
+        let (atom, end) = plain_built_in(&self.lexer, start)?;
         // Its string is a form, too, and it nests one level.
         let elements = self.elements.wrapping_add(1);
         let is_full = elements >= self.limits.max_elements || self.is_full();
@@ -299,7 +286,6 @@ impl<S: Sink> Machine<'_, S> {
             return None;
         }
         self.elements = elements;
-        let end = end.wrapping_add(1);
         self.take_with(top, atom, start, end);
         Some(end)
     }
@@ -316,40 +302,52 @@ impl<S: Sink> Machine<'_, S> {
     }
 }
 
-enum Plain {
+/// A `#inst` or `#uuid` as it is usually written, and where it ends.
+#[inline]
+pub(crate) fn plain_built_in(lexer: &Lexer<'_>, start: usize) -> Option<(Atom<'static>, usize)> {
+    let rest = lexer.bytes().get(start..)?;
+    let (tag, rest) = rest.split_first_chunk::<7>()?;
+    let is_inst = match tag {
+        b"#inst \"" => true,
+        b"#uuid \"" => false,
+        _ => return None,
+    };
+    let from = start.wrapping_add(7);
+    // Neither is ever longer than that, the way it is usually written.
+    let near = rest.get(..40).unwrap_or(rest);
+    let end = from.wrapping_add(memchr::memchr(b'"', near)?);
+    let text = lexer.slice(from, end);
+    let atom = if is_inst {
+        Atom::Inst(Inst::parse(text).ok()?)
+    } else {
+        Atom::Uuid(Uuid::parse(text).ok()?)
+    };
+    Some((atom, end.wrapping_add(1)))
+}
+
+/// A number that [`plain_number`] has read.
+pub(crate) enum Plain {
     Int(i64),
-    Float,
+    /// What it says without its point and sign, unless that has more than 15 digits, and how many
+    /// digits are behind the point.
+    Float(Option<u64>, usize),
 }
 
 /// Reads an integer of up to 18 digits, or a float without an exponent, and says where it ends.
 #[inline]
-fn plain_number(bytes: &[u8], start: usize) -> Option<(usize, Plain)> {
-    let rest = bytes.get(start..)?;
-    let (is_negative, rest) = match rest {
-        [b'-', digits @ ..] => (true, digits),
-        digits => (false, digits),
-    };
-    let mut value: i64 = 0;
-    let mut length: usize = 0;
-    let mut ends = 0;
-    for byte in rest {
-        let digit = byte.wrapping_sub(b'0');
-        if digit > 9 {
-            ends = *byte;
-            break;
-        }
-        value = value.wrapping_mul(10).wrapping_add(i64::from(digit));
-        length = length.wrapping_add(1);
-    }
+pub(crate) fn plain_number(bytes: &[u8], start: usize) -> Option<(usize, Plain)> {
+    let is_negative = *bytes.get(start)? == b'-';
     let from = start.wrapping_add(usize::from(is_negative));
-    let end = from.wrapping_add(length);
-    if class::ends_token(ends) {
+    let (value, end, next) = digits(bytes, from, 0);
+    let length = end.wrapping_sub(from);
+    if class::ends_token(next) {
         // A leading zero makes it octal, and 19 digits may be too many.
         let is_plain = match length {
             0 => false,
             1 => true,
-            _ => length <= 18 && rest.first() != Some(&b'0'),
+            _ => length <= 18 && bytes.get(from) != Some(&b'0'),
         };
+        let value = value.cast_signed();
         let value = if is_negative {
             value.wrapping_neg()
         } else {
@@ -357,10 +355,29 @@ fn plain_number(bytes: &[u8], start: usize) -> Option<(usize, Plain)> {
         };
         return is_plain.then_some((end, Plain::Int(value)));
     }
-    if ends != b'.' || length == 0 {
+    if next != b'.' || length == 0 {
         return None;
     }
-    Some((fraction(bytes, end)?, Plain::Float))
+    let point = end;
+    let (value, end, next) = digits(bytes, point.wrapping_add(1), value);
+    let places = end.wrapping_sub(point).wrapping_sub(1);
+    let is_short = length.wrapping_add(places) <= 15;
+    class::ends_token(next).then_some((end, Plain::Float(is_short.then_some(value), places)))
+}
+
+/// Reads digits behind others: what they say, where they end, and the byte there if there is one.
+#[inline(always)]
+pub(crate) fn digits(bytes: &[u8], start: usize, value: u64) -> (u64, usize, u8) {
+    let (mut value, mut end) = (value, start);
+    while let Some(byte) = bytes.get(end) {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return (value, end, *byte);
+        }
+        value = value.wrapping_mul(10).wrapping_add(u64::from(digit));
+        end = end.wrapping_add(1);
+    }
+    (value, end, 0)
 }
 
 /// Where a number ends that has a point at `point`, if only digits follow that.

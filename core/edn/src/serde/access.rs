@@ -17,8 +17,8 @@ use super::source::Spot;
 pub(super) struct Sequence<'d, 'de> {
     pub(super) from: &'d mut Deserializer<'de>,
     pub(super) index: usize,
-    /// How many forms there were at first.
-    pub(super) count: usize,
+    /// How many forms there were at first, if that is known.
+    pub(super) count: Option<usize>,
     pub(super) ended: bool,
 }
 
@@ -29,9 +29,9 @@ impl<'de> Sequence<'_, 'de> {
     }
 
     #[inline]
-    fn more(&mut self) -> Result<bool, Error> {
-        self.ended = self.ended || !self.from.source.more()?;
-        Ok(!self.ended)
+    fn more(&mut self) -> bool {
+        self.ended = self.ended || !self.from.source.more();
+        !self.ended
     }
 }
 
@@ -42,7 +42,7 @@ impl<'de> SeqAccess<'de> for &mut Sequence<'_, 'de> {
         &mut self,
         seed: T,
     ) -> Result<Option<T::Value>, Error> {
-        if !self.more()? {
+        if !self.more() {
             return Ok(None);
         }
         let index = self.index;
@@ -54,7 +54,7 @@ impl<'de> SeqAccess<'de> for &mut Sequence<'_, 'de> {
     }
 
     fn size_hint(&self) -> Option<usize> {
-        Some(self.count.saturating_sub(self.index))
+        self.count.map(|count| count.saturating_sub(self.index))
     }
 }
 
@@ -71,7 +71,7 @@ impl<'de> MapAccess<'de> for Entries<'_, '_, 'de> {
         &mut self,
         seed: T,
     ) -> Result<Option<T::Value>, Error> {
-        if !self.inner.more()? {
+        if !self.inner.more() {
             return Ok(None);
         }
         self.key = Some(self.inner.from.source.spot());
@@ -81,7 +81,9 @@ impl<'de> MapAccess<'de> for Entries<'_, '_, 'de> {
         }
     }
 
+    #[inline]
     fn next_value_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, Error> {
+        self.inner.from.source.go_back();
         match (self.inner.from.read(seed, false), self.key) {
             (Err(error), Some(key)) => Err(self.inner.explain(error, key)),
             (value, _) => value,
@@ -89,7 +91,7 @@ impl<'de> MapAccess<'de> for Entries<'_, '_, 'de> {
     }
 
     fn size_hint(&self) -> Option<usize> {
-        Some(self.inner.count / 2)
+        self.inner.count.map(|count| count / 2)
     }
 }
 
@@ -104,7 +106,7 @@ impl<'de> EnumAccess<'de> for Variant<'_, 'de> {
 
     fn variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<(T::Value, Self), Error> {
         let name = self.from.read(seed, true)?;
-        self.from.source.more()?;
+        self.from.source.more();
         Ok((name, self))
     }
 }

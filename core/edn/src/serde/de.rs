@@ -47,6 +47,24 @@ impl<'de> Deserializer<'de> {
         })
     }
 
+    /// Takes a text that is checked while it is read; `None` if it must be checked first.
+    ///
+    /// Where this fails, and unless it [is complete](Self::is_complete) in the end, the text must be
+    /// read with [`from_slice`](Self::from_slice) after all: only that knows what is wrong.
+    #[inline]
+    pub(super) fn stream(text: &'de [u8], options: &Options) -> Option<Self> {
+        let source = Source::stream(text, options)?;
+        Some(Self {
+            source,
+            is_key: false,
+        })
+    }
+
+    /// Whether a text that is checked while it is read was right, and was read completely.
+    pub(super) fn is_complete(&mut self) -> bool {
+        self.source.is_complete()
+    }
+
     /// Takes a value.
     #[must_use]
     pub fn from_value(value: &'de Value, options: &Options) -> Self {
@@ -72,7 +90,8 @@ impl<'de> Deserializer<'de> {
     }
 
     #[cold]
-    fn locate(&self, error: Error, spot: Spot<'de>) -> Error {
+    fn locate(&mut self, error: Error, spot: Spot<'de>) -> Error {
+        self.source.fail();
         error.at(self.source.offset(spot))
     }
 
@@ -91,7 +110,7 @@ impl<'de> Deserializer<'de> {
         };
         let value = visitor.visit_seq(&mut access)?;
         let (ended, index) = (access.ended, access.index);
-        if !ended && self.source.more()? {
+        if !ended && self.source.more() {
             return Err(Error::new(format!("expected only {index} items")));
         }
         Ok(value)
@@ -109,7 +128,7 @@ impl<'de> Deserializer<'de> {
             key: None,
         })?;
         let ended = access.ended;
-        if !ended && self.source.more()? {
+        if !ended && self.source.more() {
             return Err(Error::new("expected no more entries"));
         }
         Ok(value)
@@ -162,7 +181,7 @@ impl<'de> Deserializer<'de> {
             Head::Str(Cow::Owned(text)) => visitor.visit_byte_buf(text.into_bytes()),
             Head::Items(Items::List | Items::Vector) => {
                 let mut bytes: Vec<u8> = Vec::new();
-                while self.source.more()? {
+                while self.source.more() {
                     let seed = core::marker::PhantomData::<u8>;
                     let index = bytes.len();
                     let byte = self.read(seed, false);
@@ -251,7 +270,7 @@ impl<'de> Deserializer<'de> {
         if !pair.done {
             self.source.skip()?;
         }
-        self.source.end_tag();
+        self.source.end_tag()?;
         Ok(value)
     }
 
@@ -501,11 +520,11 @@ impl<'de> ::serde::Deserializer<'de> for &mut Deserializer<'de> {
                 visitor.visit_enum(name)
             }
             Head::Map => {
-                if !self.source.more()? {
+                if !self.source.more() {
                     return Err(Error::new("found an empty map, expected a variant"));
                 }
                 let value = visitor.visit_enum(Variant { from: self })?;
-                if self.source.more()? {
+                if self.source.more() {
                     return Err(Error::new("expected only one variant in the map"));
                 }
                 Ok(value)

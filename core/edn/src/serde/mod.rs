@@ -92,10 +92,12 @@
 //!
 //! # What a stranger's text can do
 //!
-//! A text is checked as a whole before anything is made of it, within [`Options::limits`]: repeated
-//! keys are an error, and so is a depth of more than
-//! [128](Options::DEFAULT_MAX_DEPTH). It is gone over a second time to make the types, so reading
-//! takes two passes and time linear in the text, but for the check of large maps and sets.
+//! A text is checked as a whole, within [`Options::limits`], also where the type ignores what is
+//! there: repeated keys are an error, and so is a depth of more than
+//! [128](Options::DEFAULT_MAX_DEPTH). It is read and checked in one pass, in time linear in the
+//! text but for the check of large maps and sets. If something is wrong it is read from the
+//! beginning again, in two passes, to find out what: a text that is not EDN is reported as such,
+//! even if a type does not fit further up. So what a type's own `Deserialize` does can happen twice.
 //! [`to_value()`] finds keys that are different in Rust and equal in EDN; [`to_string`] does not look.
 
 mod access;
@@ -115,6 +117,7 @@ mod out;
 mod raw;
 mod ser;
 mod source;
+mod stream;
 mod types;
 #[cfg(feature = "uuid")]
 pub mod uuid;
@@ -174,6 +177,12 @@ pub fn from_slice_with<'de, T: Deserialize<'de>>(
     text: &'de [u8],
     options: &Options,
 ) -> Result<T, Error> {
+    if let Some(mut stream) = Deserializer::stream(text, options)
+        && let Ok(value) = T::deserialize(&mut stream)
+        && stream.is_complete()
+    {
+        return Ok(value);
+    }
     Deserializer::from_slice(text, options)?.read(PhantomData, false)
 }
 

@@ -1,13 +1,16 @@
-//! Where forms come from, one head at a time: a text that was read into a [`Tree`], or a [`Value`].
+//! Where forms come from, one head at a time: a text, a text that was read into a [`Tree`], or a
+//! [`Value`].
 
 use alloc::borrow::Cow;
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use core::slice;
+use core::{mem, slice};
 
 use super::error::Error;
 use super::options::Options;
+use super::stream::Stream;
 use crate::atom::Atom;
 use crate::deep;
 use crate::number::Num;
@@ -45,6 +48,16 @@ pub(super) enum BuiltIn {
     Uuid([u8; 16]),
 }
 
+impl BuiltIn {
+    pub(super) fn of(atom: Atom<'_>) -> Option<Self> {
+        match atom {
+            Atom::Inst(value) => Some(Self::Inst(value.as_millis().to_be_bytes())),
+            Atom::Uuid(value) => Some(Self::Uuid(value.as_u128().to_be_bytes())),
+            _ => None,
+        }
+    }
+}
+
 /// A form that comes next, to tell of it later.
 #[derive(Clone, Copy)]
 pub(super) enum Spot<'de> {
@@ -52,7 +65,14 @@ pub(super) enum Spot<'de> {
     Value(Option<&'de Value>),
 }
 
+// Which one it is should be seen at a glance, not worked out from what is in it.
+#[repr(u8)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one at a time, and in a box the common one would cost an allocation"
+)]
 pub(super) enum Source<'de> {
+    Stream(Stream<'de>),
     Text(Text<'de>),
     Value(Walk<'de>),
 }
@@ -61,16 +81,16 @@ impl<'de> Source<'de> {
     /// Validates a text, which must be one form.
     pub(super) fn text(bytes: &'de [u8], options: &Options) -> Result<Self, Error> {
         let tree = Tree::parse_with(bytes, &options.limits)?;
-        Ok(Self::Text(Text {
-            end: tree.form_count(),
-            tree,
-            at: 0,
-            count: 0,
-            around: Vec::with_capacity(USUAL_DEPTH),
-        }))
+        Ok(Self::Text(Text::new(tree, None)))
     }
 
-    pub(super) fn value(value: &'de Value, options: &Options) -> Self {
+    /// Begins a text; `None` if it must be validated first.
+    #[inline]
+    pub(super) fn stream(bytes: &'de [u8], options: &Options) -> Option<Self> {
+        Stream::new(bytes, options).map(Self::Stream)
+    }
+
+    pub(super) const fn value(value: &'de Value, options: &Options) -> Self {
         Self::Value(Walk {
             root: Some(value),
             open: Vec::new(),
@@ -78,28 +98,94 @@ impl<'de> Source<'de> {
         })
     }
 
+    /// Notes that something went wrong; then a stream is of no more use.
+    #[cold]
+    pub(super) fn fail(&mut self) {
+        self.go_back();
+        if let Self::Stream(stream) = self {
+            drop(stream.fail());
+        }
+    }
+
+    /// Whether a stream was read to its end, and nothing went wrong.
+    pub(super) fn is_complete(&mut self) -> bool {
+        self.go_back();
+        match self {
+            Self::Stream(stream) => stream.is_complete(),
+            Self::Text(_) | Self::Value(_) => false,
+        }
+    }
+
     /// Steps over an atom, or into a collection.
     pub(super) fn head(&mut self) -> Result<Head<'de>, Error> {
         match self {
+            Self::Stream(stream) => match stream.head()? {
+                Some(head) => Ok(head),
+                None => self.head_aside(),
+            },
             Self::Text(text) => text.head(),
             Self::Value(tree) => tree.head(),
         }
     }
 
-    /// Whether there is more in the collection that was entered last; if not, leaves it.
-    #[inline]
-    pub(super) fn more(&mut self) -> Result<bool, Error> {
-        match self {
-            Self::Text(text) => Ok(text.more()),
-            Self::Value(tree) => Ok(tree.more()),
+    /// Reads the next form of a stream into a tree, to serve it from there.
+    #[cold]
+    fn head_aside(&mut self) -> Result<Head<'de>, Error> {
+        let Self::Stream(stream) = self else {
+            return Err(Error::new("expected a form"));
+        };
+        let text = Text::new(stream.aside()?, None);
+        if let Self::Stream(stream) = mem::replace(self, Self::Text(text))
+            && let Self::Text(text) = self
+        {
+            text.outer = Some(Box::new(stream));
+        }
+        self.head()
+    }
+
+    /// Goes back to the stream that a form was read from, once that is used up.
+    #[inline(always)]
+    pub(super) fn go_back(&mut self) {
+        if let Self::Text(_) = self {
+            self.leave_text();
         }
     }
 
-    /// How many forms are in the collection that was entered last and not read yet.
-    pub(super) fn count(&self) -> usize {
+    fn leave_text(&mut self) {
+        if let Self::Text(text) = self
+            && text.around.is_empty()
+            && text.at >= text.end
+            && let Some(stream) = text.outer.take()
+        {
+            *self = Self::Stream(*stream);
+        }
+    }
+
+    /// Whether there is more in the collection that was entered last; if not, leaves it.
+    #[inline]
+    pub(super) fn more(&mut self) -> bool {
         match self {
-            Self::Text(text) => text.count,
-            Self::Value(tree) => tree.open.last().map_or(0, ExactSizeIterator::len),
+            Self::Stream(stream) => stream.more(),
+            Self::Text(_) => self.more_of_text(),
+            Self::Value(tree) => tree.more(),
+        }
+    }
+
+    fn more_of_text(&mut self) -> bool {
+        self.leave_text();
+        match self {
+            Self::Text(text) => text.more(),
+            _ => self.more(),
+        }
+    }
+
+    /// How many forms are in the collection that was entered last and not read yet, if that is
+    /// known.
+    pub(super) fn count(&self) -> Option<usize> {
+        match self {
+            Self::Stream(_) => None,
+            Self::Text(text) => Some(text.count),
+            Self::Value(tree) => tree.open.last().map(ExactSizeIterator::len),
         }
     }
 
@@ -107,6 +193,7 @@ impl<'de> Source<'de> {
     #[inline]
     pub(super) fn plain_name(&mut self) -> Option<&'de str> {
         match self {
+            Self::Stream(stream) => stream.plain_name(),
             Self::Text(text) => text.plain(|kind| matches!(kind, PlaceKind::Keyword)),
             Self::Value(_) => None,
         }
@@ -116,6 +203,7 @@ impl<'de> Source<'de> {
     #[inline]
     pub(super) fn plain_string(&mut self) -> Option<&'de str> {
         match self {
+            Self::Stream(stream) => stream.plain_string(),
             Self::Text(text) => text.plain(|kind| matches!(kind, PlaceKind::String)),
             Self::Value(_) => None,
         }
@@ -125,6 +213,7 @@ impl<'de> Source<'de> {
     #[inline]
     pub(super) fn plain_int(&mut self) -> Option<i64> {
         match self {
+            Self::Stream(stream) => stream.plain_int(),
             Self::Text(text) => text.plain_int(),
             Self::Value(_) => None,
         }
@@ -134,6 +223,7 @@ impl<'de> Source<'de> {
     #[inline]
     pub(super) fn plain_float(&mut self) -> Option<f64> {
         match self {
+            Self::Stream(stream) => stream.plain_float(),
             Self::Text(text) => text
                 .plain(|kind| matches!(kind, PlaceKind::Decimal))
                 .and_then(|text| text.parse().ok()),
@@ -143,25 +233,18 @@ impl<'de> Source<'de> {
 
     /// Steps over an instant or UUID.
     pub(super) fn built_in(&mut self) -> Option<BuiltIn> {
-        let Self::Text(text) = self else {
-            return None;
-        };
-        if text.at >= text.end {
-            return None;
+        match self {
+            Self::Stream(stream) => stream.built_in(),
+            Self::Text(text) => text.built_in(),
+            Self::Value(_) => None,
         }
-        let built_in = match text.peek().atom()? {
-            Atom::Inst(value) => BuiltIn::Inst(value.as_millis().to_be_bytes()),
-            Atom::Uuid(value) => BuiltIn::Uuid(value.as_u128().to_be_bytes()),
-            _ => return None,
-        };
-        text.at = text.at.saturating_add(1);
-        Some(built_in)
     }
 
     /// Steps into a map.
     #[inline]
     pub(super) fn enter_map(&mut self) -> bool {
         match self {
+            Self::Stream(stream) => stream.enter_map(),
             Self::Text(text) => text.enter(|kind| kind == PlaceKind::Map),
             Self::Value(_) => false,
         }
@@ -171,50 +254,61 @@ impl<'de> Source<'de> {
     #[inline]
     pub(super) fn enter_vector(&mut self) -> bool {
         match self {
+            Self::Stream(stream) => stream.enter_vector(),
             Self::Text(text) => text.enter(|kind| kind == PlaceKind::Vector),
             Self::Value(_) => false,
         }
     }
 
     /// Leaves a tag behind its form.
-    pub(super) fn end_tag(&mut self) {
-        if let Self::Value(tree) = self {
-            tree.open.pop();
+    pub(super) fn end_tag(&mut self) -> Result<(), Error> {
+        if let Self::Text(text) = self
+            && text.tags > 0
+        {
+            text.tags = text.tags.saturating_sub(1);
+            return Ok(());
         }
+        self.go_back();
+        match self {
+            Self::Stream(stream) => return stream.end_tag(),
+            Self::Text(_) => {}
+            Self::Value(tree) => drop(tree.open.pop()),
+        }
+        Ok(())
     }
 
     /// Steps over a form.
     pub(super) fn skip(&mut self) -> Result<(), Error> {
         match self {
-            Self::Text(text) => {
-                text.next()?;
-            }
-            Self::Value(tree) => {
-                tree.next()?;
-            }
+            Self::Stream(stream) => stream.skip(),
+            Self::Text(text) => text.next().map(drop),
+            Self::Value(tree) => tree.next().map(drop),
         }
-        Ok(())
     }
 
     /// Steps over a form and gives its text.
     pub(super) fn raw(&mut self) -> Result<Cow<'de, str>, Error> {
         match self {
+            Self::Stream(stream) => stream.raw().map(Cow::Borrowed),
             Self::Text(text) => Ok(text.next()?.raw()),
             Self::Value(tree) => Ok(Cow::Owned(tree.next()?.to_string())),
         }
     }
 
-    pub(super) fn is_nil(&self) -> bool {
+    #[inline]
+    pub(super) fn is_nil(&mut self) -> bool {
         match self {
+            Self::Stream(stream) => stream.is_nil(),
             Self::Text(text) => text.peek().is_nil(),
             Self::Value(tree) => tree.peek().is_some_and(Value::is_nil),
         }
     }
 
-    /// The form that comes next.
+    /// The form that comes next. A stream does not tell of it: it is not asked where anything is.
     #[inline]
     pub(super) fn spot(&self) -> Spot<'de> {
         match self {
+            Self::Stream(_) => Spot::Value(None),
             Self::Text(text) => Spot::Text(text.at),
             Self::Value(tree) => Spot::Value(tree.peek()),
         }
@@ -251,9 +345,25 @@ pub(super) struct Text<'de> {
     count: usize,
     /// Where the collections around it end.
     around: Vec<usize>,
+    /// How many tags were stepped over whose forms are not all used up.
+    tags: usize,
+    /// What this is only a form of.
+    outer: Option<Box<Stream<'de>>>,
 }
 
 impl<'de> Text<'de> {
+    fn new(tree: Tree<'de>, outer: Option<Box<Stream<'de>>>) -> Self {
+        Self {
+            end: tree.form_count(),
+            tree,
+            at: 0,
+            count: 0,
+            around: Vec::with_capacity(USUAL_DEPTH),
+            tags: 0,
+            outer,
+        }
+    }
+
     fn peek(&self) -> Node<'_, 'de> {
         self.tree.node(self.at)
     }
@@ -298,6 +408,15 @@ impl<'de> Text<'de> {
         Some(place.payload.cast_signed())
     }
 
+    fn built_in(&mut self) -> Option<BuiltIn> {
+        if self.at >= self.end {
+            return None;
+        }
+        let built_in = BuiltIn::of(self.peek().atom()?)?;
+        self.at = self.at.saturating_add(1);
+        Some(built_in)
+    }
+
     /// Steps into a collection of such a kind.
     #[inline]
     fn enter(&mut self, fits: impl Fn(PlaceKind) -> bool) -> bool {
@@ -337,6 +456,7 @@ impl<'de> Text<'de> {
             PlaceKind::RenamedSymbol => Head::Symbol(owned(node.as_symbol())),
             PlaceKind::Tagged => {
                 let tag = node.as_tagged().map_or("", |(tag, _)| tag);
+                self.tags = self.tags.saturating_add(1);
                 Head::Tag(Cow::Borrowed(tag))
             }
             _ => node.atom().map_or(Head::Nil, head_of_atom),
@@ -372,7 +492,7 @@ fn head_of_atom<'de>(atom: Atom<'_>) -> Head<'de> {
 }
 
 /// The head of an atom that a text does not hold as it is.
-fn head_of(value: &Value) -> Option<Head<'static>> {
+pub(super) fn head_of(value: &Value) -> Option<Head<'static>> {
     Some(match value {
         Value::Int(value) => Head::Int(*value),
         Value::Float(value) => Head::Float(*value),

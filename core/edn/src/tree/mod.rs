@@ -8,6 +8,8 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use crate::error::{Error, ErrorKind, Inside};
+#[cfg(feature = "serde")]
+use crate::lex::Lexer;
 use crate::limits::Limits;
 use crate::machine::Machine;
 #[cfg(feature = "serde")]
@@ -80,6 +82,26 @@ impl<'a> Tree<'a> {
         let ToTree { nodes, names, .. } = machine.sink;
         let text = lexer.text();
         Ok(Self { text, nodes, names })
+    }
+
+    /// Reads the next form of a text that stands so many levels deep, and gives its fingerprint if
+    /// that is wanted; `None` if it is wrong, or would have to be looked at more closely.
+    #[cfg(feature = "serde")]
+    pub(crate) fn of_next(
+        lexer: &mut Lexer<'a>,
+        limits: &Limits,
+        depth: usize,
+        keyed: bool,
+    ) -> Option<(Self, u64)> {
+        let sink = ToTree::new(lexer.bytes().len());
+        let mut machine = Machine::new(*lexer, *limits, sink);
+        machine.depth = depth;
+        machine.top.keyed = keyed;
+        let done = machine.form().ok()??;
+        *lexer = machine.lexer;
+        let text = lexer.text();
+        let ToTree { nodes, names, .. } = machine.sink;
+        Some((Self { text, nodes, names }, done.fingerprint))
     }
 
     /// The form the text is.
