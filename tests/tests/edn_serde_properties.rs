@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use random_values::{name, value};
 use sente_edn::serde::{
     Options, RawEdn, from_slice, from_slice_with, from_str, from_value, to_string, to_string_with,
-    to_value,
+    to_value, to_vec,
 };
 use sente_edn::{Dialect, Keyword, Limits, Value};
 use serde::de::IgnoredAny;
@@ -163,6 +163,7 @@ proptest! {
     fn every_value_survives_as_it_is(value in value()) {
         let text = to_string(&value).unwrap();
         prop_assert_eq!(&text, &value.to_string());
+        prop_assert_eq!(to_vec(&value).unwrap(), sente_edn::to_vec(&value));
         prop_assert!(from_str::<Value>(&text).unwrap().identical(&value));
         prop_assert!(to_value(&value).unwrap().identical(&value));
         prop_assert!(from_value::<Value>(&value).unwrap().identical(&value));

@@ -41,6 +41,10 @@ impl Inst {
             .ok_or(InvalidInst(()))
     }
 
+    /// How long [`text`](Self::text) is.
+    #[cfg(feature = "serde")]
+    pub(crate) const TEXT_LENGTH: usize = 29;
+
     /// What stands in the string behind `#inst`: milliseconds and the offset `-00:00`.
     #[inline]
     pub(crate) fn text(self) -> [u8; 29] {

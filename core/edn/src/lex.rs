@@ -333,31 +333,92 @@ impl<'a> Lexer<'a> {
 #[inline]
 pub(crate) fn plain_name(bytes: &[u8], start: usize) -> Option<usize> {
     let rest = bytes.get(start..)?;
-    let length = simple_length(rest);
-    let next = *rest.get(length)?;
+    let length = rest.iter().position(|byte| !class::is_simple(*byte))?;
+    let end = start.wrapping_add(length);
+    let next = *bytes.get(end)?;
     if next == b'/' {
-        let length = name_length_behind_slash(rest, length)?;
-        let next = *rest.get(length)?;
-        return class::ends_token(next).then_some(start.wrapping_add(length));
+        return plain_name_behind_slash(bytes, start, end);
     }
-    (length > 0 && class::ends_token(next)).then_some(start.wrapping_add(length))
+    (length > 0 && class::ends_token(next)).then_some(end)
+}
+
+/// The same for a name that has a slash.
+#[inline]
+fn plain_name_behind_slash(bytes: &[u8], start: usize, slash: usize) -> Option<usize> {
+    let from = slash.wrapping_add(1);
+    let name = bytes.get(from..)?;
+    let length = name.iter().position(|byte| !class::is_simple(*byte))?;
+    let end = from.wrapping_add(length);
+    let is_plain = end > from
+        && slash > start
+        && !bytes.get(from)?.is_ascii_digit()
+        && !bytes.get(start)?.is_ascii_digit()
+        && class::ends_token(*bytes.get(end)?);
+    is_plain.then_some(end)
+}
+
+/// What [`plain_name`] gives, sooner for names of more than a few letters.
+#[cfg(feature = "serde")]
+#[inline]
+pub(crate) fn longer_plain_name(bytes: &[u8], start: usize) -> Option<usize> {
+    let rest = bytes.get(start..)?;
+    let mut length = simple_length(rest);
+    if rest.get(length) == Some(&b'/') {
+        length = length_behind_slash(rest, length)?;
+    }
+    let is_plain = length > 0 && class::ends_token(*rest.get(length)?);
+    is_plain.then_some(start.wrapping_add(length))
 }
 
 /// Whether a whole text is a name as [`Lexer::simple_name`] wants it.
 #[cfg(feature = "serde")]
 #[inline]
 pub(crate) fn is_plain_name(text: &[u8]) -> bool {
+    // Most names are small letters, or two rows of them with a slash between.
+    if let (Some(first), Some(last)) = (text.first_chunk(), text.last_chunk())
+        && text.len() <= 16
+    {
+        let [first, last] = [first, last].map(|word| others_in(u64::from_le_bytes(*word)));
+        let slash = (first.trailing_zeros() >> 3) as usize;
+        if first | last == 0 {
+            return true;
+        }
+        // Nothing else is behind the slash, be it in one of the words or in both.
+        let behind = text.len().wrapping_sub(slash).wrapping_sub(1);
+        let seen = if behind < 8 {
+            (0x80 << 56) >> (behind << 3)
+        } else {
+            0
+        };
+        let is_only = first & first.wrapping_sub(1) == 0 && last == seen;
+        if is_only && slash > 0 && behind > 0 && text.get(slash) == Some(&b'/') {
+            return true;
+        }
+    } else if let (Some(first), Some(last)) = (text.first_chunk(), text.last_chunk())
+        && text.len() < 8
+    {
+        let [first, last] = [first, last].map(|word| u64::from(u32::from_le_bytes(*word)));
+        if others_in(first | (last << 32)) == 0 {
+            return true;
+        }
+    }
+    is_simple_name(text)
+}
+
+#[cfg(feature = "serde")]
+fn is_simple_name(text: &[u8]) -> bool {
     let length = simple_length(text);
     match text.get(length) {
         None => length > 0,
-        Some(b'/') => name_length_behind_slash(text, length) == Some(text.len()),
+        Some(b'/') => length_behind_slash(text, length) == Some(text.len()),
         Some(_) => false,
     }
 }
 
 /// How long a name is that has a slash, as [`Lexer::simple_name`] wants it.
+#[cfg(feature = "serde")]
 #[inline]
-fn name_length_behind_slash(name: &[u8], slash: usize) -> Option<usize> {
+fn length_behind_slash(name: &[u8], slash: usize) -> Option<usize> {
     let from = slash.wrapping_add(1);
     let behind = name.get(from..)?;
     let length = simple_length(behind);
@@ -369,36 +430,29 @@ fn name_length_behind_slash(name: &[u8], slash: usize) -> Option<usize> {
 }
 
 /// How many bytes come before the first that is not [simple](class::is_simple).
+#[cfg(feature = "serde")]
 #[inline(always)]
 fn simple_length(bytes: &[u8]) -> usize {
-    // Names are made of small letters for the most part.
-    let mut length: usize = 0;
-    while let Some(word) = bytes.get(length..).and_then(<[u8]>::first_chunk) {
-        let letters = letters_before(u64::from_le_bytes(*word));
-        length = length.wrapping_add(letters);
-        if letters == 8 {
-            continue;
-        }
-        match bytes.get(length) {
-            Some(byte) if class::is_simple(*byte) => length = length.wrapping_add(1),
-            _ => return length,
-        }
-    }
-    let rest = bytes.get(length..).unwrap_or_default();
+    // Names begin with small letters for the most part.
+    let letters = bytes.first_chunk().map_or(0, |word| {
+        (others_in(u64::from_le_bytes(*word)).trailing_zeros() >> 3) as usize
+    });
+    let rest = bytes.get(letters..).unwrap_or_default();
     let more = rest.iter().position(|byte| !class::is_simple(*byte));
-    length.wrapping_add(more.unwrap_or(rest.len()))
+    letters.wrapping_add(more.unwrap_or(rest.len()))
 }
 
-/// How many bytes of a word come before the first that is not a small letter.
+/// Marks the bytes of a word that are no small letters; the lowest mark is always right, and if there
+/// is none there is no such byte.
+#[cfg(feature = "serde")]
 #[inline]
-const fn letters_before(word: u64) -> usize {
+const fn others_in(word: u64) -> u64 {
     const ONES: u64 = 0x0101_0101_0101_0101;
     // The highest bit of a byte is set from `a` on, and behind `z`. A carry only comes from bytes
-    // beyond ASCII, which count as no letters anyway, and only reaches the bytes behind.
+    // beyond ASCII, which are marked anyway, and only reaches the bytes behind.
     let from_a = word.wrapping_add(ONES * (0x80 - b'a' as u64));
     let behind_z = word.wrapping_add(ONES * (0x7f - b'z' as u64));
-    let others = (!from_a | behind_z | word) & (ONES * 0x80);
-    (others.trailing_zeros() >> 3) as usize
+    (!from_a | behind_z | word) & (ONES * 0x80)
 }
 
 /// What stands between a string's quotes.
@@ -407,4 +461,27 @@ pub(crate) struct RawStr<'a> {
     pub(crate) text: &'a str,
     /// Whether there is a backslash in it.
     pub(crate) is_escaped: bool,
+}
+
+#[cfg(all(test, feature = "serde"))]
+mod tests {
+    use super::{is_plain_name, is_simple_name};
+
+    #[test]
+    fn a_name_is_plain_however_long_it_is() {
+        for length in 0..20 {
+            for at in 0..length {
+                for byte in 0..=255 {
+                    let mut name = alloc::vec![b'a'; length];
+                    name[at] = byte;
+                    for slash in 0..length {
+                        assert_eq!(is_plain_name(&name), is_simple_name(&name), "{name:?}");
+                        name[slash] = b'/';
+                        assert_eq!(is_plain_name(&name), is_simple_name(&name), "{name:?}");
+                        name[slash] = b'z';
+                    }
+                }
+            }
+        }
+    }
 }

@@ -455,7 +455,7 @@ impl<'de> ::serde::Deserializer<'de> for &mut Deserializer<'de> {
         name: &'static str,
         visitor: V,
     ) -> Result<V::Value, Error> {
-        if name.starts_with("$sente_edn::") {
+        if name.starts_with(names::PREFIX) {
             return self.own(name, visitor);
         }
         visitor.visit_newtype_struct(self)

@@ -236,7 +236,7 @@ pub fn to_string_with<T: Serialize + ?Sized>(
     value: &T,
     options: &Options,
 ) -> Result<String, Error> {
-    let mut serializer = Serializer::new(options);
+    let mut serializer = Serializer::to_text(options);
     value.serialize(&mut serializer)?;
     Ok(serializer.into_string())
 }
@@ -247,7 +247,9 @@ pub fn to_string_with<T: Serialize + ?Sized>(
 ///
 /// Those of [`to_string`].
 pub fn to_vec<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, Error> {
-    to_string(value).map(String::into_bytes)
+    let mut serializer = Serializer::to_text(&Options::default());
+    value.serialize(&mut serializer)?;
+    Ok(serializer.into_bytes())
 }
 
 /// Makes a [`Value`] of a Rust value.

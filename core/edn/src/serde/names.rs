@@ -1,5 +1,7 @@
 //! The names by which this crate's types and its serializer recognise each other.
 
+/// What all of them begin with.
+pub(super) const PREFIX: &str = "$sente_edn::";
 pub(super) const VALUE: &str = "$sente_edn::Value";
 pub(super) const KEYWORD: &str = "$sente_edn::Keyword";
 pub(super) const SYMBOL: &str = "$sente_edn::Symbol";

@@ -2,16 +2,19 @@
 
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use core::fmt::Write;
 use core::mem;
 
 use super::error::Error;
 use crate::collection::{List, Vector};
+use crate::inst::Inst;
+use crate::lex;
 use crate::limits::Limits;
 use crate::map::Map;
-use crate::name::Symbol;
+use crate::name::{Keyword, Symbol};
 use crate::set::Set;
+use crate::stack::Stack;
 use crate::value::Value;
+use crate::write::{self, write};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Bracket {
@@ -34,51 +37,117 @@ pub(super) struct Mark {
 }
 
 impl Out {
-    pub(super) fn atom(&mut self, value: Value) -> Result<(), Error> {
+    pub(super) fn atom(&mut self, value: Value) {
         match self {
             Self::Text(out) => {
                 out.separate();
-                let _ = crate::write_fmt(&value, &mut out.text);
+                write(&value, &mut out.text);
             }
             Self::Value(out) => out.place(value),
         }
-        Ok(())
+    }
+
+    pub(super) fn nil(&mut self) {
+        self.word(b"nil", || Value::Nil);
+    }
+
+    pub(super) fn bool(&mut self, value: bool) {
+        if value {
+            self.word(b"true", || Value::Bool(true));
+        } else {
+            self.word(b"false", || Value::Bool(false));
+        }
+    }
+
+    #[inline]
+    fn word<const N: usize>(&mut self, word: &[u8; N], value: impl FnOnce() -> Value) {
+        match self {
+            Self::Text(out) => {
+                out.separate();
+                out.text.extend_from_slice(word);
+            }
+            Self::Value(out) => out.place(value()),
+        }
     }
 
     pub(super) fn int(&mut self, value: i64) {
         match self {
             Self::Text(out) => {
                 out.separate();
-                out.text.push_str(itoa::Buffer::new().format(value));
+                let mut buffer = itoa::Buffer::new();
+                out.text.extend_from_slice(buffer.format(value).as_bytes());
             }
             Self::Value(out) => out.place(Value::Int(value)),
         }
     }
 
-    /// Writes a keyword into a text, if it needs no closer look; whether it did.
-    pub(super) fn plain_keyword(&mut self, name: &str) -> bool {
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-        let is_plain = |part: &str| {
-            part.bytes().all(plain) && part.bytes().next().is_some_and(|b| b.is_ascii_alphabetic())
-        };
-        let Self::Text(out) = self else { return false };
-        let fits = match name.split_once('/') {
-            Some((namespace, name)) => is_plain(namespace) && is_plain(name),
-            None => is_plain(name),
-        };
-        if fits {
-            out.separate();
-            out.text.push(':');
-            out.text.push_str(name);
+    pub(super) fn float(&mut self, value: f64) {
+        match self {
+            Self::Text(out) => {
+                out.separate();
+                let Ok(()) = write::atom::float(value, &mut out.text);
+            }
+            Self::Value(out) => out.place(Value::Float(value)),
         }
-        fits
+    }
+
+    pub(super) fn char(&mut self, value: char) {
+        match self {
+            Self::Text(out) => {
+                out.separate();
+                let Ok(()) = write::atom::character(value, &mut out.text);
+            }
+            Self::Value(out) => out.place(Value::Char(value)),
+        }
+    }
+
+    /// An atom that takes no memory.
+    #[inline]
+    pub(super) fn small(&mut self, value: Value) {
+        match self {
+            Self::Text(out) => {
+                out.separate();
+                let Ok(()) = write::atom::atom(&value, &mut out.text);
+            }
+            Self::Value(out) => out.place(value),
+        }
+    }
+
+    /// An instant, and its text if that is as usual.
+    pub(super) fn inst(&mut self, value: Inst, text: &str) {
+        match self {
+            Self::Text(out) if text.len() == Inst::TEXT_LENGTH => {
+                out.lead(b'#');
+                out.text.extend_from_slice(b"inst \"");
+                out.text.extend_from_slice(text.as_bytes());
+                out.text.push(b'"');
+            }
+            _ => self.small(Value::Inst(value)),
+        }
+    }
+
+    /// Writes a keyword, if it needs no closer look; whether it did.
+    #[inline]
+    pub(super) fn plain_keyword(&mut self, name: &str) -> bool {
+        if !lex::is_plain_name(name.as_bytes()) {
+            return false;
+        }
+        match self {
+            Self::Text(out) => {
+                out.lead(b':');
+                out.text.extend_from_slice(name.as_bytes());
+            }
+            Self::Value(out) => out.place(Value::Keyword(Keyword::from_valid(name))),
+        }
+        true
     }
 
     pub(super) fn text(&mut self, text: &str) {
         match self {
             Self::Text(out) => {
-                out.separate();
-                write_str(text, &mut out.text);
+                out.lead(b'"');
+                let Ok(()) = write::atom::in_quotes(text, &mut out.text);
+                out.text.push(b'"');
             }
             Self::Value(out) => out.place(Value::from(text)),
         }
@@ -90,22 +159,23 @@ impl Out {
         match self {
             Self::Text(out) if is_line => {
                 out.separate();
-                out.text.push_str(text);
-                Ok(())
+                out.text.extend_from_slice(text.as_bytes());
             }
             _ => {
                 let limits = Limits::unlimited().max_depth(Limits::DEFAULT_MAX_DEPTH);
-                self.atom(crate::from_slice_with(text.as_bytes(), &limits)?)
+                self.atom(crate::from_slice_with(text.as_bytes(), &limits)?);
             }
         }
+        Ok(())
     }
 
     pub(super) fn tag(&mut self, tag: Symbol) {
         match self {
             Self::Text(out) => {
-                out.separate();
-                let _ = write!(out.text, "#{} ", tag.as_str());
-                out.glued = true;
+                out.lead(b'#');
+                out.text.extend_from_slice(tag.as_str().as_bytes());
+                out.text.push(b' ');
+                out.enter(Level::BARE);
             }
             Self::Value(out) => out.open.push((Open::Tag(tag), Vec::new())),
         }
@@ -113,7 +183,10 @@ impl Out {
 
     pub(super) fn end_tag(&mut self) -> Result<(), Error> {
         match self {
-            Self::Text(_) => Ok(()),
+            Self::Text(out) => {
+                out.outer.pop_to(&mut out.level);
+                Ok(())
+            }
             Self::Value(out) => out.close(),
         }
     }
@@ -121,14 +194,21 @@ impl Out {
     pub(super) fn open(&mut self, bracket: Bracket) {
         match self {
             Self::Text(out) => {
-                out.separate();
-                out.text.push_str(match bracket {
-                    Bracket::List => "(",
-                    Bracket::Vector => "[",
-                    Bracket::Set => "#{",
-                    Bracket::Map => "{",
+                let (opening, closing) = match bracket {
+                    Bracket::List => (b'(', b')'),
+                    Bracket::Vector => (b'[', b']'),
+                    Bracket::Set => (b'#', b'}'),
+                    Bracket::Map => (b'{', b'}'),
+                };
+                out.lead(opening);
+                if bracket == Bracket::Set {
+                    out.text.push(b'{');
+                }
+                out.enter(Level {
+                    before: Before::Nothing,
+                    closing,
+                    is_map: bracket == Bracket::Map,
                 });
-                out.open.push((bracket, 0));
             }
             Self::Value(out) => out.open.push((Open::Bracket(bracket), Vec::new())),
         }
@@ -137,12 +217,10 @@ impl Out {
     pub(super) fn close(&mut self) -> Result<(), Error> {
         match self {
             Self::Text(out) => {
-                out.text.push_str(match out.open.pop() {
-                    Some((Bracket::List, _)) => ")",
-                    Some((Bracket::Vector, _)) => "]",
-                    Some((Bracket::Set | Bracket::Map, _)) => "}",
-                    None => "",
-                });
+                if out.level.closing != 0 {
+                    out.text.push(out.level.closing);
+                }
+                out.outer.pop_to(&mut out.level);
                 Ok(())
             }
             Self::Value(out) => out.close(),
@@ -177,7 +255,7 @@ impl Out {
         match self {
             Self::Text(out) => {
                 let key = out.text.get(mark.start..mark.end).unwrap_or_default();
-                String::from(key.trim_start_matches([',', ' ']))
+                String::from(String::from_utf8_lossy(key).trim_start_matches([',', ' ']))
             }
             Self::Value(out) => {
                 let items = out.open.get(mark.start).map(|(_, items)| items);
@@ -188,53 +266,98 @@ impl Out {
     }
 }
 
-/// Writes a string as the writer does.
-fn write_str(text: &str, out: &mut String) {
-    // Without a way out of the loop it can look at many bytes at a time.
-    let is_plain = text.bytes().fold(true, |plain, byte| {
-        plain & (byte >= 0x20) & (byte != b'"') & (byte != b'\\') & (byte != 0x7f)
-    });
-    if is_plain {
-        out.push('"');
-        out.push_str(text);
-        out.push('"');
-    } else {
-        let _ = crate::write_fmt(&Value::from(text), out);
-    }
-}
+/// How many levels need no heap.
+const NEAR: usize = 8;
+/// A few short steps of growing are worth skipping.
+const FIRST_ROOM: usize = 256;
 
 pub(super) struct ToText {
-    text: String,
-    open: Vec<(Bracket, usize)>,
-    /// Whether a tag was written that belongs to the form that follows.
-    glued: bool,
+    text: Vec<u8>,
+    /// What was opened last.
+    level: Level,
+    /// What is open around it.
+    outer: Stack<Level, NEAR>,
+}
+
+/// What is open in a text.
+#[derive(Clone, Copy)]
+struct Level {
+    /// What is to be written before the next form.
+    before: Before,
+    /// What ends it; 0 for the whole text, and for what is behind a tag.
+    closing: u8,
+    is_map: bool,
+}
+
+impl Level {
+    const BARE: Self = Self {
+        before: Before::Nothing,
+        closing: 0,
+        is_map: false,
+    };
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Before {
+    Nothing,
+    Blank,
+    Comma,
 }
 
 impl ToText {
-    pub(super) const fn new() -> Self {
+    pub(super) fn with_room() -> Self {
         Self {
-            text: String::new(),
-            open: Vec::new(),
-            glued: false,
+            text: Vec::with_capacity(FIRST_ROOM),
+            ..Self::new()
         }
     }
 
-    pub(super) fn into_string(self) -> String {
+    pub(super) const fn new() -> Self {
+        Self {
+            text: Vec::new(),
+            level: Level::BARE,
+            outer: Stack::new(Level::BARE),
+        }
+    }
+
+    pub(super) fn into_bytes(self) -> Vec<u8> {
         self.text
     }
 
+    fn enter(&mut self, level: Level) {
+        self.outer.push(mem::replace(&mut self.level, level));
+    }
+
+    /// Writes what stands between a form and the one before it.
+    #[inline]
     fn separate(&mut self) {
-        if mem::take(&mut self.glued) {
-            return;
+        match self.step() {
+            Before::Nothing => {}
+            Before::Blank => self.text.push(b' '),
+            Before::Comma => self.text.extend_from_slice(b", "),
         }
-        let Some((bracket, count)) = self.open.last_mut() else {
-            return;
+    }
+
+    /// Writes the same, and the first byte of the form: together that is one step, not two.
+    #[inline]
+    fn lead(&mut self, first: u8) {
+        match self.step() {
+            Before::Nothing => self.text.push(first),
+            Before::Blank => self.text.extend_from_slice(&[b' ', first]),
+            Before::Comma => self.text.extend_from_slice(&[b',', b' ', first]),
+        }
+    }
+
+    /// Counts a form, and says what is to be written before it.
+    #[inline]
+    fn step(&mut self) -> Before {
+        let before = self.level.before;
+        self.level.before = match (before, self.level.closing) {
+            (Before::Nothing, 0) => Before::Nothing,
+            (Before::Blank, _) if self.level.is_map => Before::Comma,
+            _ => Before::Blank,
         };
-        if *count > 0 {
-            let ends_entry = *bracket == Bracket::Map && count.is_multiple_of(2);
-            self.text.push_str(if ends_entry { ", " } else { " " });
-        }
-        *count = count.saturating_add(1);
+        before
     }
 }
 

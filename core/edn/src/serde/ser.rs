@@ -1,6 +1,7 @@
 //! serde's data model as EDN.
 
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::fmt::Write;
 use core::mem;
 
@@ -63,6 +64,11 @@ impl Serializer {
         Self::with(Out::Text(ToText::new()), options)
     }
 
+    /// Begins a text that will be written at once.
+    pub(super) fn to_text(options: &Options) -> Self {
+        Self::with(Out::Text(ToText::with_room()), options)
+    }
+
     pub(super) const fn to_value(options: &Options) -> Self {
         Self::with(Out::Value(ToValue::new()), options)
     }
@@ -80,8 +86,16 @@ impl Serializer {
     #[must_use]
     pub fn into_string(self) -> String {
         match self.out {
-            Out::Text(text) => text.into_string(),
+            // Only whole texts were written, so together they are one.
+            Out::Text(text) => String::from_utf8(text.into_bytes()).unwrap_or_default(),
             Out::Value(value) => crate::to_string(&value.into_value()),
+        }
+    }
+
+    pub(super) fn into_bytes(self) -> Vec<u8> {
+        match self.out {
+            Out::Text(text) => text.into_bytes(),
+            Out::Value(value) => crate::to_vec(&value.into_value()),
         }
     }
 
@@ -114,18 +128,24 @@ impl Serializer {
         self.out.close()
     }
 
-    fn atom(&mut self, value: Value) -> Result<(), Error> {
+    fn nil(&mut self) {
         self.mode = Mode::Plain;
-        self.out.atom(value)
+        self.out.nil();
     }
 
     /// The name of a field or variant.
+    #[inline]
     fn name(&mut self, name: &'static str) -> Result<(), Error> {
-        if self.options.string_names {
-            self.out.text(name);
+        if !self.options.string_names && self.out.plain_keyword(name) {
             return Ok(());
         }
-        if self.out.plain_keyword(name) {
+        self.odd_name(name)
+    }
+
+    #[inline(never)]
+    fn odd_name(&mut self, name: &'static str) -> Result<(), Error> {
+        if self.options.string_names {
+            self.out.text(name);
             return Ok(());
         }
         let Ok(keyword) = Keyword::new(name) else {
@@ -133,7 +153,8 @@ impl Serializer {
             let _ = write!(message, "the name `{name}` can not be a keyword");
             return Err(Error::new(message));
         };
-        self.out.atom(Value::Keyword(keyword))
+        self.out.atom(Value::Keyword(keyword));
+        Ok(())
     }
 
     fn sequence(&mut self) -> Result<Compound<'_>, Error> {
@@ -164,14 +185,25 @@ impl Serializer {
         let value = match mode {
             Mode::Keyword => {
                 let name = text.strip_prefix(':').unwrap_or(text);
+                if self.out.plain_keyword(name) {
+                    return Ok(());
+                }
                 super::types::keyword(name).map(Value::Keyword)
             }
             Mode::Symbol => super::types::symbol(text).map(Value::Symbol),
             Mode::BigInt => BigInt::new(text).ok().map(Value::BigInt),
             Mode::Decimal => Decimal::new(text).ok().map(Value::Decimal),
             Mode::Ratio => super::types::ratio(text).map(Value::Ratio),
-            Mode::Inst => Inst::parse(text).ok().map(Value::Inst),
-            Mode::Uuid => Uuid::parse(text).ok().map(Value::Uuid),
+            Mode::Inst => {
+                let value = Inst::parse(text).map_err(|_| not_its_type())?;
+                self.out.inst(value, text);
+                return Ok(());
+            }
+            Mode::Uuid => {
+                let value = Uuid::parse(text).map_err(|_| not_its_type())?;
+                self.out.small(Value::Uuid(value));
+                return Ok(());
+            }
             Mode::Raw => return self.out.raw(text),
             Mode::Tag => {
                 let tag = super::types::symbol(text);
@@ -182,13 +214,19 @@ impl Serializer {
             }
             _ => Some(Value::from(text)),
         };
-        let value = value.ok_or_else(|| Error::new("not what its type says it is"))?;
-        self.out.atom(value)
+        self.out.atom(value.ok_or_else(not_its_type)?);
+        Ok(())
     }
 
-    fn float(&mut self, value: f64) -> Result<(), Error> {
-        self.atom(Value::Float(value))
+    fn float(&mut self, value: f64) {
+        self.mode = Mode::Plain;
+        self.out.float(value);
     }
+}
+
+#[cold]
+fn not_its_type() -> Error {
+    Error::new("not what its type says it is")
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -256,14 +294,12 @@ impl<'s> Compound<'s> {
 macro_rules! integers {
     ($($method:ident: $type:ty;)*) => {$(
         fn $method(self, value: $type) -> Result<(), Error> {
+            self.mode = Mode::Plain;
             match i64::try_from(value) {
-                Ok(value) => {
-                    self.mode = Mode::Plain;
-                    self.out.int(value);
-                    Ok(())
-                }
-                Err(_) => self.atom(Value::BigInt(super::types::big(value))),
+                Ok(value) => self.out.int(value),
+                Err(_) => self.out.atom(Value::BigInt(super::types::big(value))),
             }
+            Ok(())
         }
     )*};
 }
@@ -293,7 +329,9 @@ impl<'s> ser::Serializer for &'s mut Serializer {
     }
 
     fn serialize_bool(self, value: bool) -> Result<(), Error> {
-        self.atom(Value::Bool(value))
+        self.mode = Mode::Plain;
+        self.out.bool(value);
+        Ok(())
     }
 
     fn serialize_f32(self, value: f32) -> Result<(), Error> {
@@ -305,19 +343,23 @@ impl<'s> ser::Serializer for &'s mut Serializer {
             reason = "it is compared with the original"
         )]
         let same = (short as f32).to_bits() == value.to_bits();
-        self.float(if same { short } else { f64::from(value) })
+        self.float(if same { short } else { f64::from(value) });
+        Ok(())
     }
 
     fn serialize_f64(self, value: f64) -> Result<(), Error> {
-        self.float(value)
+        self.float(value);
+        Ok(())
     }
 
     fn serialize_char(self, value: char) -> Result<(), Error> {
         // Beyond 16 bits Clojure has no characters, and what is written is a string.
+        self.mode = Mode::Plain;
         match u16::try_from(value) {
-            Ok(_) => self.atom(Value::Char(value)),
-            Err(_) => self.atom(Value::String(value.into())),
+            Ok(_) => self.out.char(value),
+            Err(_) => self.out.text(value.encode_utf8(&mut [0; 4])),
         }
+        Ok(())
     }
 
     fn serialize_str(self, text: &str) -> Result<(), Error> {
@@ -334,13 +376,14 @@ impl<'s> ser::Serializer for &'s mut Serializer {
         self.mode = Mode::Plain;
         self.open(Bracket::Vector)?;
         for byte in bytes {
-            self.out.atom(Value::from(*byte))?;
+            self.out.int(i64::from(*byte));
         }
         self.close()
     }
 
     fn serialize_none(self) -> Result<(), Error> {
-        self.atom(Value::Nil)
+        self.nil();
+        Ok(())
     }
 
     fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), Error> {
@@ -348,11 +391,13 @@ impl<'s> ser::Serializer for &'s mut Serializer {
     }
 
     fn serialize_unit(self) -> Result<(), Error> {
-        self.atom(Value::Nil)
+        self.nil();
+        Ok(())
     }
 
     fn serialize_unit_struct(self, _: &'static str) -> Result<(), Error> {
-        self.atom(Value::Nil)
+        self.nil();
+        Ok(())
     }
 
     fn serialize_unit_variant(
@@ -370,6 +415,10 @@ impl<'s> ser::Serializer for &'s mut Serializer {
         name: &'static str,
         value: &T,
     ) -> Result<(), Error> {
+        // Of all names few are this crate's own.
+        if !name.starts_with(names::PREFIX) {
+            return value.serialize(self);
+        }
         self.mode = match name {
             names::KEYWORD => Mode::Keyword,
             names::SYMBOL => Mode::Symbol,

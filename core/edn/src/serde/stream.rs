@@ -118,7 +118,7 @@ impl<'de> Stream<'de> {
             return None;
         }
         let from = pos.wrapping_add(1);
-        let end = lex::plain_name(self.machine.lexer.bytes(), from)?;
+        let end = lex::longer_plain_name(self.machine.lexer.bytes(), from)?;
         self.machine.lexer.seek(end);
         let name = self.machine.lexer.slice(from, end);
         self.place(|| fingerprint::text(KEYWORD, name.as_bytes()));

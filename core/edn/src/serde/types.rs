@@ -70,13 +70,61 @@ fn integer(text: &str) -> Option<BigInt> {
     BigInt::new(text).ok()
 }
 
+/// A type that is written as a text of its own.
+trait Shown {
+    /// Hands the text over.
+    fn show<R>(&self, give: impl FnOnce(&str) -> R) -> R;
+}
+
+macro_rules! shown {
+    ($($type:ident, $value:ident => $text:expr;)*) => {$(
+        impl Shown for $type {
+            fn show<R>(&self, give: impl FnOnce(&str) -> R) -> R {
+                let $value = self;
+                give($text)
+            }
+        }
+    )*};
+}
+
+shown! {
+    Symbol, value => value.as_str();
+    BigInt, value => value.as_str();
+    Decimal, value => &value.to_string();
+    Ratio, value => &value.to_string();
+    Inst, value => text_of(&value.text());
+    Uuid, value => text_of(&value.text());
+}
+
+impl Shown for Keyword {
+    /// With its colon.
+    fn show<R>(&self, give: impl FnOnce(&str) -> R) -> R {
+        let name = self.as_str();
+        // Few are longer.
+        let mut near = [b':'; 64];
+        let place = near
+            .get_mut(1..)
+            .and_then(|near| near.get_mut(..name.len()));
+        if let Some(place) = place {
+            place.copy_from_slice(name.as_bytes());
+            give(text_of(near.get(..=name.len()).unwrap_or_default()))
+        } else {
+            give(&format!(":{name}"))
+        }
+    }
+}
+
+/// What is known to be a text.
+fn text_of(bytes: &[u8]) -> &str {
+    core::str::from_utf8(bytes).unwrap_or_default()
+}
+
 macro_rules! by_text {
-    ($($type:ident, $name:ident, $what:literal, $show:expr, $read:expr, $from_bytes:expr;)*) => {$(
+    ($($type:ident, $name:ident, $what:literal, $read:expr, $from_bytes:expr;)*) => {$(
         impl Serialize for $type {
             /// Another format than EDN is given a string.
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                let show: fn(&Self) -> String = $show;
-                serializer.serialize_newtype_struct(names::$name, &show(self))
+                self.show(|text| serializer.serialize_newtype_struct(names::$name, text))
             }
         }
 
@@ -134,16 +182,16 @@ macro_rules! by_text {
 }
 
 by_text! {
-    Keyword, KEYWORD, "a keyword", ToString::to_string,
+    Keyword, KEYWORD, "a keyword",
         |text| keyword(text.strip_prefix(':').unwrap_or(text)), |_| None;
-    Symbol, SYMBOL, "a symbol", ToString::to_string, symbol, |_| None;
-    BigInt, BIG_INT, "an integer", |value| value.as_str().into(), integer, |_| None;
-    Decimal, DECIMAL, "a decimal number", ToString::to_string, |text| Decimal::new(text).ok(), |_| None;
-    Ratio, RATIO, "a ratio", ToString::to_string, ratio, |_| None;
+    Symbol, SYMBOL, "a symbol", symbol, |_| None;
+    BigInt, BIG_INT, "an integer", integer, |_| None;
+    Decimal, DECIMAL, "a decimal number", |text| Decimal::new(text).ok(), |_| None;
+    Ratio, RATIO, "a ratio", ratio, |_| None;
     // Bytes are how this crate's own deserializer hands these two over.
-    Inst, INST, "an instant", ToString::to_string, |text| Inst::parse(text).ok(),
+    Inst, INST, "an instant", |text| Inst::parse(text).ok(),
         |bytes| Inst::from_millis(i64::from_be_bytes(bytes.try_into().ok()?)).ok();
-    Uuid, UUID, "a UUID", ToString::to_string, |text| Uuid::parse(text).ok(),
+    Uuid, UUID, "a UUID", |text| Uuid::parse(text).ok(),
         |bytes| Some(Uuid::from_u128(u128::from_be_bytes(bytes.try_into().ok()?)));
 }
 

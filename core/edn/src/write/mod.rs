@@ -1,12 +1,12 @@
 //! How a value is written, so that Clojure and ClojureScript read it back.
 
 mod adapt;
-mod atom;
+pub(crate) mod atom;
 mod compact;
 mod error;
 mod options;
 mod order;
-mod out;
+pub(crate) mod out;
 mod pretty;
 mod tree;
 
