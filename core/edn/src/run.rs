@@ -330,6 +330,10 @@ pub(crate) enum Plain {
     Int(i64),
     /// What it says without its point and sign, unless that has more than 15 digits, and how many
     /// digits are behind the point.
+    #[cfg_attr(
+        not(feature = "serde"),
+        expect(dead_code, reason = "others leave the float where it stands")
+    )]
     Float(Option<u64>, usize),
 }
 
