@@ -6,11 +6,13 @@
 #[doc = include_str!("../../README.md")]
 struct Readme;
 
+pub mod model;
 mod pair;
 mod raw;
 mod rig;
 pub mod states;
 pub mod vectors;
+pub mod world;
 
 pub use pair::{Pair, config, millis, seconds};
 pub use raw::{RawPeer, Said};

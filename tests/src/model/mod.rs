@@ -1,0 +1,134 @@
+//! The model tests: random operations on connections in a [`World`](crate::world::World), and a
+//! reference of maps and lists that says what may come of them.
+//!
+//! [`run`] does one seed. The first breach of a [`Check`](crate::world::Check) ends it; [`shrink`]
+//! then leaves out every operation that it does not need.
+//!
+//! # Extending it
+//! * A new operation: a variant of [`Op`] and its share in [`Op::random`], an arm in `run.rs` that
+//!   has the world do it and tells the reference (`Side`) what was accepted.
+//! * A send policy that may drop: `Side::accept_event` notes that the item may be missing, and
+//!   `arrive` in `reference.rs` excuses it there (as it excuses replies nobody waits for); at the
+//!   end the number of those that are missing is held against `Stats`.
+//! * A new machine (`Client`): see [`world`](crate::world). Its sides are those of its connections,
+//!   one after the other: give a `Side` to each attempt.
+//! * A new invariant: a name in [`Check`](crate::world::Check), and the place where it is broken.
+
+mod frames;
+mod op;
+mod reference;
+mod run;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+
+pub use op::Op;
+
+use crate::world::{Check, Recording, Rng, Violation};
+use run::Run;
+
+/// The operations that belong to `seed`.
+#[must_use]
+pub fn plan(seed: u64, ops: usize) -> Vec<Op> {
+    let mut rng = Rng::new(!seed);
+    (0..ops).map(|_| Op::random(&mut rng)).collect()
+}
+
+/// Runs `ops` on the connections that belong to `seed`, and everything that is checked at the end.
+///
+/// # Errors
+/// The first thing that did not hold; a panic is one, too.
+pub fn run(seed: u64, ops: &[Op]) -> Result<(), Violation> {
+    guarded(seed, ops, false).map(|_| ())
+}
+
+/// Runs `ops` twice: both runs and the replay of the first must be the same to the byte.
+///
+/// # Errors
+/// As [`run`], and what differs.
+pub fn run_twice(seed: u64, ops: &[Op]) -> Result<(), Violation> {
+    let first = guarded(seed, ops, true)?;
+    let second = guarded(seed, ops, true)?;
+    let differs = |detail: String| Err(Violation::new(Check::RunsRepeat, detail));
+    if first != second {
+        return differs("two runs of one seed are not the same".to_owned());
+    }
+    first.replay().map(|_| ()).or_else(differs)
+}
+
+/// The operations without those that the breach does not need.
+#[must_use]
+pub fn shrink(seed: u64, ops: &[Op], check: Check) -> Vec<Op> {
+    let breaks = |ops: &[Op]| run(seed, ops).is_err_and(|violation| violation.check == check);
+    let mut ops = ops.to_vec();
+    let mut length = ops.len().div_ceil(2);
+    while length > 0 {
+        let mut at = 0;
+        while at < ops.len() {
+            let mut fewer = ops.clone();
+            fewer.drain(at..(at + length).min(ops.len()));
+            if breaks(&fewer) {
+                ops = fewer;
+            } else {
+                at += length;
+            }
+        }
+        length /= 2;
+    }
+    ops
+}
+
+/// All there is to say of a breach: the operations it needs, how to repeat it, and where its
+/// recording is.
+#[must_use]
+pub fn report(seed: u64, ops: usize, violation: &Violation) -> String {
+    let needed = shrink(seed, &plan(seed, ops), violation.check);
+    let mut text = format!("seed {seed}: {violation}\n");
+    for op in &needed {
+        text.push_str(&format!("    {op:?}\n"));
+    }
+    if let Some(file) = keep_recording(seed, &needed) {
+        text.push_str(&format!("recording: {}\n", file.display()));
+    }
+    text.push_str(&format!(
+        "repeat: cargo xtask test --deep --seed {seed} --ops {ops}"
+    ));
+    text
+}
+
+/// Writes what went into the machines to a file below the target directory.
+fn keep_recording(seed: u64, ops: &[Op]) -> Option<PathBuf> {
+    let mut run = Run::new(seed, true);
+    let _ = catch_unwind(AssertUnwindSafe(|| drive(&mut run, ops)));
+    let directory = std::env::temp_dir().join("sente-world");
+    std::fs::create_dir_all(&directory).ok()?;
+    let file = directory.join(format!("seed-{seed}.log"));
+    std::fs::write(&file, run.recording()?.as_str()).ok()?;
+    Some(file)
+}
+
+fn guarded(seed: u64, ops: &[Op], record: bool) -> Result<Recording, Violation> {
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        let mut run = Run::new(seed, record);
+        drive(&mut run, ops)?;
+        Ok(run.recording().cloned().unwrap_or_default())
+    }));
+    outcome.unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+        Err(Violation::new(
+            Check::NoPanic,
+            text.unwrap_or("no text").to_owned(),
+        ))
+    })
+}
+
+fn drive(run: &mut Run, ops: &[Op]) -> Result<(), Violation> {
+    for (index, op) in ops.iter().enumerate() {
+        run.apply(op).map_err(|mut violation| {
+            violation.detail = format!("after {index} ({op:?}): {}", violation.detail);
+            violation
+        })?;
+    }
+    run.finish()
+}

@@ -1,0 +1,190 @@
+//! What can happen in a run, and how a seed chooses it.
+
+use std::time::Duration;
+
+use sente_core::{Carrier, Dialect, Keepalive, Role};
+
+use crate::world::{Ended, Quality, Rng, Spec};
+
+/// One thing that happens. Peers and other names are taken modulo how many there are, so that any
+/// list of operations can be run, also one with some left out.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Op {
+    /// Time passes.
+    Advance(Duration),
+    /// A call with this much data, to be answered in this time.
+    Call(usize, usize, Duration),
+    /// One of the pending calls is cancelled.
+    Cancel(usize, usize),
+    /// A peer closes.
+    Close(usize),
+    /// Another connection to the same application.
+    Connect,
+    /// A byte on its way from this peer changes.
+    Corrupt(usize),
+    /// The transport breaks, with or without what is on its way.
+    Cut(usize, Ended, bool),
+    /// Everything that may be called at any time is called.
+    Disturb(usize),
+    /// A peer closes in order, within this time.
+    Drain(usize, Duration),
+    /// A flush.
+    Flush(usize),
+    /// One of the calls received will not be answered.
+    Forget(usize, usize),
+    /// The direction out of this peer ends, with or without what is on its way.
+    HalfClose(usize, bool),
+    /// Bytes that this peer did not write arrive at the other.
+    Inject(usize, u64),
+    /// The clock jumps.
+    Jump(Duration),
+    /// A peer is told a time that is over.
+    LookBack(usize, Duration),
+    /// The application stops to take what it is told.
+    Pause(usize),
+    /// The wire out of this peer changes its ways.
+    Quality(usize, u64),
+    /// One of the calls received is answered with this much data.
+    Reply(usize, usize, usize),
+    /// One of the calls received is answered with a failure.
+    ReplyError(usize, usize),
+    /// The application takes what it is told again.
+    Resume(usize),
+    /// An event with this much data, packed before or not.
+    Send(usize, usize, bool),
+    /// What this peer writes vanishes.
+    Sever(usize),
+    /// Whether what this peer wrote arrives.
+    Stall(usize, bool),
+    /// The application takes one event.
+    TakeOne(usize),
+    /// Whether this peer can write.
+    Unwritable(usize, bool),
+}
+
+impl Op {
+    /// What happens next, by chance.
+    #[must_use]
+    pub fn random(rng: &mut Rng) -> Self {
+        let peer = rng.below(8);
+        let pick = rng.below(8);
+        match rng.below(100) {
+            0..24 => Self::Send(peer, size(rng), rng.one_in(4)),
+            24..32 => Self::Call(peer, size(rng), time(rng)),
+            32..40 => Self::Reply(peer, pick, size(rng)),
+            40 => Self::ReplyError(peer, pick),
+            41 => Self::Forget(peer, pick),
+            42..44 => Self::Cancel(peer, pick),
+            44..47 => Self::Flush(peer),
+            47..65 => Self::Advance(time(rng)),
+            65..69 => Self::Pause(peer),
+            69..73 => Self::Resume(peer),
+            73..76 => Self::TakeOne(peer),
+            76..79 => Self::Unwritable(peer, rng.one_in(2)),
+            79..82 => Self::Stall(peer, rng.one_in(2)),
+            82..86 => Self::Quality(peer, rng.next()),
+            86 => Self::Disturb(peer),
+            87 => Self::LookBack(peer, time(rng)),
+            88 => match rng.below(4) {
+                0 => Self::Jump(Duration::from_secs(rng.next() % 60)),
+                _ => Self::Connect,
+            },
+            89..96 => Self::Send(peer, 0, false),
+            96 => match rng.below(3) {
+                0 => Self::Close(peer),
+                _ => Self::Drain(peer, time(rng)),
+            },
+            97 => match rng.below(6) {
+                0 => Self::Cut(peer, Ended::Eof, rng.one_in(2)),
+                1 => Self::Cut(peer, Ended::Failed, rng.one_in(2)),
+                2 => Self::HalfClose(peer, rng.one_in(2)),
+                3 => Self::Sever(peer),
+                4 => Self::Corrupt(peer),
+                _ => Self::Inject(peer, rng.next()),
+            },
+            98 => Self::Advance(Duration::ZERO),
+            _ => Self::Advance(Duration::from_secs(2)),
+        }
+    }
+}
+
+/// Mostly small, now and then over any limit.
+fn size(rng: &mut Rng) -> usize {
+    match rng.below(20) {
+        0 => rng.between(200, 3_000),
+        1..4 => rng.between(50, 200),
+        _ => rng.below(20),
+    }
+}
+
+fn time(rng: &mut Rng) -> Duration {
+    let millis = match rng.below(6) {
+        0 => 0,
+        1..4 => rng.below(50),
+        4 => rng.below(500),
+        _ => rng.below(5_000),
+    };
+    Duration::from_millis(millis as u64)
+}
+
+/// How a wire is, by chance.
+pub(super) fn quality(rng: &mut Rng) -> Quality {
+    Quality {
+        latency: Duration::from_millis(rng.pick(&[0, 0, 1, 20, 300])),
+        chunk: rng.pick(&[1, 3, 17, 64, 1000, usize::MAX]),
+        random_chunks: rng.one_in(2),
+        pace: Duration::from_millis(rng.pick(&[0, 0, 0, 1])),
+        window: rng.pick(&[1, 64, 500, 1 << 16]),
+        ..Quality::default()
+    }
+}
+
+/// The two sides of a connection, by chance: what they speak, and limits so small that they matter.
+pub(super) fn specs(rng: &mut Rng) -> (Spec, Spec) {
+    let (dialect, carrier, hello) = rng.pick(&[
+        (Dialect::Sente, Carrier::WebSocket, false),
+        (Dialect::Sente, Carrier::WebSocket, false),
+        (Dialect::SenteLite, Carrier::WebSocket, false),
+        (Dialect::SenteLite, Carrier::Lines, false),
+        (Dialect::SenteLite, Carrier::Lines, true),
+        (Dialect::Sente, Carrier::Lines, true),
+        (Dialect::Sente, Carrier::LengthPrefixed, true),
+        (Dialect::SenteLite, Carrier::LengthPrefixed, false),
+    ]);
+    let mut client = spec(rng, Role::Client, dialect, carrier);
+    client.hello = hello;
+    // A server begins as a sente-lite peer on a byte stream; the hello asks for more.
+    let begins = if hello { Dialect::SenteLite } else { dialect };
+    let server = spec(rng, Role::Server, begins, carrier);
+    (client, server)
+}
+
+fn spec(rng: &mut Rng, role: Role, dialect: Dialect, carrier: Carrier) -> Spec {
+    let mut spec = Spec::new(role, dialect, carrier);
+    spec.seed = rng.seed();
+    spec.close_timeout = Duration::from_millis(rng.pick(&[50, 1_000, 5_000]));
+    spec.keepalive = rng.pick(&[
+        None,
+        Some(Keepalive::new(
+            Duration::from_millis(200),
+            Duration::from_millis(900),
+        )),
+        Some(Keepalive::new(
+            Duration::from_millis(1_500),
+            Duration::from_millis(700),
+        )),
+        Some(Keepalive::default_for(role, dialect)),
+    ]);
+    let limits = &mut spec.limits;
+    limits.max_frame_bytes = rng.pick(&[500, 2_000]);
+    limits.max_send_messages = rng.pick(&[1, 2, 5, 20]);
+    limits.max_send_bytes = rng.pick(&[100, 600, 4_000]);
+    limits.max_recv_messages = rng.pick(&[1, 2, 5, 100]);
+    limits.max_recv_bytes = rng.pick(&[60, 600, 10_000]);
+    limits.max_batch_bytes = rng.pick(&[40, 200, 1_000]);
+    limits.max_batch_events = rng.pick(&[1, 2, 5, 50]);
+    limits.max_pending_calls = rng.pick(&[1, 3, 50]);
+    limits.max_transmit_bytes = rng.pick(&[1, 100, 1_000, 60_000]);
+    spec
+}

@@ -1,0 +1,436 @@
+//! The reference: maps and lists that say what may be told to an application, in which order, and
+//! how its calls may end. It knows nothing of bytes, frames and timers.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use sente_core::{
+    CallError, CallId, CloseReason, ConnectionEvent, Event, EventId, FlushId, Instant, PackedEvent,
+    Payload,
+};
+use sente_edn::Value;
+
+use crate::world::{Check, Violation};
+
+/// What one side of a connection was asked to send and has been told.
+#[derive(Debug, Default)]
+pub(super) struct Side {
+    /// Accepted, and neither arrived nor came back: oldest first.
+    accepted: VecDeque<Item>,
+    /// Where everything that is over ended.
+    over: BTreeMap<u64, Over>,
+    /// The calls that wait, by the engine's name for them.
+    calls: BTreeMap<CallId, Call>,
+    /// Calls that the application cancelled and has not been told of yet.
+    cancelled: Vec<CallId>,
+    /// The calls received that can still be answered: the token's number and the call's.
+    pub(super) owed: Vec<(usize, u64)>,
+    /// The flushes that have not settled, and the newest event before each.
+    flushes: VecDeque<(FlushId, u64)>,
+    /// Flushes of a connection that was over.
+    late_flushes: Vec<FlushId>,
+    flushed_to: u64,
+    newest: u64,
+    /// A send was refused as full since the last `SendReady`.
+    pub(super) refused: bool,
+    pub(super) closed: Option<CloseReason>,
+    /// Whether its peer ended its stream.
+    pub(super) peer_finished: bool,
+    /// Messages taken by the application.
+    pub(super) taken: u64,
+    /// What was accepted since the last transmit: which that was, messages and bytes.
+    pub(super) since_transmit: (u64, usize, usize),
+    /// It stopped to read before everything was read, as it was told to.
+    pub(super) abrupt: bool,
+}
+
+/// Something accepted for sending.
+#[derive(Clone, Debug)]
+struct Item {
+    number: u64,
+    what: What,
+    size: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum What {
+    Call,
+    ErrorReply { to: u64 },
+    Event,
+    Reply { to: u64 },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Over {
+    Arrived,
+    CameBack,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Call {
+    number: u64,
+    deadline: Instant,
+    /// The place of the call among all of its peer.
+    index: usize,
+}
+
+type Checked<T = ()> = Result<T, Violation>;
+
+fn breach<T>(check: Check, detail: impl Into<String>) -> Checked<T> {
+    Err(Violation::new(check, detail))
+}
+
+/// The event with this number and this much data.
+pub(super) fn event(number: u64, size: usize) -> Event {
+    let id = EventId::new("m/e").expect("the id is one");
+    Event::new(id, payload(number, size))
+}
+
+/// The data of the event or reply with this number.
+pub(super) fn payload(number: u64, size: usize) -> Payload {
+    let number = Value::from(i64::try_from(number).unwrap_or(0));
+    let value = Value::Vector(vec![number, Value::from("x".repeat(size))].into());
+    Payload::from(value)
+}
+
+fn payload_text(number: u64, size: usize) -> String {
+    format!("[{number} \"{}\"]", "x".repeat(size))
+}
+
+/// The least an event of this number and data takes in a queue.
+pub(super) fn packed_len(number: u64, size: usize) -> usize {
+    "[:m/e ]".len() + payload_text(number, size).len()
+}
+
+/// The number at the front of a payload, or behind the id of a packed event.
+fn number_in(raw: &[u8]) -> Option<u64> {
+    let text = std::str::from_utf8(raw).ok()?;
+    let text = text.strip_prefix("[:m/e ").unwrap_or(text);
+    let digits = text.strip_prefix('[')?.split(' ').next()?;
+    digits.parse().ok()
+}
+
+impl Side {
+    pub(super) fn accept_event(&mut self, number: u64, size: usize) {
+        self.accept(number, What::Event, size);
+    }
+
+    pub(super) fn accept_call(
+        &mut self,
+        number: u64,
+        size: usize,
+        call: (CallId, usize),
+        deadline: Instant,
+    ) -> Checked {
+        self.accept(number, What::Call, size);
+        let index = call.1;
+        let entry = Call {
+            number,
+            deadline,
+            index,
+        };
+        match self.calls.insert(call.0, entry) {
+            None => Ok(()),
+            Some(_) => breach(Check::SettlesOnce, "a call has the name of another"),
+        }
+    }
+
+    pub(super) fn accept_reply(&mut self, number: u64, size: usize, to: u64) {
+        self.accept(number, What::Reply { to }, size);
+    }
+
+    pub(super) fn accept_error_reply(&mut self, number: u64, to: u64) {
+        self.accept(number, What::ErrorReply { to }, 0);
+    }
+
+    fn accept(&mut self, number: u64, what: What, size: usize) {
+        self.newest = number;
+        self.accepted.push_back(Item { number, what, size });
+    }
+
+    /// A flush of a connection that is over fails, and is told of behind `Closed`.
+    pub(super) fn accept_flush(&mut self, flush: FlushId, over: bool) {
+        if over {
+            self.late_flushes.push(flush);
+        } else {
+            self.flushes.push_back((flush, self.newest));
+        }
+    }
+
+    /// The application cancels one of the calls that wait: its place among all.
+    pub(super) fn cancel(&mut self, pick: usize) -> Option<usize> {
+        let at = pick.checked_rem(self.calls.len())?;
+        let (id, call) = self.calls.iter().nth(at)?;
+        (!self.cancelled.contains(id)).then(|| {
+            self.cancelled.push(*id);
+            call.index
+        })
+    }
+
+    /// Takes note that the engine had settled the call already when it was cancelled.
+    pub(super) fn was_not_cancelled(&mut self) {
+        self.cancelled.pop();
+    }
+
+    pub(super) fn calls(&self) -> usize {
+        self.calls.len()
+    }
+
+    /// A call that should have settled by now.
+    pub(super) fn overdue(&self, now: Instant) -> usize {
+        let late = |call: &&Call| call.deadline <= now;
+        self.calls.values().filter(late).count()
+    }
+
+    /// Replies accepted that have not arrived, as far as is known: they count in no limit.
+    pub(super) fn replies_out(&self) -> (usize, usize) {
+        let replies = self.accepted.iter().filter(|item| item.is_reply());
+        // A callback id and what stands around the data.
+        replies.fold((0, 0), |(count, bytes), item| {
+            (count + 1, bytes + item.size + 80)
+        })
+    }
+
+    /// The bytes of the oldest `count` events and calls that have not arrived: what is known of
+    /// what waits in the receive queue.
+    pub(super) fn oldest_bytes(&self, count: usize) -> usize {
+        let events = self.accepted.iter().filter(|item| !item.is_reply());
+        let sizes = events
+            .take(count)
+            .map(|item| payload_text(item.number, item.size).len());
+        sizes.sum()
+    }
+
+    /// Events and calls that have neither arrived nor come back.
+    pub(super) fn missing(&self) -> Vec<u64> {
+        let events = self.accepted.iter().filter(|item| !item.is_reply());
+        events.map(|item| item.number).collect()
+    }
+
+    /// Replies that have not arrived although their caller `caller` still waits for them.
+    pub(super) fn missing_replies(&self, caller: &Self) -> Vec<u64> {
+        let waits = |to| caller.calls.values().any(|call| call.number == to);
+        self.accepted
+            .iter()
+            .filter_map(|item| match item.what {
+                What::Reply { to } | What::ErrorReply { to } if waits(to) => Some(item.number),
+                _ => None,
+            })
+            .collect()
+    }
+}
+
+impl Item {
+    const fn is_reply(&self) -> bool {
+        matches!(self.what, What::Reply { .. } | What::ErrorReply { .. })
+    }
+}
+
+/// What `receiver` is told, held against what `sender` was asked to send. `tainted`: bytes were
+/// changed on the way, so that anything may arrive.
+pub(super) fn told(
+    receiver: &mut Side,
+    sender: &mut Side,
+    tainted: bool,
+    now: Instant,
+    event: &ConnectionEvent,
+    token: Option<usize>,
+) -> Checked {
+    if let ConnectionEvent::FlushFailed(flush) = event
+        && let Some(at) = receiver.late_flushes.iter().position(|id| id == flush)
+    {
+        receiver.late_flushes.remove(at);
+        return Ok(());
+    }
+    if receiver.closed.is_some() {
+        return breach(Check::ClosedIsLast, format!("{event:?} after it"));
+    }
+    match event {
+        ConnectionEvent::Message(message) => {
+            receiver.taken += 1;
+            let raw = message.event.data.as_ref().and_then(Payload::raw);
+            let number = raw.and_then(|raw| number_in(raw));
+            let Some(number) = number.filter(|_| message.event.id.as_str() == "m/e") else {
+                return if tainted {
+                    Ok(())
+                } else {
+                    breach(Check::NothingIsInvented, format!("{message:?}"))
+                };
+            };
+            let wanted = |item: &Item| item.number == number && !item.is_reply();
+            let Some(item) = arrive(receiver, sender, tainted, number, wanted)? else {
+                return Ok(());
+            };
+            if raw.map(AsRef::as_ref) != Some(payload_text(number, item.size).as_bytes()) && !tainted
+            {
+                return breach(Check::NothingIsInvented, format!("{message:?} was changed"));
+            }
+            if token.is_some() != (item.what == What::Call) && !tainted {
+                return breach(
+                    Check::CallsGetTheirOwnReply,
+                    format!("event {number} is {:?}, its token {token:?}", item.what),
+                );
+            }
+            if let Some(token) = token {
+                receiver.owed.push((token, number));
+            }
+        }
+        ConnectionEvent::Settled { call, result } => {
+            settled(receiver, sender, tainted, now, *call, result)?;
+        }
+        ConnectionEvent::Undelivered(events) => receiver.came_back(events)?,
+        ConnectionEvent::Flushed(flush) => {
+            let Some((id, mark)) = receiver.flushes.pop_front() else {
+                return breach(Check::FlushesSettleOnce, format!("{flush:?} settles again"));
+            };
+            if id != *flush {
+                return breach(Check::FlushesSettleOnce, format!("{flush:?} before {id:?}"));
+            }
+            receiver.flushed_to = mark;
+        }
+        ConnectionEvent::FlushFailed(flush) => {
+            let known = receiver.flushes.iter().position(|(id, _)| id == flush);
+            match known {
+                Some(at) => drop(receiver.flushes.remove(at)),
+                None => {
+                    return breach(Check::FlushesSettleOnce, format!("{flush:?} fails again"));
+                }
+            }
+        }
+        ConnectionEvent::SendReady => {
+            if !core::mem::take(&mut receiver.refused) {
+                return breach(Check::SendReadyFollowsARefusal, "nothing was refused");
+            }
+        }
+        ConnectionEvent::PeerFinished => receiver.peer_finished = true,
+        ConnectionEvent::BadEvent(bad) if !tainted => {
+            return breach(Check::NothingIsInvented, format!("{bad:?}"));
+        }
+        ConnectionEvent::Closed(reason) => {
+            receiver.closed = Some(reason.clone());
+            if !receiver.calls.is_empty() {
+                let waiting = receiver.calls.len();
+                return breach(Check::SettlesOnce, format!("{waiting} calls never settle"));
+            }
+            if !receiver.flushes.is_empty() {
+                let waiting = receiver.flushes.len();
+                return breach(
+                    Check::FlushesSettleOnce,
+                    format!("{waiting} flushes never settle"),
+                );
+            }
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Takes what arrives out of the sender's list. Everything accepted before it has arrived, but for
+/// replies that nobody waits for any more.
+fn arrive(
+    receiver: &Side,
+    sender: &mut Side,
+    tainted: bool,
+    number: u64,
+    wanted: impl Fn(&Item) -> bool,
+) -> Checked<Option<Item>> {
+    let Some(at) = sender.accepted.iter().position(wanted) else {
+        return match sender.over.get(&number) {
+            _ if tainted => Ok(None),
+            Some(Over::Arrived) => breach(Check::DeliveredOnce, format!("{number} comes again")),
+            Some(Over::CameBack) => breach(
+                Check::EveryEventHasOneFate,
+                format!("{number} arrives and came back"),
+            ),
+            None => breach(Check::NothingIsInvented, format!("nobody sent {number}")),
+        };
+    };
+    let waits = |to: u64| receiver.calls.values().any(|call| call.number == to);
+    for passed in sender.accepted.drain(..at) {
+        let excused = match passed.what {
+            What::Reply { to } | What::ErrorReply { to } => !waits(to),
+            What::Call | What::Event => false,
+        };
+        if !excused && !tainted {
+            return breach(
+                Check::DeliveredInOrder,
+                format!("{number} arrives, and {} before it did not", passed.number),
+            );
+        }
+    }
+    let item = sender.accepted.pop_front();
+    sender.over.insert(number, Over::Arrived);
+    Ok(item)
+}
+
+fn settled(
+    receiver: &mut Side,
+    sender: &mut Side,
+    tainted: bool,
+    now: Instant,
+    call: CallId,
+    result: &Result<Payload, CallError>,
+) -> Checked {
+    let Some(entry) = receiver.calls.get(&call).copied() else {
+        return breach(Check::SettlesOnce, format!("{call:?} settles again"));
+    };
+    let number = entry.number;
+    let was_cancelled = receiver.cancelled.contains(&call);
+    match result {
+        Ok(payload) => {
+            let answer = payload.raw().and_then(|raw| number_in(raw));
+            let is_answer = |item: &Item| item.what == What::Reply { to: number };
+            let item = arrive(receiver, sender, tainted, answer.unwrap_or(0), is_answer)?;
+            if item.map(|item| item.number) != answer && !tainted {
+                return breach(
+                    Check::CallsGetTheirOwnReply,
+                    format!("{number} got {answer:?}"),
+                );
+            }
+        }
+        Err(CallError::Peer) => {
+            let is_answer = |item: &Item| item.what == What::ErrorReply { to: number };
+            arrive(receiver, sender, tainted, number, is_answer)?;
+        }
+        Err(CallError::Timeout) if now < entry.deadline => {
+            return breach(Check::SettlesOnce, format!("{number} timed out too early"));
+        }
+        Err(CallError::Cancelled) if !was_cancelled => {
+            return breach(Check::SettlesOnce, format!("nobody cancelled {number}"));
+        }
+        Err(_) => {}
+    }
+    receiver.calls.remove(&call);
+    receiver.cancelled.retain(|cancelled| *cancelled != call);
+    Ok(())
+}
+
+impl Side {
+    /// What comes back is the end of what was accepted.
+    fn came_back(&mut self, events: &[PackedEvent]) -> Checked {
+        for packed in events.iter().rev() {
+            let number = number_in(packed.bytes());
+            while self.accepted.back().is_some_and(Item::is_reply) {
+                // Its caller is told by the end of its own side.
+                self.accepted.pop_back();
+            }
+            match (number, self.accepted.pop_back()) {
+                (Some(number), Some(item)) if item.number == number => {
+                    self.over.insert(number, Over::CameBack);
+                    if number <= self.flushed_to {
+                        return breach(
+                            Check::FlushesSettleOnce,
+                            format!("{number} was flushed and comes back"),
+                        );
+                    }
+                }
+                (number, item) => {
+                    return breach(
+                        Check::UndeliveredIsTheTail,
+                        format!("{number:?} comes back, {item:?} was accepted last"),
+                    );
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,577 @@
+//! One run: operations applied to the world and to the reference, and what must hold after each.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use sente_core::{CloseReason, Instant, State};
+
+use super::frames;
+use super::op::{self, Op};
+use super::reference::{self, Side};
+use crate::world::{
+    Check, Command, Given, Recording, Refused, Rng, Spec, Told, Violation, World,
+};
+
+type Checked = Result<(), Violation>;
+
+/// Connections of one run at most.
+const MAX_LINKS: usize = 3;
+
+/// A world and its reference, side by side.
+#[derive(Debug)]
+pub(super) struct Run {
+    pub(super) world: World,
+    rng: Rng,
+    sides: Vec<Side>,
+    /// What each peer wrote, for reading it again in other pieces.
+    written: Vec<Vec<u8>>,
+    next: u64,
+}
+
+impl Run {
+    pub(super) fn new(seed: u64, record: bool) -> Self {
+        let mut rng = Rng::new(seed);
+        let mut world = World::new(rng.next());
+        world.keep_violations();
+        if record {
+            world.record();
+        }
+        let mut run = Self {
+            world,
+            rng,
+            sides: Vec::new(),
+            written: Vec::new(),
+            next: 1,
+        };
+        run.connect();
+        run
+    }
+
+    /// Applies `op`, and checks what must hold then.
+    pub(super) fn apply(&mut self, op: &Op) -> Checked {
+        let count = self.sides.len();
+        let one = |peer: usize| peer % count;
+        match *op {
+            Op::Advance(by) => {
+                let until = self.world.now() + by;
+                self.advance_to(until)?;
+            }
+            Op::Call(peer, size, timeout) => self.call(one(peer), size, timeout)?,
+            Op::Cancel(peer, pick) => {
+                let peer = one(peer);
+                if let Some(index) = self.sides[peer].cancel(pick)
+                    && self.world.command(peer, Command::Cancel(index)).is_err()
+                {
+                    self.sides[peer].was_not_cancelled();
+                }
+            }
+            Op::Close(peer) => {
+                self.sides[one(peer)].abrupt = true;
+                let _ = self.world.command(one(peer), Command::Close);
+            }
+            Op::Connect if count < 2 * MAX_LINKS => self.connect(),
+            Op::Connect => {}
+            Op::Corrupt(peer) => drop(self.world.corrupt(one(peer))),
+            Op::Cut(peer, how, tail) => self.world.cut(one(peer), how, tail),
+            Op::Disturb(peer) => self.world.disturb(one(peer)),
+            Op::Drain(peer, within) => self.drain(one(peer), within),
+            Op::Flush(peer) => {
+                let peer = one(peer);
+                let over = self.world.connection(peer).state() == State::Closed;
+                if let Ok(Given::Flush(flush)) = self.world.command(peer, Command::Flush) {
+                    self.sides[peer].accept_flush(flush, over);
+                }
+            }
+            Op::Forget(peer, pick) => {
+                if let Some((token, _)) = self.take_owed(one(peer), pick) {
+                    let _ = self.world.command(one(peer), Command::Forget(token));
+                }
+            }
+            Op::HalfClose(peer, tail) => self.world.half_close(one(peer), tail),
+            Op::Inject(peer, seed) => {
+                let bytes = garbage(&mut Rng::new(seed));
+                self.world.inject(one(peer), bytes);
+            }
+            Op::Jump(by) => self.world.jump(by),
+            Op::LookBack(peer, by) => self.world.look_back(one(peer), by),
+            Op::Pause(peer) => self.world.pause(one(peer)),
+            Op::Quality(peer, seed) => {
+                let new = op::quality(&mut Rng::new(seed));
+                self.world.set_quality(one(peer), |quality| {
+                    let (stalled, unwritable) = (quality.stalled, quality.unwritable);
+                    *quality = new;
+                    (quality.stalled, quality.unwritable) = (stalled, unwritable);
+                });
+            }
+            Op::Reply(peer, pick, size) => self.reply(one(peer), pick, Some(size)),
+            Op::ReplyError(peer, pick) => self.reply(one(peer), pick, None),
+            Op::Resume(peer) => self.world.resume(one(peer)),
+            Op::Send(peer, size, packed) => self.send(one(peer), size, packed)?,
+            Op::Sever(peer) => self.world.sever(one(peer)),
+            Op::Stall(peer, on) => {
+                self.world
+                    .set_quality(one(peer), |quality| quality.stalled = on);
+            }
+            Op::TakeOne(peer) => {
+                if let Some(told) = self.world.take_one(one(peer)) {
+                    self.told(&told)?;
+                }
+            }
+            Op::Unwritable(peer, on) => {
+                self.world
+                    .set_quality(one(peer), |quality| quality.unwritable = on);
+            }
+        }
+        let now = self.world.now();
+        self.advance_to(now)?;
+        self.check_all()
+    }
+
+    /// The end of every run: faults cease, what can arrive arrives, connections close in one way
+    /// or another, and then nothing moves any more.
+    pub(super) fn finish(&mut self) -> Checked {
+        for peer in 0..self.sides.len() {
+            self.world.set_quality(peer, |quality| {
+                *quality = crate::world::Quality::default();
+            });
+            self.world.resume(peer);
+        }
+        self.pass(Duration::from_secs(3))?;
+        for peer in 0..self.sides.len() {
+            self.check_not_stuck(peer)?;
+        }
+        for link in 0..self.sides.len() / 2 {
+            self.close_somehow(link)?;
+        }
+        for peer in 0..self.sides.len() {
+            self.sides[peer].abrupt = true;
+            let _ = self.world.command(peer, Command::Close);
+        }
+        self.pass(Duration::from_secs(60))?;
+        for peer in 0..self.sides.len() {
+            self.check_over(peer)?;
+        }
+        if !self.world.is_quiet() {
+            return breach(Check::QuietWorldsStop, "something moves after the end");
+        }
+        self.check_chunks()
+    }
+
+    pub(super) fn recording(&self) -> Option<&Recording> {
+        self.world.recording()
+    }
+
+    fn connect(&mut self) {
+        let (client, server) = op::specs(&mut self.rng);
+        let quality = op::quality(&mut self.rng);
+        let link = self.world.connect(client, server, quality);
+        for peer in [link.client, link.server] {
+            self.world.tap(peer);
+            self.sides.push(Side::default());
+            self.written.push(Vec::new());
+        }
+    }
+
+    fn number(&mut self) -> u64 {
+        self.next += 1;
+        self.next
+    }
+
+    fn send(&mut self, peer: usize, size: usize, packed: bool) -> Checked {
+        let number = self.number();
+        let event = reference::event(number, size);
+        let command = if packed {
+            Command::SendPacked(event)
+        } else {
+            Command::Send(event)
+        };
+        match self.world.command(peer, command) {
+            Ok(_) => {
+                self.sides[peer].accept_event(number, size);
+                self.accepted(peer, number, size)
+            }
+            Err(refused) => self.refused(peer, refused),
+        }
+    }
+
+    fn call(&mut self, peer: usize, size: usize, timeout: Duration) -> Checked {
+        let number = self.number();
+        let command = Command::Call(reference::event(number, size), timeout);
+        match self.world.command(peer, command) {
+            Ok(Given::Call(call, index)) => {
+                let deadline = self.world.now() + timeout;
+                self.sides[peer].accept_call(number, size, (call, index), deadline)?;
+                self.accepted(peer, number, size)
+            }
+            Ok(_) => Ok(()),
+            Err(refused) => self.refused(peer, refused),
+        }
+    }
+
+    /// How much the queue took since anything left it.
+    fn accepted(&mut self, peer: usize, number: u64, size: usize) -> Checked {
+        let transmits = self.world.transmits(peer);
+        let side = &mut self.sides[peer];
+        if side.since_transmit.0 != transmits {
+            side.since_transmit = (transmits, 0, 0);
+        }
+        side.since_transmit.1 += 1;
+        side.since_transmit.2 += reference::packed_len(number, size);
+        let limits = &self.world.spec(peer).limits;
+        let (_, messages, bytes) = side.since_transmit;
+        if messages > limits.max_send_messages || bytes > limits.max_send_bytes {
+            return breach(
+                Check::SendQueueKeepsItsLimits,
+                format!("{messages} messages of {bytes} bytes were accepted and none left"),
+            );
+        }
+        Ok(())
+    }
+
+    fn refused(&mut self, peer: usize, refused: Refused) -> Checked {
+        let open = self.world.connection(peer).state() == State::Open;
+        match refused {
+            Refused::Full => self.sides[peer].refused = true,
+            Refused::NotOpen if open => {
+                let side = &self.sides[peer];
+                let failed = self.world.connection(peer).close_reason().is_some();
+                // A call to a peer that ended its stream, or after the transport failed.
+                let excused = side.peer_finished || failed || !self.world.reads(peer);
+                if !excused && self.world.is_wire_empty(peer ^ 1) && !self.broken(peer) {
+                    return breach(Check::EveryEventHasOneFate, "refused by an open connection");
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Whether something happened to the transport.
+    fn broken(&self, peer: usize) -> bool {
+        [peer, peer ^ 1].into_iter().any(|side| {
+            self.world.lost(side) > 0
+                || self.world.is_tainted(side)
+                || self.world.is_dropped(side)
+                || self.world.is_cut(side)
+        })
+    }
+
+    fn take_owed(&mut self, peer: usize, pick: usize) -> Option<(usize, u64)> {
+        let at = pick.checked_rem(self.sides[peer].owed.len())?;
+        Some(self.sides[peer].owed.remove(at))
+    }
+
+    fn reply(&mut self, peer: usize, pick: usize, size: Option<usize>) {
+        let Some((token, to)) = self.take_owed(peer, pick) else {
+            return;
+        };
+        let number = self.number();
+        let given = match size {
+            Some(size) => {
+                let payload = reference::payload(number, size);
+                self.world.command(peer, Command::Reply(token, payload))
+            }
+            None => self.world.command(peer, Command::ReplyError(token)),
+        };
+        let side = &mut self.sides[peer];
+        match (given, size) {
+            (Ok(_), Some(size)) => side.accept_reply(number, size, to),
+            // The caller of a reply that is too large is told of an error.
+            (Ok(_), None) | (Err(Refused::TooLarge), _) => side.accept_error_reply(number, to),
+            (Err(_), _) => {}
+        }
+    }
+
+    fn drain(&mut self, peer: usize, within: Duration) {
+        let deadline = self.world.now() + within;
+        // What it does not read in time it never reads.
+        self.sides[peer].abrupt = true;
+        let _ = self.world.command(peer, Command::Drain(deadline));
+    }
+
+    fn pass(&mut self, time: Duration) -> Checked {
+        let until = self.world.now() + time;
+        self.advance_to(until)?;
+        self.check_all()
+    }
+
+    fn advance_to(&mut self, until: Instant) -> Checked {
+        while let Some(told) = self.world.advance_to(until) {
+            self.told(&told)?;
+        }
+        self.world.take_violation().map_or(Ok(()), Err)
+    }
+
+    fn told(&mut self, told: &Told) -> Checked {
+        let peer = told.peer;
+        let other = peer ^ 1;
+        let tainted = self.world.is_tainted(other);
+        let (mut receiver, mut sender) = (
+            core::mem::take(&mut self.sides[peer]),
+            core::mem::take(&mut self.sides[other]),
+        );
+        let now = self.world.now();
+        let checked = reference::told(
+            &mut receiver,
+            &mut sender,
+            tainted,
+            now,
+            &told.event,
+            told.token,
+        );
+        self.sides[peer] = receiver;
+        self.sides[other] = sender;
+        checked.map_err(|mut violation| {
+            violation.detail = format!("peer {peer} at {now:?}: {}", violation.detail);
+            violation
+        })
+    }
+
+    fn check_all(&mut self) -> Checked {
+        for peer in 0..self.sides.len() {
+            self.check_calls(peer)?;
+            self.check_send_queue(peer)?;
+            self.check_receive_queue(peer)?;
+            self.check_transmits(peer)?;
+        }
+        Ok(())
+    }
+
+    fn check_calls(&self, peer: usize) -> Checked {
+        let now = self.world.now();
+        let side = &self.sides[peer];
+        let overdue = side.overdue(now);
+        let pending = self.world.connection(peer).pending_calls();
+        let limit = self.world.spec(peer).limits.max_pending_calls;
+        if self.world.reads(peer) && overdue > 0 {
+            let detail = format!("{overdue} calls of peer {peer} are overdue at {now:?}");
+            return breach(Check::SettlesOnce, detail);
+        }
+        if pending > side.calls() - overdue || pending > limit {
+            let detail = format!("peer {peer} has {pending} calls, {} wait", side.calls());
+            return breach(Check::SettlesOnce, detail);
+        }
+        Ok(())
+    }
+
+    fn check_send_queue(&self, peer: usize) -> Checked {
+        if self.world.is_tainted(peer ^ 1) {
+            // The engine answers what it cannot report, and nobody can count that here.
+            return Ok(());
+        }
+        let limits = &self.world.spec(peer).limits;
+        let capacity = self.world.connection(peer).send_capacity();
+        let (replies, bytes) = self.sides[peer].replies_out();
+        if capacity.messages > limits.max_send_messages + replies
+            || capacity.bytes > limits.max_send_bytes + bytes
+        {
+            let detail = format!("peer {peer}: {capacity:?} with {replies} replies");
+            return breach(Check::SendQueueKeepsItsLimits, detail);
+        }
+        Ok(())
+    }
+
+    fn check_receive_queue(&self, peer: usize) -> Checked {
+        let other = peer ^ 1;
+        let limits = &self.world.spec(peer).limits;
+        let sender = &self.world.spec(other).limits;
+        let received = self.world.connection(peer).stats().events_received;
+        let unread = usize::try_from(received - self.sides[peer].taken).unwrap_or(usize::MAX);
+        // All events of the frame that reaches the limit are taken in.
+        let slack = sender.max_batch_events.max(1) - 1;
+        if unread > limits.max_recv_messages + slack {
+            let detail = format!("{unread} events wait for the application of peer {peer}");
+            return breach(Check::ReceiveQueueKeepsItsLimits, detail);
+        }
+        let bytes = self.sides[other].oldest_bytes(unread);
+        let tainted = self.world.is_tainted(other);
+        if bytes > limits.max_recv_bytes + sender.max_frame_bytes && !tainted {
+            let detail = format!("{bytes} bytes wait for the application of peer {peer}");
+            return breach(Check::ReceiveQueueKeepsItsLimits, detail);
+        }
+        Ok(())
+    }
+
+    /// Takes apart what was written: batches and transmits keep to their limits.
+    fn check_transmits(&mut self, peer: usize) -> Checked {
+        let written = self.world.take_tapped(peer);
+        let spec = self.world.spec(peer);
+        for bytes in written {
+            self.written[peer].extend_from_slice(&bytes);
+            let split = frames::split(spec.carrier, &bytes);
+            for (at, frame) in &split {
+                let events = frames::events_in(frame);
+                let limits = &spec.limits;
+                let over = events > limits.max_batch_events.max(1)
+                    || (events > 1 && frame.len() > limits.max_batch_bytes)
+                    || (events > 0 && frame.len() > limits.max_frame_bytes);
+                if over {
+                    let detail = format!("{events} events of {} bytes in one", frame.len());
+                    return breach(Check::BatchesKeepTheirLimits, detail);
+                }
+                if events > 0 && *at >= limits.max_transmit_bytes.max(1) {
+                    let detail = format!("a frame begins at byte {at} of a transmit");
+                    return breach(Check::BatchesKeepTheirLimits, detail);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn check_not_stuck(&self, peer: usize) -> Checked {
+        let other = peer ^ 1;
+        let open = |side: usize| self.world.connection(side).state() == State::Open;
+        if !open(peer) || !open(other) || self.lossy(peer) {
+            return Ok(());
+        }
+        let missing = self.sides[peer].missing();
+        let replies = self.sides[peer].missing_replies(&self.sides[other]);
+        if !missing.is_empty() || !replies.is_empty() {
+            let detail = format!("{missing:?} and replies {replies:?} of peer {peer}");
+            return breach(Check::NothingIsStuck, detail);
+        }
+        if self.sides[peer].refused {
+            let detail = format!("peer {peer} was refused and its queue is empty");
+            return breach(Check::SendReadyFollowsARefusal, detail);
+        }
+        Ok(())
+    }
+
+    /// Whether what `peer` wrote may not have been read.
+    fn lossy(&self, peer: usize) -> bool {
+        self.world.lost(peer) > 0 || self.world.is_tainted(peer) || self.sides[peer ^ 1].abrupt
+    }
+
+    /// One side of a connection drains, or both, or it is left as it is.
+    fn close_somehow(&mut self, link: usize) -> Checked {
+        let peers = [2 * link, 2 * link + 1];
+        let open = |run: &Self, peer: usize| run.world.connection(peer).state() == State::Open;
+        for peer in peers {
+            while let Some((token, _)) = self.take_owed(peer, 0) {
+                let _ = self.world.command(peer, Command::Forget(token));
+            }
+        }
+        let calls = peers.iter().any(|peer| self.sides[*peer].calls() > 0);
+        let healthy = peers
+            .iter()
+            .all(|peer| open(self, *peer) && !self.sides[*peer].peer_finished)
+            && !calls
+            && !self.broken(peers[0]);
+        if !healthy {
+            return Ok(());
+        }
+        let first = peers[self.rng.below(2)];
+        for _ in 0..self.rng.below(4) {
+            let size = self.rng.below(40);
+            self.send(first, size, false)?;
+            self.send(first ^ 1, size, false)?;
+        }
+        let deadline = self.world.now() + Duration::from_secs(30);
+        let _ = self.world.command(first, Command::Drain(deadline));
+        if self.rng.one_in(2) {
+            let now = self.world.now();
+            self.advance_to(now)?;
+        }
+        let _ = self.world.command(first ^ 1, Command::Drain(deadline));
+        self.pass(Duration::from_secs(1))?;
+        for peer in peers {
+            let reason = &self.sides[peer].closed;
+            let clean = reason.as_ref().is_some_and(CloseReason::is_clean);
+            let missing = self.sides[peer].missing();
+            if !clean || !missing.is_empty() {
+                let detail = format!("peer {peer} drained: {reason:?}, {missing:?} are lost");
+                return breach(Check::EveryEventHasOneFate, detail);
+            }
+        }
+        Ok(())
+    }
+
+    /// After the end: everybody knows, and everything accepted has a fate.
+    fn check_over(&self, peer: usize) -> Checked {
+        if self.sides[peer].closed.is_none() || !self.world.is_dropped(peer) {
+            let state = self.world.connection(peer).state();
+            return breach(Check::ClosedIsLast, format!("peer {peer} is {state:?}"));
+        }
+        let missing = self.sides[peer].missing();
+        if !missing.is_empty() && !self.lossy(peer) {
+            let detail = format!("{missing:?} of peer {peer} are nowhere");
+            return breach(Check::EveryEventHasOneFate, detail);
+        }
+        Ok(())
+    }
+
+    /// What was written, read by fresh machines: whole, in pieces and byte by byte.
+    fn check_chunks(&mut self) -> Checked {
+        for peer in 0..self.sides.len() {
+            let bytes = core::mem::take(&mut self.written[peer]);
+            let spec = self.world.spec(peer ^ 1).clone();
+            if bytes.len() > 16 * 1024 {
+                continue;
+            }
+            let whole = reread(&spec, &bytes, &mut |_| usize::MAX);
+            let single = reread(&spec, &bytes, &mut |_| 1);
+            let pieces = self.rng.between(2, 50);
+            let random = reread(&spec, &bytes, &mut |rng| rng.between(1, pieces));
+            if whole != single || whole != random {
+                let detail = format!("of peer {peer}:\n{whole:?}\n{single:?}\n{random:?}");
+                return breach(Check::ChunksDoNotMatter, detail);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn breach(check: Check, detail: impl Into<String>) -> Checked {
+    Err(Violation::new(check, detail))
+}
+
+/// What a fresh machine of `spec` tells of `bytes` in pieces of these sizes.
+fn reread(spec: &Spec, bytes: &[u8], piece: &mut dyn FnMut(&mut Rng) -> usize) -> Vec<String> {
+    use sente_core::{Accept, Connection, Input};
+    let now = Instant::EPOCH;
+    let mut rng = Rng::new(bytes.len() as u64);
+    let mut connection = Connection::new(spec.config(), spec.seed, now);
+    connection.accept(now, Accept::new("u"));
+    let mut told = Vec::new();
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let (part, behind) = rest.split_at(piece(&mut rng).clamp(1, rest.len()));
+        connection.handle_input(now, Input::Bytes(&mut part.into()));
+        rest = behind;
+        while let Some(event) = connection.poll_event() {
+            told.push(format!("{event:?}"));
+        }
+    }
+    told
+}
+
+/// Bytes that are nearly right.
+fn garbage(rng: &mut Rng) -> Bytes {
+    const PIECES: &[&[u8]] = &[
+        b"[:m/e 1]\n",
+        b"[[:m/e 1] nil]\n",
+        b"[[:m/e [2 \"x\"]] \"cb\"]\n",
+        b"[:chsk/ws-ping nil]\n",
+        b"[:chsk/reply {:cb-uuid \"abcdef\" :data 1}]\n",
+        b"[[:chsk/handshake [\"u\" nil nil]] nil]\n",
+        b"[:sente-lite/hello {:dialect :sente}]\n",
+        b"\x81\x05[:a/b",
+        b"\x88\x02\x03\xe8",
+        b"\x00\x00\x00\x00\x03nil",
+        b"\x82\x7f\xff\xff\xff\xff\xff\xff\xff\xff",
+        b"{:a 1}\n",
+        b"\n\n\r\n",
+        b"\"",
+        b"\xff\xfe",
+    ];
+    let mut bytes = Vec::new();
+    for _ in 0..rng.between(1, 4) {
+        if rng.one_in(3) {
+            bytes.extend((0..rng.below(20)).map(|_| rng.next().to_le_bytes()[0]));
+        } else {
+            bytes.extend_from_slice(rng.pick(PIECES));
+        }
+    }
+    Bytes::from(bytes)
+}
+

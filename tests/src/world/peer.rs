@@ -1,0 +1,281 @@
+//! One peer of the simulation: a machine of the engine and what the simulation knows of it.
+
+use std::time::Duration;
+
+use bytes::BytesMut;
+use sente_core::{
+    Accept, CallId, Connection, ConnectionEvent, Event, FlushId, Input, Instant, PackedEvent,
+    PackedSendError, Payload, ReplyError, ReplyToken, SendError, State, Transmit, TransmitBuf,
+};
+
+use super::spec::Spec;
+
+/// What a peer runs. Everything the simulation does to a machine goes through these verbs, so a
+/// new kind of machine is one more variant and one more arm in each of them.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Machine {
+    /// One open transport.
+    Connection(Box<Connection>),
+}
+
+impl Machine {
+    /// A connection made to `spec` at `now`.
+    #[must_use]
+    pub fn connection(spec: &Spec, now: Instant) -> Self {
+        Self::Connection(Box::new(Connection::new(spec.config(), spec.seed, now)))
+    }
+
+    pub(super) fn handle_input(&mut self, now: Instant, _attempt: u64, input: Input<'_>) {
+        match self {
+            Self::Connection(connection) => connection.handle_input(now, input),
+        }
+    }
+
+    pub(super) fn handle_transmitted(&mut self, now: Instant, _attempt: u64) {
+        match self {
+            Self::Connection(connection) => connection.handle_transmitted(now),
+        }
+    }
+
+    pub(super) fn handle_timeout(&mut self, now: Instant) {
+        match self {
+            Self::Connection(connection) => connection.handle_timeout(now),
+        }
+    }
+
+    pub(super) fn poll_transmit(&mut self, out: &mut TransmitBuf) -> Option<Transmit> {
+        match self {
+            Self::Connection(connection) => connection.poll_transmit(out),
+        }
+    }
+
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        match self {
+            Self::Connection(connection) => connection.poll_timeout(),
+        }
+    }
+
+    pub(super) fn poll_event(&mut self) -> Option<ConnectionEvent> {
+        match self {
+            Self::Connection(connection) => connection.poll_event(),
+        }
+    }
+
+    pub(super) fn has_event(&self) -> bool {
+        match self {
+            Self::Connection(connection) => connection.has_event(),
+        }
+    }
+
+    pub(super) fn wants_read(&self) -> bool {
+        match self {
+            Self::Connection(connection) => connection.wants_read(),
+        }
+    }
+
+    pub(super) fn is_finished(&self) -> bool {
+        match self {
+            Self::Connection(connection) => connection.is_finished(),
+        }
+    }
+
+    /// Whether nothing it reads will be said to the application any more.
+    pub(super) fn is_closed(&self) -> bool {
+        match self {
+            Self::Connection(connection) => connection.state() == State::Closed,
+        }
+    }
+}
+
+/// What an application asks of its machine.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Command {
+    /// Accept the peer, on a server.
+    Accept,
+    /// Cancel the call with this number: the peer's first has 0.
+    Cancel(usize),
+    /// Queue a call with this time to wait.
+    Call(Event, Duration),
+    /// Close now.
+    Close,
+    /// Close in order, until this time at the latest.
+    Drain(Instant),
+    /// Ask to be told when all before has been written.
+    Flush,
+    /// Drop the right to answer with this number.
+    Forget(usize),
+    /// Answer with the right of this number: the first one the peer was given has 0.
+    Reply(usize, Payload),
+    /// Answer that it failed.
+    ReplyError(usize),
+    /// Queue an event.
+    Send(Event),
+    /// Queue an event that is packed before.
+    SendPacked(Event),
+}
+
+/// What a command gave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Given {
+    /// A call and its number.
+    Call(CallId, usize),
+    /// Nothing but success.
+    Done,
+    /// A flush.
+    Flush(FlushId),
+}
+
+/// Why a command was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Refused {
+    /// This side cannot call that one.
+    CallsUnsupported,
+    /// The send queue is full.
+    Full,
+    /// The connection is not open (yet, or any more).
+    NotOpen,
+    /// Nothing had this number, or it was used up.
+    NoSuch,
+    /// For another reason.
+    Other,
+    /// Over the frame limit.
+    TooLarge,
+    /// Over the limit on pending calls.
+    TooManyCalls,
+}
+
+impl From<&SendError> for Refused {
+    fn from(error: &SendError) -> Self {
+        match error {
+            SendError::CallsUnsupported(_) => Self::CallsUnsupported,
+            SendError::Full { .. } => Self::Full,
+            SendError::NotOpen(_) => Self::NotOpen,
+            SendError::TooLarge { .. } => Self::TooLarge,
+            SendError::TooManyCalls { .. } => Self::TooManyCalls,
+            _ => Self::Other,
+        }
+    }
+}
+
+impl From<PackedSendError> for Refused {
+    fn from(error: PackedSendError) -> Self {
+        match error {
+            PackedSendError::Full => Self::Full,
+            PackedSendError::NotOpen => Self::NotOpen,
+            PackedSendError::TooLarge => Self::TooLarge,
+            _ => Self::Other,
+        }
+    }
+}
+
+impl From<&ReplyError> for Refused {
+    fn from(error: &ReplyError) -> Self {
+        match error {
+            ReplyError::NotOpen(_) => Self::NotOpen,
+            ReplyError::TooLarge { .. } => Self::TooLarge,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// A machine, and the names its application has given out or was given.
+#[derive(Debug)]
+pub struct Peer {
+    pub(super) machine: Machine,
+    pub(super) spec: Spec,
+    /// The rights to answer, by number; `None` once used.
+    pub(super) tokens: Vec<Option<ReplyToken>>,
+    calls: Vec<CallId>,
+}
+
+impl Peer {
+    pub(super) fn new(spec: Spec, now: Instant) -> Self {
+        Self {
+            machine: Machine::connection(&spec, now),
+            spec,
+            tokens: Vec::new(),
+            calls: Vec::new(),
+        }
+    }
+
+    /// Takes the next event out of the machine; the right to answer it stays here, by its number.
+    pub(super) fn poll_event(&mut self) -> Option<(ConnectionEvent, Option<usize>)> {
+        let mut event = self.machine.poll_event()?;
+        let token = match &mut event {
+            ConnectionEvent::Message(message) => message.reply.take(),
+            ConnectionEvent::BadEvent(bad) => bad.reply.take(),
+            _ => None,
+        };
+        let number = token.is_some().then_some(self.tokens.len());
+        if token.is_some() {
+            self.tokens.push(token);
+        }
+        Some((event, number))
+    }
+
+    pub(super) fn command(&mut self, now: Instant, command: Command) -> Result<Given, Refused> {
+        let Machine::Connection(connection) = &mut self.machine;
+        let mut token = |number: usize| {
+            let token = self.tokens.get_mut(number).and_then(Option::take);
+            token.ok_or(Refused::NoSuch)
+        };
+        match command {
+            Command::Accept => {
+                connection.accept(now, Accept::new("u"));
+                Ok(Given::Done)
+            }
+            Command::Cancel(number) => {
+                let call = self.calls.get(number).ok_or(Refused::NoSuch)?;
+                let pending = connection.cancel(*call);
+                pending.then_some(Given::Done).ok_or(Refused::NoSuch)
+            }
+            Command::Call(event, timeout) => match connection.call(now, event, timeout) {
+                Ok(call) => {
+                    self.calls.push(call);
+                    Ok(Given::Call(call, self.calls.len() - 1))
+                }
+                Err(error) => Err(Refused::from(&error)),
+            },
+            Command::Close => {
+                connection.close(now);
+                Ok(Given::Done)
+            }
+            Command::Drain(deadline) => {
+                connection.drain(now, deadline);
+                Ok(Given::Done)
+            }
+            Command::Flush => Ok(Given::Flush(connection.flush(now))),
+            Command::Forget(number) => {
+                connection.forget(token(number)?);
+                Ok(Given::Done)
+            }
+            Command::Reply(number, payload) => {
+                let reply = connection.reply(now, token(number)?, payload);
+                reply.map(|()| Given::Done).map_err(|e| Refused::from(&e))
+            }
+            Command::ReplyError(number) => {
+                let reply = connection.reply_error(now, token(number)?);
+                reply.map(|()| Given::Done).map_err(|e| Refused::from(&e))
+            }
+            Command::Send(event) => {
+                let sent = connection.send(now, event);
+                sent.map(|()| Given::Done).map_err(|e| Refused::from(&e))
+            }
+            Command::SendPacked(event) => {
+                let packed = PackedEvent::pack(&event, &**connection.config().packer())
+                    .map_err(|_| Refused::Other)?;
+                let sent = connection.send_packed(now, &packed);
+                sent.map(|()| Given::Done).map_err(Refused::from)
+            }
+        }
+    }
+
+    pub(super) fn bytes(&mut self, now: Instant, attempt: u64, bytes: &mut BytesMut) {
+        let input = Input::Bytes(bytes);
+        self.machine.handle_input(now, attempt, input);
+    }
+}
