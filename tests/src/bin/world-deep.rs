@@ -31,6 +31,7 @@ fn main() -> ExitCode {
     let mut violations = 0_u64;
     let mut done = 0_u64;
     let mut first = None;
+    let mut sum = model::Tally::default();
     for seed in range {
         let plan = model::plan(seed, ops);
         // Now and then everything is done twice and replayed.
@@ -40,18 +41,22 @@ fn main() -> ExitCode {
             model::run(seed, &plan)
         };
         done += 1;
-        if let Err(violation) = outcome {
-            violations += 1;
-            println!("seed {seed}: {violation}");
-            first.get_or_insert((seed, violation));
-            if violations >= 10 {
-                break;
+        match outcome {
+            Ok(tally) => sum.add(&tally),
+            Err(violation) => {
+                violations += 1;
+                println!("seed {seed}: {violation}");
+                first.get_or_insert((seed, violation));
+                if violations >= 10 {
+                    break;
+                }
             }
         }
     }
     if let Some((seed, violation)) = &first {
         println!("\n{}\n", model::report(*seed, ops, violation));
     }
+    println!("{sum:?}");
     let total = done * ops as u64;
     println!("deep: ops={total} seeds={done} violations={violations}");
     ExitCode::from(u8::from(violations > 0))

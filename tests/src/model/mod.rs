@@ -23,6 +23,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 
 pub use op::Op;
+pub use reference::Tally;
 
 use crate::world::{Check, Recording, Rng, Violation};
 use run::Run;
@@ -38,22 +39,22 @@ pub fn plan(seed: u64, ops: usize) -> Vec<Op> {
 ///
 /// # Errors
 /// The first thing that did not hold; a panic is one, too.
-pub fn run(seed: u64, ops: &[Op]) -> Result<(), Violation> {
-    guarded(seed, ops, false).map(|_| ())
+pub fn run(seed: u64, ops: &[Op]) -> Result<Tally, Violation> {
+    guarded(seed, ops, false).map(|(tally, _)| tally)
 }
 
 /// Runs `ops` twice: both runs and the replay of the first must be the same to the byte.
 ///
 /// # Errors
 /// As [`run`], and what differs.
-pub fn run_twice(seed: u64, ops: &[Op]) -> Result<(), Violation> {
-    let first = guarded(seed, ops, true)?;
-    let second = guarded(seed, ops, true)?;
+pub fn run_twice(seed: u64, ops: &[Op]) -> Result<Tally, Violation> {
+    let (tally, first) = guarded(seed, ops, true)?;
+    let (_, second) = guarded(seed, ops, true)?;
     let differs = |detail: String| Err(Violation::new(Check::RunsRepeat, detail));
     if first != second {
         return differs("two runs of one seed are not the same".to_owned());
     }
-    first.replay().map(|_| ()).or_else(differs)
+    first.replay().map(|_| tally).or_else(differs)
 }
 
 /// The operations without those that the breach does not need.
@@ -107,11 +108,12 @@ fn keep_recording(seed: u64, ops: &[Op]) -> Option<PathBuf> {
     Some(file)
 }
 
-fn guarded(seed: u64, ops: &[Op], record: bool) -> Result<Recording, Violation> {
+fn guarded(seed: u64, ops: &[Op], record: bool) -> Result<(Tally, Recording), Violation> {
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         let mut run = Run::new(seed, record);
         drive(&mut run, ops)?;
-        Ok(run.recording().cloned().unwrap_or_default())
+        let recording = run.recording().cloned().unwrap_or_default();
+        Ok((run.tally(), recording))
     }));
     outcome.unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);

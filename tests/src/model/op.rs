@@ -6,8 +6,9 @@ use sente_core::{Carrier, Dialect, Keepalive, Role};
 
 use crate::world::{Ended, Quality, Rng, Spec};
 
-/// One thing that happens. Peers and other names are taken modulo how many there are, so that any
-/// list of operations can be run, also one with some left out.
+/// One thing that happens. Peers and other names are taken modulo how many there are (of peers,
+/// those that are not closed), so that any list of operations can be run, also one with some left
+/// out.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Op {
@@ -71,7 +72,7 @@ impl Op {
         let pick = rng.below(8);
         match rng.below(100) {
             0..24 => Self::Send(peer, size(rng), rng.one_in(4)),
-            24..32 => Self::Call(peer, size(rng), time(rng)),
+            24..32 => Self::Call(peer, size(rng), patience(rng)),
             32..40 => Self::Reply(peer, pick, size(rng)),
             40 => Self::ReplyError(peer, pick),
             41 => Self::Forget(peer, pick),
@@ -118,6 +119,15 @@ fn size(rng: &mut Rng) -> usize {
     }
 }
 
+/// How long a call waits: often long enough.
+fn patience(rng: &mut Rng) -> Duration {
+    match rng.below(3) {
+        0 => time(rng),
+        1 => Duration::from_secs(1),
+        _ => Duration::from_secs(30),
+    }
+}
+
 fn time(rng: &mut Rng) -> Duration {
     let millis = match rng.below(6) {
         0 => 0,
@@ -156,7 +166,9 @@ pub(super) fn specs(rng: &mut Rng) -> (Spec, Spec) {
     client.hello = hello;
     // A server begins as a sente-lite peer on a byte stream; the hello asks for more.
     let begins = if hello { Dialect::SenteLite } else { dialect };
-    let server = spec(rng, Role::Server, begins, carrier);
+    let mut server = spec(rng, Role::Server, begins, carrier);
+    // A frame that one may send and the other may not take is a bad event, and no news.
+    server.limits.max_frame_bytes = client.limits.max_frame_bytes;
     (client, server)
 }
 

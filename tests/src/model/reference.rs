@@ -32,6 +32,9 @@ pub(super) struct Side {
     newest: u64,
     /// A send was refused as full since the last `SendReady`.
     pub(super) refused: bool,
+    /// How often it was refused, and how often it was told of room.
+    pub(super) refusals: u64,
+    readies: u64,
     pub(super) closed: Option<CloseReason>,
     /// Whether its peer ended its stream.
     pub(super) peer_finished: bool,
@@ -41,6 +44,7 @@ pub(super) struct Side {
     pub(super) since_transmit: (u64, usize, usize),
     /// It stopped to read before everything was read, as it was told to.
     pub(super) abrupt: bool,
+    pub(super) tally: Tally,
 }
 
 /// Something accepted for sending.
@@ -71,6 +75,76 @@ struct Call {
     deadline: Instant,
     /// The place of the call among all of its peer.
     index: usize,
+}
+
+/// What happened to the bytes between two sides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wire {
+    /// The last of them never arrived.
+    Lossy,
+    /// All that were written arrive, or will.
+    Sound,
+    /// Some were changed, or others put among them, so that anything may arrive.
+    Tainted,
+}
+
+/// What happened in runs: a model that hardly does anything finds nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Tally {
+    /// Connections that closed, both sides counted.
+    pub closed: u64,
+    /// Events and calls that arrived.
+    pub arrived: u64,
+    /// Events and calls that came back undelivered.
+    pub came_back: u64,
+    /// Calls that were answered.
+    pub answered: u64,
+    /// Calls that were answered with a failure.
+    pub failed: u64,
+    /// Calls that timed out.
+    pub timed_out: u64,
+    /// Calls that were cancelled.
+    pub cancelled: u64,
+    /// Calls that were closed.
+    pub cut_off: u64,
+    /// Flushes that were written.
+    pub flushed: u64,
+    /// Sends and calls that were refused as full.
+    pub refused: u64,
+}
+
+impl Tally {
+    /// Adds another's numbers.
+    pub fn add(&mut self, other: &Self) {
+        self.closed += other.closed;
+        self.arrived += other.arrived;
+        self.came_back += other.came_back;
+        self.answered += other.answered;
+        self.failed += other.failed;
+        self.timed_out += other.timed_out;
+        self.cancelled += other.cancelled;
+        self.cut_off += other.cut_off;
+        self.flushed += other.flushed;
+        self.refused += other.refused;
+    }
+
+    fn count(&mut self, event: &ConnectionEvent) {
+        match event {
+            ConnectionEvent::Closed(_) => self.closed += 1,
+            ConnectionEvent::Flushed(_) => self.flushed += 1,
+            ConnectionEvent::Message(_) => self.arrived += 1,
+            ConnectionEvent::Settled { result, .. } => match result {
+                Ok(_) => self.answered += 1,
+                Err(CallError::Peer) => self.failed += 1,
+                Err(CallError::Timeout) => self.timed_out += 1,
+                Err(CallError::Cancelled) => self.cancelled += 1,
+                Err(_) => self.cut_off += 1,
+            },
+            ConnectionEvent::Undelivered(events) => self.came_back += events.len() as u64,
+            _ => {}
+        }
+    }
 }
 
 type Checked<T = ()> = Result<T, Violation>;
@@ -225,16 +299,17 @@ impl Item {
     }
 }
 
-/// What `receiver` is told, held against what `sender` was asked to send. `tainted`: bytes were
-/// changed on the way, so that anything may arrive.
+/// What `receiver` is told, held against what `sender` was asked to send. 
 pub(super) fn told(
     receiver: &mut Side,
     sender: &mut Side,
-    tainted: bool,
+    wire: Wire,
     now: Instant,
     event: &ConnectionEvent,
     token: Option<usize>,
 ) -> Checked {
+    let tainted = wire == Wire::Tainted;
+    receiver.tally.count(event);
     if let ConnectionEvent::FlushFailed(flush) = event
         && let Some(at) = receiver.late_flushes.iter().position(|id| id == flush)
     {
@@ -297,12 +372,15 @@ pub(super) fn told(
             }
         }
         ConnectionEvent::SendReady => {
-            if !core::mem::take(&mut receiver.refused) {
+            // A paused application finds several of them, each after a refusal.
+            receiver.readies += 1;
+            receiver.refused = false;
+            if receiver.readies > receiver.refusals {
                 return breach(Check::SendReadyFollowsARefusal, "nothing was refused");
             }
         }
         ConnectionEvent::PeerFinished => receiver.peer_finished = true,
-        ConnectionEvent::BadEvent(bad) if !tainted => {
+        ConnectionEvent::BadEvent(bad) if wire == Wire::Sound => {
             return breach(Check::NothingIsInvented, format!("{bad:?}"));
         }
         ConnectionEvent::Closed(reason) => {

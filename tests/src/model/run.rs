@@ -7,7 +7,7 @@ use sente_core::{CloseReason, Instant, State};
 
 use super::frames;
 use super::op::{self, Op};
-use super::reference::{self, Side};
+use super::reference::{self, Side, Tally, Wire};
 use crate::world::{
     Check, Command, Given, Recording, Refused, Rng, Spec, Told, Violation, World,
 };
@@ -15,7 +15,10 @@ use crate::world::{
 type Checked = Result<(), Violation>;
 
 /// Connections of one run at most.
-const MAX_LINKS: usize = 3;
+const MAX_LINKS: usize = 8;
+
+/// Of these open at a time, about.
+const MAX_ALIVE: usize = 3;
 
 /// A world and its reference, side by side.
 #[derive(Debug)]
@@ -49,8 +52,8 @@ impl Run {
 
     /// Applies `op`, and checks what must hold then.
     pub(super) fn apply(&mut self, op: &Op) -> Checked {
-        let count = self.sides.len();
-        let one = |peer: usize| peer % count;
+        let alive = self.alive();
+        let one = |peer: usize| alive[peer % alive.len()];
         match *op {
             Op::Advance(by) => {
                 let until = self.world.now() + by;
@@ -69,8 +72,11 @@ impl Run {
                 self.sides[one(peer)].abrupt = true;
                 let _ = self.world.command(one(peer), Command::Close);
             }
-            Op::Connect if count < 2 * MAX_LINKS => self.connect(),
-            Op::Connect => {}
+            Op::Connect => {
+                if alive.len() < 2 * MAX_ALIVE && self.sides.len() < 2 * MAX_LINKS {
+                    self.connect();
+                }
+            }
             Op::Corrupt(peer) => drop(self.world.corrupt(one(peer))),
             Op::Cut(peer, how, tail) => self.world.cut(one(peer), how, tail),
             Op::Disturb(peer) => self.world.disturb(one(peer)),
@@ -103,8 +109,14 @@ impl Run {
                     (quality.stalled, quality.unwritable) = (stalled, unwritable);
                 });
             }
-            Op::Reply(peer, pick, size) => self.reply(one(peer), pick, Some(size)),
-            Op::ReplyError(peer, pick) => self.reply(one(peer), pick, None),
+            Op::Reply(peer, pick, size) => {
+                let peer = self.owing(&alive, peer);
+                self.reply(peer, pick, Some(size));
+            }
+            Op::ReplyError(peer, pick) => {
+                let peer = self.owing(&alive, peer);
+                self.reply(peer, pick, None);
+            }
             Op::Resume(peer) => self.world.resume(one(peer)),
             Op::Send(peer, size, packed) => self.send(one(peer), size, packed)?,
             Op::Sever(peer) => self.world.sever(one(peer)),
@@ -157,6 +169,15 @@ impl Run {
         self.check_chunks()
     }
 
+    /// What happened.
+    pub(super) fn tally(&self) -> Tally {
+        let mut sum = Tally::default();
+        for side in &self.sides {
+            sum.add(&side.tally);
+        }
+        sum
+    }
+
     pub(super) fn recording(&self) -> Option<&Recording> {
         self.world.recording()
     }
@@ -170,6 +191,17 @@ impl Run {
             self.sides.push(Side::default());
             self.written.push(Vec::new());
         }
+    }
+
+    /// The peers that are not closed, or all.
+    fn alive(&self) -> Vec<usize> {
+        let closed = |peer: &usize| self.world.connection(*peer).state() == State::Closed;
+        let all = 0..self.sides.len();
+        let alive: Vec<usize> = all.clone().filter(|peer| !closed(peer)).collect();
+        if alive.is_empty() {
+            return all.collect();
+        }
+        alive
     }
 
     fn number(&mut self) -> u64 {
@@ -231,7 +263,11 @@ impl Run {
     fn refused(&mut self, peer: usize, refused: Refused) -> Checked {
         let open = self.world.connection(peer).state() == State::Open;
         match refused {
-            Refused::Full => self.sides[peer].refused = true,
+            Refused::Full => {
+                self.sides[peer].refused = true;
+                self.sides[peer].refusals += 1;
+                self.sides[peer].tally.refused += 1;
+            }
             Refused::NotOpen if open => {
                 let side = &self.sides[peer];
                 let failed = self.world.connection(peer).close_reason().is_some();
@@ -254,6 +290,14 @@ impl Run {
                 || self.world.is_dropped(side)
                 || self.world.is_cut(side)
         })
+    }
+
+    /// A peer that owes an answer, if there is one.
+    fn owing(&self, alive: &[usize], peer: usize) -> usize {
+        let start = peer % alive.len();
+        let around = alive[start..].iter().chain(&alive[..start]).copied();
+        let mut owing = around.filter(|peer| !self.sides[*peer].owed.is_empty());
+        owing.next().unwrap_or(alive[start])
     }
 
     fn take_owed(&mut self, peer: usize, pick: usize) -> Option<(usize, u64)> {
@@ -305,7 +349,13 @@ impl Run {
     fn told(&mut self, told: &Told) -> Checked {
         let peer = told.peer;
         let other = peer ^ 1;
-        let tainted = self.world.is_tainted(other);
+        let wire = if self.world.is_tainted(other) {
+            Wire::Tainted
+        } else if self.world.lost(other) > 0 {
+            Wire::Lossy
+        } else {
+            Wire::Sound
+        };
         let (mut receiver, mut sender) = (
             core::mem::take(&mut self.sides[peer]),
             core::mem::take(&mut self.sides[other]),
@@ -314,13 +364,19 @@ impl Run {
         let checked = reference::told(
             &mut receiver,
             &mut sender,
-            tainted,
+            wire,
             now,
             &told.event,
             told.token,
         );
         self.sides[peer] = receiver;
         self.sides[other] = sender;
+        // Half of the calls are answered at once, the others when an operation says so.
+        if told.token.is_some() && self.rng.one_in(2) {
+            let newest = self.sides[peer].owed.len().saturating_sub(1);
+            let size = self.rng.below(30);
+            self.reply(peer, newest, Some(size));
+        }
         checked.map_err(|mut violation| {
             violation.detail = format!("peer {peer} at {now:?}: {}", violation.detail);
             violation

@@ -23,7 +23,8 @@ pub enum Check {
     EveryEventHasOneFate,
     /// A flush settles once, in order, and `Flushed` means that what was before it left.
     FlushesSettleOnce,
-    /// A peer whose bytes wait for us to read them is not given up for its silence.
+    /// A peer whose bytes wait for us to read them is not given up for its silence, unless it takes
+    /// none of ours.
     KeepaliveSparesTheUnread,
     /// After `handle_timeout` the next deadline lies in the future.
     NoBusyTimer,

@@ -396,10 +396,11 @@ impl World {
         self.wires[self.seats[peer].wire_out].lost
     }
 
-    /// Whether bytes that `peer` wrote were changed, or others put among them.
+    /// Whether bytes that `peer` wrote or was to read were changed, or others put among them.
     #[must_use]
     pub fn is_tainted(&self, peer: usize) -> bool {
-        self.wires[self.seats[peer].wire_out].tainted
+        let seat = &self.seats[peer];
+        self.wires[seat.wire_out].tainted || self.wires[seat.wire_in].tainted
     }
 
     /// Whether everything `peer` wrote has been read.
@@ -634,7 +635,9 @@ impl World {
             machine.handle_timeout(self.now);
             let Machine::Connection(connection) = &*machine;
             let given_up = connection.close_reason() == Some(&CloseReason::PingTimeout);
-            if given_up && !was_closed && self.wires[wire].has_arrived(self.now) {
+            // A peer that takes nothing itself may be given up for that.
+            let blocked = self.seats[peer].pending.is_some();
+            if given_up && !was_closed && !blocked && self.wires[wire].has_arrived(self.now) {
                 let detail = format!("peer {peer} at {:?}", self.now);
                 self.breach(Check::KeepaliveSparesTheUnread, &detail);
             }
