@@ -141,7 +141,7 @@ impl<'a> Session<'a> {
 
     /// Lets every deadline on the way come.
     fn run_to(&mut self, end: Instant) {
-        while let Some(at) = self.ours.poll_timeout().filter(|at| *at < end) {
+        while let Some(at) = self.ours.poll_timeout().filter(|at| *at <= end) {
             self.ours.handle_timeout(at);
             self.listen(at);
         }
