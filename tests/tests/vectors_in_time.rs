@@ -275,7 +275,9 @@ impl<'a> Session<'a> {
         let name = self.name;
         let known = |alone: Alone, decision: Decision| {
             let row = (name, alone, decision);
-            BETTER.iter().any(|(session, who, what, _)| (*session, *who, *what) == row)
+            BETTER
+                .iter()
+                .any(|(session, who, what, _)| (*session, *who, *what) == row)
         };
         let mut ours = self.decided.clone();
         for (at, decision) in &self.recorded {
@@ -341,7 +343,9 @@ fn session(name: &str, role: Role) -> Vec<Vec<(Instant, Row)>> {
         .as_array()
         .unwrap()
     {
-        let rows = connections.entry(row["conn"].as_u64().unwrap()).or_default();
+        let rows = connections
+            .entry(row["conn"].as_u64().unwrap())
+            .or_default();
         let at = Instant::from_millis(row["t_ms"].as_u64().unwrap());
         let is_ours = field(row, "direction") == Some(ours);
         let what = match field(row, "frame_type") {
@@ -406,8 +410,8 @@ fn our_server_decides_as_the_real_server_did_at_the_same_times() {
 
 /// The connections of the scripted server's log: mode, rows, when it began.
 fn scripted() -> Vec<(String, Instant, Vec<(Instant, Row)>)> {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("vectors/sente/fakeserver-scenarios.jsonl");
+    let path =
+        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("vectors/sente/fakeserver-scenarios.jsonl");
     let text = std::fs::read_to_string(path).unwrap();
     let mut connections: Vec<(String, Instant, Vec<(Instant, Row)>)> = Vec::new();
     let mut begin = None;
@@ -433,9 +437,10 @@ fn scripted() -> Vec<(String, Instant, Vec<(Instant, Row)>)> {
         if let Some(text) = field(&row, "server_sends") {
             rows.push((at, Row::Theirs(Kind::Text, text.as_bytes().to_vec())));
         } else if let Some(bytes) = row["server_sends"]["bin"].as_str() {
-            let bytes = bytes.as_bytes().chunks(2).map(|pair| {
-                u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()
-            });
+            let bytes = bytes
+                .as_bytes()
+                .chunks(2)
+                .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap());
             rows.push((at, Row::Theirs(Kind::Binary, bytes.collect())));
         } else if let Some(text) = field(&row, "client_sends") {
             rows.push((at, Row::Ours(text.to_owned())));
@@ -473,9 +478,9 @@ fn our_client_decides_as_the_real_one_did_against_a_scripted_server() {
         let keepalive = if mode == "nopong" { impatient } else { default };
         let mut session = Session::new(&mode, Role::Client, keepalive, begin);
         session.answers = mode != "nopong";
-        let calls = rows.iter().filter(|(_, row)| {
-            matches!(row, Row::Ours(text) if text.starts_with("[[:test/"))
-        });
+        let calls = rows
+            .iter()
+            .filter(|(_, row)| matches!(row, Row::Ours(text) if text.starts_with("[[:test/")));
         let calls = calls.count();
         let end = rows.last().unwrap().0;
         let told = session.replay(&rows);
@@ -505,9 +510,9 @@ fn our_client_decides_as_the_real_one_did_against_a_scripted_server() {
                 let expected = match (mode, &reason) {
                     _ if by_us => reason == CloseReason::Requested,
                     ("drop", CloseReason::WebSocket(_)) => true,
-                    ("close" | "reject", CloseReason::PeerClosed { code, .. }) => rows
-                        .iter()
-                        .any(|(_, row)| matches!(row, Row::TheirClose(sent) if code == &Some(*sent))),
+                    ("close" | "reject", CloseReason::PeerClosed { code, .. }) => rows.iter().any(
+                        |(_, row)| matches!(row, Row::TheirClose(sent) if code == &Some(*sent)),
+                    ),
                     ("nopong", reason) => *reason == CloseReason::PingTimeout,
                     _ => false,
                 };

@@ -7,6 +7,7 @@
 
 mod bench;
 mod clojure;
+mod deep;
 mod fuzz;
 mod link;
 mod peers;
@@ -30,6 +31,11 @@ Commands:
   bench  Measure the EDN codec beside others; see cargo xtask bench --help
   fuzz   Look for bytes that break something; see cargo xtask fuzz --help
 
+Options of test:
+      --deep       Run a million random operations against the model instead, which takes seconds.
+                   Options behind it: --seeds N and --ops N for how many seeds and operations each,
+                   --seed S for one of them
+
 Options of test and check:
       --only STEP  Run this step only; may be given more than once
       --list       List the steps and stop
@@ -44,6 +50,8 @@ enum Request {
     Help,
     List(&'static [Step]),
     Run(&'static str, Vec<&'static Step>),
+    /// The long run of the model tests, with the options it takes itself.
+    Deep(Vec<String>),
     BenchHelp,
     Bench(bench::Options),
     Fuzz(fuzz::Request),
@@ -62,6 +70,15 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Ok(Request::Run(command, steps)) => run(command, &steps),
+        Ok(Request::Deep(options)) => {
+            match Workspace::find().and_then(|workspace| deep::run(&workspace, &options)) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(problem) => {
+                    eprintln!("error: {problem}");
+                    ExitCode::FAILURE
+                }
+            }
+        }
         Ok(Request::BenchHelp) => {
             print!("{}", bench::HELP);
             ExitCode::SUCCESS
@@ -105,6 +122,12 @@ fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Request, String>
         && first == "fuzz"
     {
         return fuzz::parse(rest).map(Request::Fuzz);
+    }
+    if let [command, deep, options @ ..] = &arguments[..]
+        && command == "test"
+        && deep == "--deep"
+    {
+        return deep::parse(options).map(Request::Deep);
     }
     let mut command = None;
     let mut only = Vec::new();
@@ -256,6 +279,19 @@ mod tests {
             &["check", "--only", "test"],
         ] {
             assert!(parsed(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_deep_run_takes_numbers_only() {
+        let options = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
+        assert_eq!(
+            parsed(&["test", "--deep", "--seed", "7"]),
+            Ok(Request::Deep(options(&["--seed", "7"])))
+        );
+        for wrong in [&["--seed"][..], &["--seed", "x"], &["--only", "1"]] {
+            let words = [&["test", "--deep"], wrong].concat();
+            assert!(parsed(&words).is_err(), "{wrong:?}");
         }
     }
 

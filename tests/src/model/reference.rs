@@ -299,7 +299,7 @@ impl Item {
     }
 }
 
-/// What `receiver` is told, held against what `sender` was asked to send. 
+/// What `receiver` is told, held against what `sender` was asked to send.
 pub(super) fn told(
     receiver: &mut Side,
     sender: &mut Side,
@@ -335,7 +335,8 @@ pub(super) fn told(
             let Some(item) = arrive(receiver, sender, tainted, number, wanted)? else {
                 return Ok(());
             };
-            if raw.map(AsRef::as_ref) != Some(payload_text(number, item.size).as_bytes()) && !tainted
+            if raw.map(AsRef::as_ref) != Some(payload_text(number, item.size).as_bytes())
+                && !tainted
             {
                 return breach(Check::NothingIsInvented, format!("{message:?} was changed"));
             }

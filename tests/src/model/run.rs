@@ -8,9 +8,7 @@ use sente_core::{CloseReason, Instant, State};
 use super::frames;
 use super::op::{self, Op};
 use super::reference::{self, Side, Tally, Wire};
-use crate::world::{
-    Check, Command, Given, Recording, Refused, Rng, Spec, Told, Violation, World,
-};
+use crate::world::{Check, Command, Given, Recording, Refused, Rng, Spec, Told, Violation, World};
 
 type Checked = Result<(), Violation>;
 
@@ -630,4 +628,3 @@ fn garbage(rng: &mut Rng) -> Bytes {
     }
     Bytes::from(bytes)
 }
-

@@ -52,7 +52,10 @@ impl Default for Quality {
 
 /// How a wire ends for the one who reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(clippy::exhaustive_enums, reason = "a transport ends one way or the other")]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "a transport ends one way or the other"
+)]
 pub enum Ended {
     /// In order.
     Eof,
