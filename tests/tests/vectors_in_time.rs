@@ -408,12 +408,14 @@ fn our_server_decides_as_the_real_server_did_at_the_same_times() {
     }
 }
 
-/// The connections of the scripted server's log: mode, rows, when it began.
-fn scripted() -> Vec<(String, Instant, Vec<(Instant, Row)>)> {
+/// A connection of the scripted server's log: mode, when it began, rows.
+type Scripted = (String, Instant, Vec<(Instant, Row)>);
+
+fn scripted() -> Vec<Scripted> {
     let path =
         PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("vectors/sente/fakeserver-scenarios.jsonl");
     let text = std::fs::read_to_string(path).unwrap();
-    let mut connections: Vec<(String, Instant, Vec<(Instant, Row)>)> = Vec::new();
+    let mut connections: Vec<Scripted> = Vec::new();
     let mut begin = None;
     for line in text.lines() {
         let row: Json = serde_json::from_str(line).unwrap();

@@ -1,7 +1,7 @@
 //! The model tests: random operations on connections in a [`World`](crate::world::World), and a
 //! reference of maps and lists that says what may come of them.
 //!
-//! [`run`] does one seed. The first breach of a [`Check`](crate::world::Check) ends it; [`shrink`]
+//! [`run`] does one seed. The first breach of a [`Check`] ends it; [`shrink`]
 //! then leaves out every operation that it does not need.
 //!
 //! # Extending it
@@ -12,8 +12,9 @@
 //!   end the number of those that are missing is held against `Stats`.
 //! * A new machine (`Client`): see [`world`](crate::world). Its sides are those of its connections,
 //!   one after the other: give a `Side` to each attempt.
-//! * A new invariant: a name in [`Check`](crate::world::Check), and the place where it is broken.
+//! * A new invariant: a name in [`Check`], and the place where it is broken.
 
+mod checks;
 mod frames;
 mod op;
 mod reference;
@@ -97,7 +98,7 @@ pub fn report(seed: u64, ops: usize, violation: &Violation) -> String {
     text
 }
 
-/// Writes what went into the machines to a file below the target directory.
+/// Writes what went into the machines to a file in the directory for temporary ones.
 fn keep_recording(seed: u64, ops: &[Op]) -> Option<PathBuf> {
     let mut run = Run::new(seed, true);
     let _ = catch_unwind(AssertUnwindSafe(|| drive(&mut run, ops)));

@@ -29,18 +29,19 @@
 //! 3. Its commands as variants of [`Command`], with their words in `record.rs`.
 
 mod check;
+mod faults;
 mod peer;
 mod record;
 mod rng;
 mod spec;
+mod views;
 mod wire;
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
-use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
-use sente_core::{CloseReason, Connection, ConnectionEvent, Input, Instant, Transmit, TransmitBuf};
+use sente_core::{CloseReason, ConnectionEvent, Input, Instant, Transmit, TransmitBuf};
 
 pub use check::{Check, Violation};
 pub use peer::{Command, Given, Machine, Peer, Refused};
@@ -213,109 +214,6 @@ impl World {
         }
     }
 
-    /// Moves the clock by `by` with nobody looking: afterwards everything is late.
-    pub fn jump(&mut self, by: Duration) {
-        self.now = self.now + by;
-    }
-
-    /// Tells `peer` a time that is over.
-    pub fn look_back(&mut self, peer: usize, by: Duration) {
-        let nanos = self.now.as_nanos();
-        let by = u64::try_from(by.as_nanos()).unwrap_or(u64::MAX);
-        let then = Instant::from_nanos(nanos.saturating_sub(by));
-        self.line_at(then, peer, "timeout");
-        self.seats[peer].peer.machine.handle_timeout(then);
-        self.touch(peer);
-    }
-
-    /// Calls everything that may be called at any time and must not matter then.
-    pub fn disturb(&mut self, peer: usize) {
-        let seat = &mut self.seats[peer];
-        let machine = &mut seat.peer.machine;
-        let _ = (machine.poll_timeout(), machine.wants_read());
-        let _ = (machine.is_finished(), machine.has_event());
-        self.line(peer, "timeout");
-        self.seats[peer].peer.machine.handle_timeout(self.now);
-        self.touch(peer);
-    }
-
-    /// Has the application of `peer` stop to take what it is told.
-    pub fn pause(&mut self, peer: usize) {
-        self.seats[peer].reads = false;
-    }
-
-    /// Has the application of `peer` take again what it is told.
-    pub fn resume(&mut self, peer: usize) {
-        self.seats[peer].reads = true;
-        self.touch(peer);
-    }
-
-    /// Has the application of a paused `peer` take one event.
-    pub fn take_one(&mut self, peer: usize) -> Option<Told> {
-        let told = self.poll_event(peer);
-        self.touch(peer);
-        told
-    }
-
-    /// Changes how the wire out of `peer` behaves.
-    pub fn set_quality(&mut self, peer: usize, change: impl FnOnce(&mut Quality)) {
-        let wire = self.seats[peer].wire_out;
-        change(&mut self.wires[wire].quality);
-        self.touch(peer);
-        self.deliver(wire);
-    }
-
-    /// Breaks the transport of `peer`: both ends see it fail. Without the tail, what is on its way
-    /// is lost.
-    pub fn cut(&mut self, peer: usize, how: Ended, with_tail: bool) {
-        for wire in [self.seats[peer].wire_out, self.seats[peer].wire_in] {
-            self.wires[wire].end(self.now, how, with_tail);
-            self.deliver(wire);
-        }
-    }
-
-    /// Ends the direction out of `peer`, who does not notice. What it writes from now on is lost.
-    pub fn half_close(&mut self, peer: usize, with_tail: bool) {
-        let wire = self.seats[peer].wire_out;
-        self.wires[wire].end(self.now, Ended::Eof, with_tail);
-        self.deliver(wire);
-    }
-
-    /// Has what `peer` writes vanish from now on, with nobody noticing.
-    pub fn sever(&mut self, peer: usize) {
-        let wire = self.seats[peer].wire_out;
-        self.wires[wire].severed = true;
-    }
-
-    /// Changes a byte that `peer` has written and nobody has read. Whether there was one.
-    pub fn corrupt(&mut self, peer: usize) -> bool {
-        let wire = self.seats[peer].wire_out;
-        let at = self.rng.below(1 << 20);
-        let flip = self.rng.next().to_le_bytes()[0];
-        self.wires[wire].corrupt(at, flip)
-    }
-
-    /// Puts bytes on the wire out of `peer` that it did not write.
-    pub fn inject(&mut self, peer: usize, bytes: Bytes) {
-        let wire = self.seats[peer].wire_out;
-        self.wires[wire].inject(self.now, bytes);
-        self.deliver(wire);
-    }
-
-    /// Keeps a copy of each transmit of `peer` for [`take_tapped`](Self::take_tapped).
-    pub fn tap(&mut self, peer: usize) {
-        self.seats[peer].tap = Some(Vec::new());
-    }
-
-    /// What `peer` has written since the last time.
-    pub fn take_tapped(&mut self, peer: usize) -> Vec<Bytes> {
-        self.seats[peer]
-            .tap
-            .as_mut()
-            .map(core::mem::take)
-            .unwrap_or_default()
-    }
-
     /// From now on a breach is kept for [`take_violation`](Self::take_violation) and does not panic.
     pub const fn keep_violations(&mut self) {
         self.keeps_violations = true;
@@ -335,100 +233,6 @@ impl World {
     #[must_use]
     pub const fn recording(&self) -> Option<&Recording> {
         self.recording.as_ref()
-    }
-
-    /// The virtual time.
-    #[must_use]
-    pub const fn now(&self) -> Instant {
-        self.now
-    }
-
-    /// How many peers there are.
-    #[must_use]
-    pub const fn len(&self) -> usize {
-        self.seats.len()
-    }
-
-    /// Whether there is nobody.
-    #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        self.seats.is_empty()
-    }
-
-    /// The machine of a peer that is a connection.
-    #[must_use]
-    pub fn connection(&self, peer: usize) -> &Connection {
-        match &self.seats[peer].peer.machine {
-            Machine::Connection(connection) => connection,
-        }
-    }
-
-    /// What the peer was made of.
-    #[must_use]
-    pub fn spec(&self, peer: usize) -> &Spec {
-        &self.seats[peer].peer.spec
-    }
-
-    /// The right to answer with this number is still there.
-    #[must_use]
-    pub fn holds_token(&self, peer: usize, token: usize) -> bool {
-        let tokens = &self.seats[peer].peer.tokens;
-        tokens.get(token).is_some_and(Option::is_some)
-    }
-
-    /// Whether the application of `peer` takes what it is told.
-    #[must_use]
-    pub fn reads(&self, peer: usize) -> bool {
-        self.seats[peer].reads
-    }
-
-    /// How many transmits `peer` has given out.
-    #[must_use]
-    pub fn transmits(&self, peer: usize) -> u64 {
-        self.seats[peer].transmits
-    }
-
-    /// Bytes that `peer` wrote and that never arrive.
-    #[must_use]
-    pub fn lost(&self, peer: usize) -> u64 {
-        self.wires[self.seats[peer].wire_out].lost
-    }
-
-    /// Whether bytes that `peer` wrote or was to read were changed, or others put among them.
-    #[must_use]
-    pub fn is_tainted(&self, peer: usize) -> bool {
-        let seat = &self.seats[peer];
-        self.wires[seat.wire_out].tainted || self.wires[seat.wire_in].tainted
-    }
-
-    /// Whether everything `peer` wrote has been read.
-    #[must_use]
-    pub fn is_wire_empty(&self, peer: usize) -> bool {
-        self.seats[peer].pending.is_none() && self.wires[self.seats[peer].wire_out].is_empty()
-    }
-
-    /// Whether the wire out of `peer` has ended or swallows what is written.
-    #[must_use]
-    pub fn is_cut(&self, peer: usize) -> bool {
-        let wire = &self.wires[self.seats[peer].wire_out];
-        wire.severed || wire.end.is_some()
-    }
-
-    /// Whether the machine has let its transport go.
-    #[must_use]
-    pub fn is_dropped(&self, peer: usize) -> bool {
-        self.seats[peer].dropped
-    }
-
-    /// Whether nothing will ever happen by itself any more.
-    #[must_use]
-    pub fn is_quiet(&self) -> bool {
-        let waiting = |seat: &Seat| seat.reads && seat.peer.machine.has_event();
-        let timers = |seat: &Seat| seat.peer.machine.poll_timeout().is_some();
-        let arrivals = |wire: &Wire| !wire.reader_gone && wire.next_arrival().is_some();
-        self.work.is_empty()
-            && !self.wires.iter().any(arrivals)
-            && !self.seats.iter().any(|seat| waiting(seat) || timers(seat))
     }
 
     fn sit(&mut self, spec: Spec, wire_out: usize, wire_in: usize) {
