@@ -32,7 +32,7 @@ pub(super) struct Side {
     newest: u64,
     /// A send was refused as full since the last `SendReady`.
     pub(super) refused: bool,
-    /// How often it was refused, and how often it was told of room.
+    /// How often it was refused or told of high water, and how often it was told of room.
     pub(super) refusals: u64,
     readies: u64,
     pub(super) closed: Option<CloseReason>,
@@ -372,6 +372,8 @@ pub(super) fn told(
                 }
             }
         }
+        // The other thing that a `SendReady` follows.
+        ConnectionEvent::HighWater(_) => receiver.refusals += 1,
         ConnectionEvent::SendReady => {
             // A paused application finds several of them, each after a refusal.
             receiver.readies += 1;

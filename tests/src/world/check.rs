@@ -40,7 +40,7 @@ pub enum Check {
     ReceiveQueueKeepsItsLimits,
     /// The same input gives the same output, to the byte.
     RunsRepeat,
-    /// `SendReady` comes after a refusal, and only then.
+    /// `SendReady` comes after a refusal or high water, and only then.
     SendReadyFollowsARefusal,
     /// What waits to be written keeps to the limits.
     SendQueueKeepsItsLimits,
