@@ -83,6 +83,7 @@ fn the_model_finds_nothing_in_a_short_run() {
         ("cancelled", sum.cancelled),
         ("cut off", sum.cut_off),
         ("flushed", sum.flushed),
+        ("dropped", sum.dropped),
         ("refused", sum.refused),
     ] {
         assert!(count > 10, "{what}: {sum:?}");

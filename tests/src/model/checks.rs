@@ -123,6 +123,11 @@ impl Run {
             let state = self.world.connection(peer).state();
             return breach(Check::ClosedIsLast, format!("peer {peer} is {state:?}"));
         }
+        let silent = self.sides[peer].unreported();
+        if !silent.is_empty() && !self.world.is_tainted(peer) {
+            let detail = format!("{silent:?} of peer {peer} were dropped without a word");
+            return breach(Check::EveryEventHasOneFate, detail);
+        }
         let missing = self.sides[peer].missing();
         if !missing.is_empty() && !self.lossy(peer) {
             let detail = format!("{missing:?} of peer {peer} are nowhere");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sente_core::{Carrier, Dialect, Keepalive, Role};
+use sente_core::{Carrier, Dialect, Keepalive, Policy, Priority, Role, SendOptions};
 
 use crate::world::{Ended, Quality, Rng, Spec};
 
@@ -54,6 +54,8 @@ pub enum Op {
     Resume(usize),
     /// An event with this much data, packed before or not.
     Send(usize, usize, bool),
+    /// An event with this much data that may be dropped, or goes behind others, by chance.
+    SendWith(usize, usize, u64),
     /// What this peer writes vanishes.
     Sever(usize),
     /// Whether what this peer wrote arrives.
@@ -71,7 +73,8 @@ impl Op {
         let peer = rng.below(8);
         let pick = rng.below(8);
         match rng.below(100) {
-            0..24 => Self::Send(peer, size(rng), rng.one_in(4)),
+            0..18 => Self::Send(peer, size(rng), rng.one_in(4)),
+            18..24 => Self::SendWith(peer, size(rng), rng.next()),
             24..32 => Self::Call(peer, size(rng), patience(rng)),
             32..40 => Self::Reply(peer, pick, size(rng)),
             40 => Self::ReplyError(peer, pick),
@@ -91,7 +94,8 @@ impl Op {
                 0 => Self::Jump(Duration::from_secs(rng.next() % 60)),
                 _ => Self::Connect,
             },
-            89..96 => Self::Send(peer, 0, false),
+            89..91 => Self::Send(peer, 0, false),
+            91..96 => Self::SendWith(peer, size(rng), rng.next()),
             96 => match rng.below(3) {
                 0 => Self::Close(peer),
                 _ => Self::Drain(peer, time(rng)),
@@ -136,6 +140,21 @@ fn time(rng: &mut Rng) -> Duration {
         _ => rng.below(5_000),
     };
     Duration::from_millis(millis as u64)
+}
+
+/// How an event is sent, by chance, and the key where the newest of a key replaces the others.
+pub(super) fn options(rng: &mut Rng) -> (SendOptions, Option<usize>) {
+    let key = rng.below(2);
+    let (policy, key) = match rng.below(5) {
+        0 | 1 => (Policy::DropOldest, None),
+        2 => (Policy::Volatile, None),
+        3 => (Policy::Latest(format!("k{key}").into()), Some(key)),
+        _ => (Policy::Reject, None),
+    };
+    let low = rng.one_in(3);
+    let priority = if low { Priority::Low } else { Priority::Normal };
+    let options = SendOptions::new().policy(policy).priority(priority);
+    (options.flush(rng.one_in(4)), key)
 }
 
 /// How a wire is, by chance.

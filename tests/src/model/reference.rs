@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use sente_core::{
-    CallError, CallId, CloseReason, ConnectionEvent, Event, EventId, FlushId, Instant, PackedEvent,
-    Payload,
+    CallError, CallId, CloseReason, ConnectionEvent, Dropped, Event, EventId, FlushId, Instant,
+    PackedEvent, Payload,
 };
 use sente_edn::Value;
 
@@ -28,6 +28,8 @@ pub(super) struct Side {
     flushes: VecDeque<(FlushId, u64)>,
     /// Flushes of a connection that was over.
     late_flushes: Vec<FlushId>,
+    /// Dropped, as later ones show, and not reported yet.
+    going: Vec<u64>,
     flushed_to: u64,
     newest: u64,
     /// A send was refused as full since the last `SendReady`.
@@ -53,6 +55,17 @@ struct Item {
     number: u64,
     what: What,
     size: usize,
+    lane: Lane,
+    /// Whether its policy allows that it is dropped.
+    may_go: bool,
+    key: Option<usize>,
+}
+
+/// Order is kept within each, not across.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lane {
+    Low,
+    Normal,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +80,7 @@ enum What {
 enum Over {
     Arrived,
     CameBack,
+    Dropped,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -110,6 +124,8 @@ pub struct Tally {
     pub cut_off: u64,
     /// Flushes that were written.
     pub flushed: u64,
+    /// Events that were dropped as their policy says.
+    pub dropped: u64,
     /// Sends and calls that were refused as full.
     pub refused: u64,
 }
@@ -126,12 +142,14 @@ impl Tally {
         self.cancelled += other.cancelled;
         self.cut_off += other.cut_off;
         self.flushed += other.flushed;
+        self.dropped += other.dropped;
         self.refused += other.refused;
     }
 
     fn count(&mut self, event: &ConnectionEvent) {
         match event {
             ConnectionEvent::Closed(_) => self.closed += 1,
+            ConnectionEvent::Dropped(dropped) => self.dropped += dropped.count,
             ConnectionEvent::Flushed(_) => self.flushed += 1,
             ConnectionEvent::Message(_) => self.arrived += 1,
             ConnectionEvent::Settled { result, .. } => match result {
@@ -218,7 +236,78 @@ impl Side {
 
     fn accept(&mut self, number: u64, what: What, size: usize) {
         self.newest = number;
-        self.accepted.push_back(Item { number, what, size });
+        self.accepted.push_back(Item {
+            number,
+            what,
+            size,
+            lane: Lane::Normal,
+            may_go: false,
+            key: None,
+        });
+    }
+
+    /// An event that may be dropped, or waits for others to go first.
+    pub(super) fn accept_with(
+        &mut self,
+        number: u64,
+        size: usize,
+        lane: Lane,
+        may_go: bool,
+        key: Option<usize>,
+    ) {
+        self.accept(number, What::Event, size);
+        if let Some(item) = self.accepted.back_mut() {
+            (item.lane, item.may_go, item.key) = (lane, may_go, key);
+        }
+    }
+
+    /// An event that takes the place of the newest of its key.
+    pub(super) fn replace(&mut self, number: u64, size: usize, key: Option<usize>) -> Checked {
+        self.newest = number;
+        let mut waiting = self.accepted.iter_mut().rev();
+        let Some(item) = waiting.find(|item| item.key == key && key.is_some()) else {
+            let detail = format!("{number} replaces what is not there");
+            return breach(Check::EveryEventHasOneFate, detail);
+        };
+        let old = core::mem::replace(&mut item.number, number);
+        item.size = size;
+        self.drop_at_once(old);
+        Ok(())
+    }
+
+    pub(super) fn drop_at_once(&mut self, number: u64) {
+        self.over.insert(number, Over::Dropped);
+        self.going.push(number);
+    }
+
+    /// Events that were dropped without a word.
+    pub(super) fn unreported(&self) -> &[u64] {
+        &self.going
+    }
+
+    fn reported(&mut self, dropped: &Dropped) -> Checked {
+        if dropped.count != dropped.events.len() as u64 {
+            let detail = format!("{} dropped, {:?}", dropped.count, dropped.events);
+            return breach(Check::EveryEventHasOneFate, detail);
+        }
+        for packed in &dropped.events {
+            let number = number_in(packed.bytes()).unwrap_or(0);
+            let known = self.going.iter().position(|going| *going == number);
+            let mut waiting = self.accepted.iter();
+            let queued = waiting.position(|item| item.number == number && item.may_go);
+            match (known, queued) {
+                (Some(at), _) => drop(self.going.remove(at)),
+                (None, Some(at)) => {
+                    self.accepted.remove(at);
+                    self.over.insert(number, Over::Dropped);
+                }
+                (None, None) => {
+                    let detail = format!("{number} is dropped, and may not be");
+                    return breach(Check::EveryEventHasOneFate, detail);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// A flush of a connection that is over fails, and is told of behind `Closed`.
@@ -354,6 +443,7 @@ pub(super) fn told(
             settled(receiver, sender, tainted, now, *call, result)?;
         }
         ConnectionEvent::Undelivered(events) => receiver.came_back(events)?,
+        ConnectionEvent::Dropped(dropped) if !tainted => receiver.reported(dropped)?,
         ConnectionEvent::Flushed(flush) => {
             let Some((id, mark)) = receiver.flushes.pop_front() else {
                 return breach(Check::FlushesSettleOnce, format!("{flush:?} settles again"));
@@ -418,27 +508,35 @@ fn arrive(
         return match sender.over.get(&number) {
             _ if tainted => Ok(None),
             Some(Over::Arrived) => breach(Check::DeliveredOnce, format!("{number} comes again")),
-            Some(Over::CameBack) => breach(
+            Some(fate) => breach(
                 Check::EveryEventHasOneFate,
-                format!("{number} arrives and came back"),
+                format!("{number} arrives: {fate:?}"),
             ),
             None => breach(Check::NothingIsInvented, format!("nobody sent {number}")),
         };
     };
     let waits = |to: u64| receiver.calls.values().any(|call| call.number == to);
-    for passed in sender.accepted.drain(..at) {
+    let mut behind = sender.accepted.split_off(at);
+    let item = behind.pop_front();
+    let lane = item.as_ref().map(|item| item.lane);
+    let passed = core::mem::replace(&mut sender.accepted, VecDeque::new());
+    for passed in passed {
         let excused = match passed.what {
             What::Reply { to } | What::ErrorReply { to } => !waits(to),
-            What::Call | What::Event => false,
+            What::Call | What::Event => passed.may_go,
         };
-        if !excused && !tainted {
+        if Some(passed.lane) != lane {
+            sender.accepted.push_back(passed);
+        } else if passed.may_go {
+            sender.drop_at_once(passed.number);
+        } else if !excused && !tainted {
             return breach(
                 Check::DeliveredInOrder,
                 format!("{number} arrives, and {} before it did not", passed.number),
             );
         }
     }
-    let item = sender.accepted.pop_front();
+    sender.accepted.append(&mut behind);
     sender.over.insert(number, Over::Arrived);
     Ok(item)
 }
@@ -486,30 +584,26 @@ fn settled(
 }
 
 impl Side {
-    /// What comes back is the end of what was accepted.
+    /// What comes back is the end of what was accepted, in each lane.
     fn came_back(&mut self, events: &[PackedEvent]) -> Checked {
         for packed in events.iter().rev() {
-            let number = number_in(packed.bytes());
-            while self.accepted.back().is_some_and(Item::is_reply) {
-                // Its caller is told by the end of its own side.
-                self.accepted.pop_back();
+            let number = number_in(packed.bytes()).unwrap_or(0);
+            let at = self.accepted.iter().rposition(|item| item.number == number);
+            let Some(item) = at.and_then(|at| self.accepted.remove(at)) else {
+                let detail = format!("{number} comes back: {:?}", self.over.get(&number));
+                return breach(Check::EveryEventHasOneFate, detail);
+            };
+            let later = self.accepted.iter().skip(at.unwrap_or(0));
+            // What was dropped may not have been reported yet; of replies only the caller hears.
+            let mut later = later.filter(|item| !item.is_reply() && !item.may_go);
+            if let Some(other) = later.find(|other| other.lane == item.lane) {
+                let detail = format!("{number} comes back, and {other:?} behind it does not");
+                return breach(Check::UndeliveredIsTheTail, detail);
             }
-            match (number, self.accepted.pop_back()) {
-                (Some(number), Some(item)) if item.number == number => {
-                    self.over.insert(number, Over::CameBack);
-                    if number <= self.flushed_to {
-                        return breach(
-                            Check::FlushesSettleOnce,
-                            format!("{number} was flushed and comes back"),
-                        );
-                    }
-                }
-                (number, item) => {
-                    return breach(
-                        Check::UndeliveredIsTheTail,
-                        format!("{number:?} comes back, {item:?} was accepted last"),
-                    );
-                }
+            self.over.insert(number, Over::CameBack);
+            if number <= self.flushed_to {
+                let detail = format!("{number} was flushed and comes back");
+                return breach(Check::FlushesSettleOnce, detail);
             }
         }
         Ok(())

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use sente_core::{CloseReason, Instant, State};
+use sente_core::{CloseReason, Instant, Policy, Priority, Sent, State};
 
 use super::checks::breach;
 use super::op::{self, Op};
-use super::reference::{self, Side, Tally, Wire};
+use super::reference::{self, Lane, Side, Tally, Wire};
 use crate::world::{Check, Command, Given, Recording, Refused, Rng, Told, Violation, World};
 
 pub(super) type Checked = Result<(), Violation>;
@@ -117,6 +117,7 @@ impl Run {
             }
             Op::Resume(peer) => self.world.resume(one(peer)),
             Op::Send(peer, size, packed) => self.send(one(peer), size, packed)?,
+            Op::SendWith(peer, size, seed) => self.send_with(one(peer), size, seed)?,
             Op::Sever(peer) => self.world.sever(one(peer)),
             Op::Stall(peer, on) => {
                 self.world
@@ -222,6 +223,25 @@ impl Run {
             }
             Err(refused) => self.refused(peer, refused),
         }
+    }
+
+    fn send_with(&mut self, peer: usize, size: usize, seed: u64) -> Checked {
+        let number = self.number();
+        let (options, key) = op::options(&mut Rng::new(seed));
+        let lane = match options.priority {
+            Priority::Low => Lane::Low,
+            _ => Lane::Normal,
+        };
+        let may_go = options.policy != Policy::Reject;
+        let command = Command::SendWith(reference::event(number, size), options);
+        let side = &mut self.sides[peer];
+        match self.world.command(peer, command) {
+            Ok(Given::Sent(Sent::Dropped)) => side.drop_at_once(number),
+            Ok(Given::Sent(Sent::Replaced)) => return side.replace(number, size, key),
+            Ok(_) => side.accept_with(number, size, lane, may_go, key),
+            Err(refused) => return self.refused(peer, refused),
+        }
+        Ok(())
     }
 
     fn call(&mut self, peer: usize, size: usize, timeout: Duration) -> Checked {

@@ -5,7 +5,8 @@ use std::time::Duration;
 use bytes::BytesMut;
 use sente_core::{
     Accept, CallId, Connection, ConnectionEvent, Event, FlushId, Input, Instant, PackedEvent,
-    PackedSendError, Payload, ReplyError, ReplyToken, SendError, State, Transmit, TransmitBuf,
+    PackedSendError, Payload, ReplyError, ReplyToken, SendError, SendOptions, Sent, State,
+    Transmit, TransmitBuf,
 };
 
 use super::spec::Spec;
@@ -114,6 +115,8 @@ pub enum Command {
     Send(Event),
     /// Queue an event that is packed before.
     SendPacked(Event),
+    /// Queue an event in another way than `Send` does.
+    SendWith(Event, SendOptions),
 }
 
 /// What a command gave.
@@ -126,6 +129,8 @@ pub enum Given {
     Done,
     /// A flush.
     Flush(FlushId),
+    /// What became of an event.
+    Sent(Sent),
 }
 
 /// Why a command was refused.
@@ -264,6 +269,10 @@ impl Peer {
             Command::Send(event) => {
                 let sent = connection.send(now, event);
                 sent.map(|()| Given::Done).map_err(|e| Refused::from(&e))
+            }
+            Command::SendWith(event, options) => {
+                let sent = connection.send_with(now, event, options);
+                sent.map(Given::Sent).map_err(|e| Refused::from(&e))
             }
             Command::SendPacked(event) => {
                 let packed = PackedEvent::pack(&event, &**connection.config().packer())

@@ -9,7 +9,9 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
-use sente_core::{Event, Input, Instant, Payload, Transmit, TransmitBuf};
+use sente_core::{
+    Event, Input, Instant, Payload, Policy, Priority, SendOptions, Transmit, TransmitBuf,
+};
 
 use super::peer::{Command, Peer};
 use super::spec::Spec;
@@ -147,6 +149,9 @@ pub(super) fn command_words(command: &Command) -> String {
         Command::ReplyError(number) => format!("reply-error {number}"),
         Command::Send(data) => format!("send {}", event(data)),
         Command::SendPacked(data) => format!("send-packed {}", event(data)),
+        Command::SendWith(data, options) => {
+            format!("send-with {} {}", options_word(options), event(data))
+        }
     }
 }
 
@@ -173,8 +178,39 @@ fn parse_command(verb: &str, rest: &str) -> Result<Command, String> {
         "reply-error" => Command::ReplyError(index()?),
         "send" => Command::Send(event(rest)?),
         "send-packed" => Command::SendPacked(event(rest)?),
+        "send-with" => Command::SendWith(event(second)?, parse_options(first)?),
         _ => return Err("no such verb".to_owned()),
     })
+}
+
+/// `policy,priority,flush`
+fn options_word(options: &SendOptions) -> String {
+    let policy = match &options.policy {
+        Policy::DropOldest => "drop-oldest".to_owned(),
+        Policy::Latest(key) => format!("latest:{key}"),
+        Policy::Volatile => "volatile".to_owned(),
+        _ => "reject".to_owned(),
+    };
+    format!("{policy},{:?},{}", options.priority, options.flush)
+}
+
+fn parse_options(word: &str) -> Result<SendOptions, String> {
+    let words: Vec<&str> = word.split(',').collect();
+    let [policy, priority, flush] = words[..] else {
+        return Err("no options".to_owned());
+    };
+    let policy = match policy.split_once(':') {
+        Some((_, key)) => Policy::Latest(key.into()),
+        None if policy == "drop-oldest" => Policy::DropOldest,
+        None if policy == "volatile" => Policy::Volatile,
+        None => Policy::Reject,
+    };
+    let priority = match priority {
+        "Low" => Priority::Low,
+        _ => Priority::Normal,
+    };
+    let options = SendOptions::new().policy(policy).priority(priority);
+    Ok(options.flush(flush == "true"))
 }
 
 /// FNV-1a: enough to notice a difference.

@@ -71,6 +71,8 @@ impl Spec {
         let mut builder = ConnectionConfig::builder(self.role, self.dialect, self.carrier)
             .keepalive(self.keepalive)
             .close_timeout(self.close_timeout)
+            // So that it is known which events were dropped.
+            .keep_dropped(1 << 20)
             .limits(self.limits.clone());
         if self.hello {
             let mut hello = Hello::new();
