@@ -7,9 +7,10 @@
 //! # Extending it
 //! * A new operation: a variant of [`Op`] and its share in [`Op::random`], an arm in `run.rs` that
 //!   has the world do it and tells the reference (`Side`) what was accepted.
-//! * A send policy that may drop: `Side::accept_event` notes that the item may be missing, and
-//!   `arrive` in `reference.rs` excuses it there (as it excuses replies nobody waits for); at the
-//!   end the number of those that are missing is held against `Stats`.
+//! * A send policy: its share in `op::options`. `Side::accept_with` says in which lane the event
+//!   waits and whether it may be dropped; every drop must then be reported once by `Dropped`.
+//! * A receive queue that sheds: an item of the sender that is passed over in `arrive` is excused
+//!   where the receiver sheds, and their number is held against what it reports.
 //! * A new machine (`Client`): see [`world`](crate::world). Its sides are those of its connections,
 //!   one after the other: give a `Side` to each attempt.
 //! * A new invariant: a name in [`Check`], and the place where it is broken.

@@ -519,7 +519,7 @@ fn arrive(
     let mut behind = sender.accepted.split_off(at);
     let item = behind.pop_front();
     let lane = item.as_ref().map(|item| item.lane);
-    let passed = core::mem::replace(&mut sender.accepted, VecDeque::new());
+    let passed = core::mem::take(&mut sender.accepted);
     for passed in passed {
         let excused = match passed.what {
             What::Reply { to } | What::ErrorReply { to } => !waits(to),
