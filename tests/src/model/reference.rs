@@ -28,6 +28,8 @@ pub(super) struct Side {
     flushes: VecDeque<(FlushId, u64)>,
     /// Flushes of a connection that was over.
     late_flushes: Vec<FlushId>,
+    /// The newest place that was dropped for a newer event.
+    dropped_to: u64,
     /// Dropped, as later ones show, and not reported yet.
     going: Vec<u64>,
     flushed_to: u64,
@@ -59,6 +61,8 @@ struct Item {
     /// Whether its policy allows that it is dropped.
     may_go: bool,
     key: Option<usize>,
+    /// The number of the first event that stood here.
+    place: u64,
 }
 
 /// Order is kept within each, not across.
@@ -243,6 +247,7 @@ impl Side {
             lane: Lane::Normal,
             may_go: false,
             key: None,
+            place: number,
         });
     }
 
@@ -298,7 +303,8 @@ impl Side {
             match (known, queued) {
                 (Some(at), _) => drop(self.going.remove(at)),
                 (None, Some(at)) => {
-                    self.accepted.remove(at);
+                    let place = self.accepted.remove(at).map_or(0, |item| item.place);
+                    self.dropped_to = self.dropped_to.max(place);
                     self.over.insert(number, Over::Dropped);
                 }
                 (None, None) => {
@@ -593,6 +599,10 @@ impl Side {
                 let detail = format!("{number} comes back: {:?}", self.over.get(&number));
                 return breach(Check::EveryEventHasOneFate, detail);
             };
+            if item.may_go && item.place < self.dropped_to {
+                let detail = format!("{number} was kept, and a newer one dropped for room");
+                return breach(Check::DropsTakeTheOldest, detail);
+            }
             let later = self.accepted.iter().skip(at.unwrap_or(0));
             // What was dropped may not have been reported yet; of replies only the caller hears.
             let mut later = later.filter(|item| !item.is_reply() && !item.may_go);

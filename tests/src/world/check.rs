@@ -18,6 +18,8 @@ pub enum Check {
     DeliveredInOrder,
     /// Nothing arrives twice.
     DeliveredOnce,
+    /// What is dropped for room is the oldest that may be.
+    DropsTakeTheOldest,
     /// What was accepted arrives, or comes back, or was lost with a broken transport, or was
     /// dropped and counted.
     EveryEventHasOneFate,
