@@ -20,12 +20,13 @@ mod frames;
 mod op;
 mod reference;
 mod run;
+mod tally;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 
 pub use op::Op;
-pub use reference::Tally;
+pub use tally::Tally;
 
 use crate::world::{Check, Recording, Rng, Violation};
 use run::Run;

@@ -7,7 +7,8 @@ use sente_core::{CloseReason, Instant, Policy, Priority, Sent, State};
 
 use super::checks::breach;
 use super::op::{self, Op};
-use super::reference::{self, Lane, Side, Tally, Wire};
+use super::reference::{self, Lane, Side, Wire};
+use super::tally::Tally;
 use crate::world::{Check, Command, Given, Recording, Refused, Rng, Told, Violation, World};
 
 pub(super) type Checked = Result<(), Violation>;
