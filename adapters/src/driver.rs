@@ -95,6 +95,7 @@ pub(crate) async fn drive(machine: &impl Machine, transport: Transport) -> Optio
         write_error: None,
         read_late: 0,
         last_flush: None,
+        read_before_timeout: false,
     };
     driver.run().await;
     driver.child.take()
@@ -133,6 +134,8 @@ struct Driver<'a, M> {
     /// How much has been read since.
     read_late: usize,
     last_flush: Option<tokio::time::Instant>,
+    /// Whether the last read went ahead of a deadline that had come.
+    read_before_timeout: bool,
 }
 
 /// What the engine waits for next.
@@ -205,7 +208,7 @@ impl<M: Machine> Driver<'_, M> {
                 .unwrap_or_else(|| tokio::time::Instant::now() + ORPHANED)
         });
         let orphaned = self.orphaned;
-        tokio::select! {
+        let first = tokio::select! {
             happened = write(&mut self.writer, &mut self.out, self.flush_due), if writing || ending => happened,
             result = read(&mut self.reader, &mut self.input), if reading => Happened::Read(result),
             () = at(timeout) => Happened::Timeout,
@@ -213,6 +216,18 @@ impl<M: Machine> Driver<'_, M> {
             () = at(orphaned) => Happened::Orphaned,
             () = ended(&mut self.child), if !self.child_ended => Happened::ChildEnded,
             () = self.machine.woken() => Happened::Woken,
+        };
+        if !matches!(first, Happened::Timeout) || !reading || self.read_before_timeout {
+            self.read_before_timeout = false;
+            return first;
+        }
+        // After a long sleep of the machine both may be due, and what waits to be read may be the
+        // sign of life that the deadline is about. One read goes first, not all there is to read.
+        self.read_before_timeout = true;
+        tokio::select! {
+            biased;
+            result = read(&mut self.reader, &mut self.input) => Happened::Read(result),
+            () = std::future::ready(()) => first,
         }
     }
 

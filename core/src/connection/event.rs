@@ -47,7 +47,8 @@ pub enum ConnectionEvent {
     BadEvent(BadEvent),
     /// More bad frames came than are reported one by one: how many more.
     BadEventsSuppressed(u64),
-    /// The connection ended. The last event of all.
+    /// The connection ended. The last event of all, but for answers to what is asked of it later:
+    /// a `flush` then is told to have failed.
     Closed(CloseReason),
     /// Events that were handed over for sending were dropped, as their policy says. There is one
     /// such event at most until it is taken; it says everything until then.
