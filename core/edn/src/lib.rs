@@ -162,6 +162,7 @@ mod decimal;
 mod deep;
 mod error;
 mod fingerprint;
+mod frame;
 mod inst;
 mod integer;
 #[cfg(any(
@@ -193,6 +194,7 @@ mod stream;
 mod table;
 mod tagged;
 mod text;
+mod ties;
 mod tokens;
 mod tree;
 mod uuid;

@@ -7,12 +7,14 @@ use crate::atom::Atom;
 use crate::class;
 use crate::error::Error;
 use crate::fingerprint::{self, KEYWORD, STRING};
+use crate::frame::{Frame, Kind};
 use crate::inst::Inst;
 use crate::lex::{self, Lexer, RawStr};
-use crate::machine::{self, Frame, Kind, Machine, Repeats, Sink};
+use crate::machine::{Machine, Repeats, Sink};
 use crate::number::Num;
 use crate::shape::Shape;
 use crate::text;
+use crate::ties;
 use crate::uuid::Uuid;
 
 /// A collection that was read to its end and stands in nothing.
@@ -194,7 +196,7 @@ impl<S: Sink> Machine<'_, S> {
                         break;
                     }
                     if matches!(top.kind, Kind::Map | Kind::Set) && suspects {
-                        if machine::has_tie(self.keys.since(top.first_key())) {
+                        if ties::has_tie(self.keys.since(top.first_key())) {
                             break;
                         }
                         self.keys.truncate(top.first_key());

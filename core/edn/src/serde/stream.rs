@@ -11,12 +11,14 @@ use crate::atom::{Atom, Fact};
 use crate::class;
 use crate::error::Error as ReadError;
 use crate::fingerprint::{self, KEYWORD, STRING};
+use crate::frame::{Frame, Kind};
 use crate::lex;
-use crate::machine::{self, Done, Frame, Kind, Machine, Sink};
+use crate::machine::{Done, Machine, Sink};
 use crate::read;
 use crate::run::{self, Plain};
 use crate::shape::Shape;
 use crate::text;
+use crate::ties;
 use crate::tree::Tree;
 use crate::value::Value;
 
@@ -96,7 +98,7 @@ impl<'de> Stream<'de> {
             Kind::Vector | Kind::List => {}
             Kind::Map | Kind::Set => {
                 let is_odd = top.kind == Kind::Map && top.count & 1 != 0;
-                if is_odd || machine::has_tie(machine.keys.since(own_keys)) {
+                if is_odd || ties::has_tie(machine.keys.since(own_keys)) {
                     drop(self.fail());
                     return;
                 }

@@ -6,7 +6,8 @@ use alloc::vec::Vec;
 use super::{Place, PlaceKind};
 use crate::atom::Atom;
 use crate::error::Error;
-use crate::machine::{Kind, Sink, narrow, wide};
+use crate::frame::{Kind, narrow, wide};
+use crate::machine::Sink;
 use crate::number::Num;
 use crate::shape::Shape;
 

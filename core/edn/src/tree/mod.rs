@@ -9,11 +9,11 @@ use core::fmt;
 
 use crate::error::{Error, ErrorKind, Inside};
 #[cfg(feature = "serde")]
+use crate::frame::wide;
+#[cfg(feature = "serde")]
 use crate::lex::Lexer;
 use crate::limits::Limits;
 use crate::machine::Machine;
-#[cfg(feature = "serde")]
-use crate::machine::wide;
 use crate::read;
 use crate::sinks::{self, ToNothing};
 

@@ -7,9 +7,9 @@ use core::iter::FusedIterator;
 
 use super::{Place, PlaceKind, Tree};
 use crate::atom::Atom;
+use crate::frame::wide;
 use crate::inst::Inst;
 use crate::lex::RawStr;
-use crate::machine::wide;
 use crate::map::Map;
 use crate::name::Symbol;
 use crate::number::{self, Num};
