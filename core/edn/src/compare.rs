@@ -53,6 +53,11 @@ pub(crate) fn equal(a: &Value, b: &Value, mode: Mode) -> bool {
     }
 }
 
+/// Whether two values are equal with everything in the same order; if not, they still may be equal.
+pub(crate) fn equal_as_ordered(a: &Value, b: &Value) -> bool {
+    matches!(equal_in_order(a, b, Mode::Clojure), Verdict::Equal)
+}
+
 /// Whether two runs of items are equal, one by one.
 pub(crate) fn equal_items(a: &[Value], b: &[Value], mode: Mode) -> bool {
     a.len() == b.len() && a.iter().zip(b).all(|(a, b)| equal(a, b, mode))
@@ -232,7 +237,7 @@ impl Classes {
         self.class(Node::Leaf(leaf))
     }
 
-    fn of(&mut self, value: &Value, mode: Mode) -> u32 {
+    pub(crate) fn of(&mut self, value: &Value, mode: Mode) -> u32 {
         let mut modes = Modes::new(mode);
         let mut open: Vec<Vec<u32>> = Vec::new();
         for step in Walk::new(value) {

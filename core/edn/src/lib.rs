@@ -136,9 +136,9 @@
 //!
 //! Texts may come from strangers. What they may ask for is bounded by [`Limits`]; no text makes
 //! the stack grow, in reading or in anything done with the value later; and reading and writing take
-//! time that grows no faster than `n log n`. One thing does not: to look for keys, or add them one by
-//! one, in a [`Map`], a [`Set`] or a `HashMap` of values, where a peer has chosen collections as keys
-//! that collide. serde makes a [`Value`] that way; [`from_slice`] does not.
+//! time that grows no faster than `n log n`. One thing does not: to look for keys, or insert them one
+//! by one, in a [`Map`] or a [`Set`], where a peer has chosen collections as keys that collide, or in
+//! a `HashMap` of values. To collect a map or a set, or extend one by as much as it holds, is safe.
 //!
 //! # Features
 //!
@@ -183,6 +183,7 @@ mod number;
 mod prefix;
 mod ratio;
 mod read;
+mod repeats;
 mod run;
 #[cfg(feature = "serde")]
 pub mod serde;

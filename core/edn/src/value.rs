@@ -274,7 +274,7 @@ impl Eq for Value {}
 /// Equal values hash alike, whatever their order and kind of sequence.
 ///
 /// What is hashed is 64 bits without a secret, so whoever writes the values can make them collide,
-/// whichever hasher is used. Values of strangers are better kept in a [`Map`] or a [`Set`].
+/// whichever hasher is used. Values of strangers are better collected into a [`Map`] or a [`Set`].
 impl Hash for Value {
     fn hash<H: Hasher>(&self, state: &mut H) {
         state.write_u64(fingerprint::of(self));

@@ -3,22 +3,13 @@
 //! There are no timings here: a quadratic algorithm would simply not finish.
 #![allow(missing_docs)]
 
-use sente_edn::{Cursor, ErrorKind, Limits, Map, Set, Value, from_slice_with, from_str};
+mod colliding;
 
-/// Two integers with one fingerprint, found by search. If fingerprints ever change this must be
-/// searched for again: the test below says so.
-const TWINS: [i64; 2] = [3_944_079_504_031_905_691, 4_420_842_482_355_264_145];
+use colliding::{TWINS, colliding};
+use sente_edn::{Cursor, ErrorKind, Limits, Map, Set, Value, from_slice_with, from_str};
 
 fn unlimited() -> Limits {
     Limits::unlimited()
-}
-
-/// Every vector of so many twins: `2^length` different keys with one fingerprint.
-fn colliding(length: u32) -> impl Iterator<Item = String> {
-    (0..1_u32 << length).map(move |bits| {
-        let items = (0..length).map(|bit| TWINS[(bits >> bit & 1) as usize].to_string());
-        format!("[{}]", items.collect::<Vec<_>>().join(" "))
-    })
 }
 
 fn fingerprint(value: &Value) -> u64 {
@@ -110,6 +101,58 @@ fn thousands_of_keys_that_share_a_fingerprint_are_read() {
             .unwrap_err(),
         error
     );
+}
+
+/// A regression: each key was compared with all before it.
+#[test]
+fn tens_of_thousands_of_keys_that_share_a_fingerprint_are_collected() {
+    let keys: Vec<Value> = colliding(15).map(|key| from_str(&key).unwrap()).collect();
+    let (half, other) = keys.split_at(keys.len() / 2);
+    let set: Set = keys.iter().chain(&keys).cloned().collect();
+    assert!(set.iter().eq(&keys));
+    let mut set: Set = half.iter().cloned().collect();
+    set.extend(half.iter().chain(other).cloned());
+    assert!(set.iter().eq(&keys));
+    let numbers = 0..i64::MAX;
+    let mut map: Map = keys.iter().chain(half).cloned().zip(numbers).collect();
+    assert!(map.keys().eq(&keys));
+    assert_eq!(map.get(&keys[0]), Some(&Value::Int(1 << 15)));
+    assert_eq!(map.get(&keys[half.len()]), Some(&Value::Int(1 << 14)));
+    // Fewer than there are go in one by one until they are found to collide.
+    map.extend(other.iter().skip(1).cloned().map(|key| (key, -1)));
+    assert!(map.keys().eq(&keys));
+    assert_eq!(map.get(&keys[half.len()]), Some(&Value::Int(1 << 14)));
+    assert_eq!(map.get(&keys[half.len() + 1]), Some(&Value::Int(-1)));
+}
+
+/// What fills a map by itself collides with nothing there, but among itself.
+#[test]
+fn keys_that_collide_among_themselves_are_added_to_a_large_set() {
+    let keys: Vec<Value> = colliding(14).map(|key| from_str(&key).unwrap()).collect();
+    let mut set: Set = (0..20_000_i64).collect();
+    set.extend(keys.iter().cloned());
+    assert!(set.iter().skip(20_000).eq(&keys));
+    assert!((0..20_000_i64).all(|number| set.contains(&Value::Int(number))));
+}
+
+/// Each level needs the fingerprint of what is below, and would go through all of it again.
+#[test]
+fn a_large_key_beside_small_ones_at_every_level_is_not_gone_through_each_time() {
+    let [a, b] = TWINS;
+    let small = [a, b].map(|twin| from_str(&format!("[{twin}]")).unwrap());
+    let mut value: Value = (0..1_000_000_i64).map(Value::from).collect();
+    for _ in 0..5_000 {
+        let [one, other] = small.clone();
+        value = Value::from(Set::from([value, one, other]));
+    }
+    let mut depth = 0;
+    let mut inner = &value;
+    while let Value::Set(set) = inner {
+        assert_eq!(set.len(), 3);
+        depth += 1;
+        inner = set.iter().next().unwrap();
+    }
+    assert_eq!(depth, 5_000);
 }
 
 #[test]

@@ -1,14 +1,18 @@
 //! What holds for every text and every value, tried on random ones.
 #![allow(missing_docs)]
 
+mod colliding;
 mod random_values;
 mod support;
 
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+
+use colliding::TWINS;
 use proptest::prelude::*;
 use random_values::value;
 use sente_edn::{
-    Cursor, Dialect, Error, Limits, Map, Set, Shape, Tree, Value, from_slice, from_slice_with,
-    read_first, to_vec,
+    BigInt, Cursor, Dialect, Error, Limits, List, Map, Set, Shape, Tree, Value, from_slice,
+    from_slice_with, read_first, to_vec,
 };
 
 /// Pieces of texts, so that random ones come near to being valid.
@@ -272,6 +276,31 @@ fn step_by_step(text: &[u8], limits: &Limits) -> Result<(), Error> {
     Ok(())
 }
 
+/// Values of which many are equal or share a fingerprint, and some are anything.
+fn repeated() -> impl Strategy<Value = Value> {
+    let twin = || proptest::sample::select(&TWINS).prop_map(Value::from);
+    let sequence = proptest::collection::vec(twin(), 0..4);
+    let small = prop_oneof![
+        (0..20_i64).prop_map(Value::from),
+        (0..20_i64).prop_map(|number| Value::from(BigInt::from(number))),
+        twin(),
+        sequence.clone().prop_map(Value::from),
+        sequence.prop_map(|items| Value::from(List::from(items))),
+    ];
+    let deep = small.clone().prop_recursive(3, 20, 4, |inner| {
+        let items = proptest::collection::vec(inner.clone(), 0..4);
+        let entries = proptest::collection::vec((inner.clone(), inner), 0..3);
+        prop_oneof![
+            items
+                .clone()
+                .prop_map(|items| Value::from(items.into_iter().collect::<Set>())),
+            items.prop_map(Value::from),
+            entries.prop_map(|entries| Value::from(entries.into_iter().collect::<Map>())),
+        ]
+    });
+    prop_oneof![4 => small, 4 => deep, 1 => value()]
+}
+
 proptest! {
     // More with `PROPTEST_CASES=20000`.
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
@@ -337,5 +366,46 @@ proptest! {
         }
         let entries: Vec<(Value, Value)> = map.into_iter().collect();
         prop_assert_eq!(entries, model);
+    }
+
+    #[test]
+    fn what_is_collected_is_what_is_inserted_one_by_one(
+        items in proptest::collection::vec(repeated(), 0..90),
+        split in any::<prop::sample::Index>(),
+    ) {
+        let (first, second) = items.split_at(split.index(items.len() + 1));
+        let mut inserted = Set::new();
+        for item in &items {
+            inserted.insert(item.clone());
+        }
+        let collected: Set = items.iter().cloned().collect();
+        let mut extended: Set = first.iter().cloned().collect();
+        extended.extend(second.iter().cloned());
+        let inserted = Value::from(inserted);
+        // The text tells in which order, and which of the equal ones.
+        prop_assert_eq!(to_vec(&inserted), to_vec(&Value::from(collected.clone())));
+        prop_assert_eq!(to_vec(&inserted), to_vec(&Value::from(extended)));
+
+        let number = |at: usize| i64::try_from(at).unwrap();
+        let entries = || items.iter().cloned().enumerate().map(|(at, key)| (key, number(at)));
+        let mut inserted = Map::new();
+        for (key, value) in entries() {
+            inserted.insert(key, value);
+        }
+        let collected: Map = entries().collect();
+        let mut extended: Map = entries().take(first.len()).collect();
+        extended.extend(entries().skip(first.len()));
+        let inserted = Value::from(inserted);
+        prop_assert_eq!(to_vec(&inserted), to_vec(&Value::from(collected.clone())));
+        prop_assert_eq!(to_vec(&inserted), to_vec(&Value::from(extended)));
+        // And all of them are found.
+        let hasher = BuildHasherDefault::<DefaultHasher>::default();
+        prop_assert_eq!(hasher.hash_one(&inserted), hasher.hash_one(Value::from(collected.clone())));
+        let mut rest = collected.clone();
+        for item in &items {
+            prop_assert!(rest.contains_key(item) == rest.remove(item).is_some());
+            prop_assert!(collected.contains_key(item));
+        }
+        prop_assert!(rest.is_empty());
     }
 }

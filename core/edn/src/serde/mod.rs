@@ -31,13 +31,13 @@
 //! | `Some(x)` | `x` | anything but `nil`; so `Some(None)` comes back as `None` |
 //! | `bool` | `true` | booleans |
 //! | integers, 128 bits too | `1`, or `1N` if 64 signed bits are too few | integers with and without `N` that fit |
-//! | `f32`, `f64` | `1.0` | floats and integers |
+//! | `f32`, `f64` | `1.0` | floats and integers; one too large for an `f32` is infinite, as `1e300` |
 //! | `char` | `\a`; beyond 16 bits the string `"😀"` | characters, and strings of one |
 //! | `String`, `&str` | `"a"` | strings; as a map's key keywords, too, without their colon |
 //! | bytes | `[1 2]` | lists and vectors of integers; strings as their UTF-8 |
 //! | `Vec`, `HashSet`, … | `[1 2]` | lists, vectors and sets |
 //! | tuple, tuple struct | `[1 2]` | lists and vectors of that length |
-//! | map | `{1 2}`, with keys of any type | maps |
+//! | map | `{1 2}`, with keys of any type | maps; if keys are strings, `{:a 1 "a" 2}` has one twice, and the last counts |
 //! | struct | `{:field 1}` | maps; the names may be keywords or strings |
 //! | newtype struct | what is in it | the same |
 //! | [`Keyword`](crate::Keyword), [`Symbol`](crate::Symbol) | `:a`, `a` | only that |

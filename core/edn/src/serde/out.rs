@@ -399,19 +399,17 @@ impl ToValue {
             Open::Bracket(Bracket::Vector) => Value::Vector(Vector::from(items)),
             Open::Bracket(Bracket::Set) => {
                 let count = items.len();
-                let set: Set = items.into_iter().collect();
+                let set = Set::from_items(items);
                 if set.len() < count {
                     return Err(Error::new("two elements of a set are equal in EDN"));
                 }
                 Value::Set(set)
             }
             Open::Bracket(Bracket::Map) => {
-                let mut map = Map::new();
-                let mut items = items.into_iter();
-                while let (Some(key), Some(value)) = (items.next(), items.next()) {
-                    if map.insert(key, value).is_some() {
-                        return Err(Error::new("two keys of a map are equal in EDN"));
-                    }
+                let count = items.len();
+                let map = Map::from_items(items);
+                if map.len().saturating_mul(2) < count {
+                    return Err(Error::new("two keys of a map are equal in EDN"));
                 }
                 Value::Map(map)
             }

@@ -2,6 +2,7 @@
 
 use alloc::format;
 use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 use core::fmt;
 use core::marker::PhantomData;
 
@@ -359,21 +360,21 @@ collect_items! { List Vector }
 
 impl<'de, A: SeqAccess<'de>> Collect<'de, A, A::Error> for Set {
     fn collect(access: &mut A) -> Result<Self, A::Error> {
-        let mut set = Self::new();
+        let mut items = Vec::new();
         while let Some(item) = access.next_element::<Value>()? {
-            set.insert(item);
+            items.push(item);
         }
-        Ok(set)
+        Ok(Self::from_items(items))
     }
 }
 
 impl<'de, A: MapAccess<'de>> Collect<'de, A, A::Error> for Map {
     fn collect(access: &mut A) -> Result<Self, A::Error> {
-        let mut map = Self::new();
+        let mut items = Vec::new();
         while let Some((key, value)) = access.next_entry::<Value, Value>()? {
-            map.insert(key, value);
+            items.extend([key, value]);
         }
-        Ok(map)
+        Ok(Self::from_items(items))
     }
 }
 

@@ -14,6 +14,7 @@ use crate::fingerprint::{self, Group};
 use crate::inst::Inst;
 use crate::map::Map;
 use crate::name::{Keyword, Symbol};
+use crate::repeats;
 use crate::set::Set;
 use crate::tagged::Tagged;
 use crate::uuid::Uuid;
@@ -159,12 +160,12 @@ impl<'e> Open<'e> {
         // Hardly ever are there two of one number and they are not equal.
         let suspects = self.marks.chunk_by(|(a, _), (b, _)| a == b);
         for suspects in suspects.filter(|suspects| suspects.len() > 1) {
-            let mut seen = Set::new();
-            for (_, at) in suspects {
-                let suspect = self.done.get(*at).unwrap_or(&Value::Nil);
-                if !seen.insert(suspect.clone()) {
-                    return Err(ErrorKind::Repeated(excerpt(write::to_string(suspect))));
-                }
+            let suspect = |(_, at): &(u64, usize)| self.done.get(*at).unwrap_or(&Value::Nil);
+            let suspects: Vec<&Value> = suspects.iter().map(suspect).collect();
+            let firsts = repeats::firsts(&suspects);
+            let mut repeats = suspects.iter().zip(firsts).enumerate();
+            if let Some((_, (suspect, _))) = repeats.find(|(at, (_, first))| at != first) {
+                return Err(ErrorKind::Repeated(excerpt(write::to_string(suspect))));
             }
         }
         Ok(())
