@@ -12,7 +12,7 @@ use edn_rs::Edn;
 use sente_edn::serde::{
     Options, as_set, from_slice, from_slice_with, from_value, to_value, to_value_with,
 };
-use sente_edn::{Limits, List, Map, Set, Value, from_slice_with as value_from_slice_with};
+use sente_edn::{Limits, List, Map, Set, Value};
 use serde::{Deserialize, Serialize};
 
 fn unlimited() -> Limits {
@@ -32,10 +32,10 @@ fn texts(length: u32) -> [String; 2] {
 #[test]
 fn tens_of_thousands_of_keys_that_share_a_fingerprint_pass_through_serde() {
     let options = Options::default().limits(unlimited());
-    for text in texts(15) {
+    for text in texts(14) {
         let value: Value = from_slice_with(text.as_bytes(), &options).unwrap();
         assert_eq!(value.to_string(), text);
-        assert!(value_from_slice_with(text.as_bytes(), &unlimited()).unwrap() == value);
+        assert!(sente_edn::from_slice_with(text.as_bytes(), &unlimited()).unwrap() == value);
         let again = to_value_with(&value, &options).unwrap();
         assert_eq!(again.to_string(), text);
         let again: Value = from_value(&value).unwrap();
