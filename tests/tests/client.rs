@@ -8,8 +8,8 @@ use bytes::BytesMut;
 use sente_core::state::ClientPhase;
 use sente_core::{
     Backoff, CallError, Carrier, Client, ClientConfig, ClientEvent, ClientState, CloseReason,
-    ConfigError, ConnectFailure, ConnectionEvent, Dialect, Input, Instant, OnOffline, Role,
-    SendError,
+    ConfigError, ConnectFailure, ConnectionConfig, ConnectionEvent, Dialect, Input, Instant,
+    OnOffline, Rate, Role, SendError,
 };
 use sente_tests::{Dial, Rig, client_config, config, event, messages, millis, seconds, text};
 
@@ -758,7 +758,7 @@ fn a_servers_links_are_no_clients() {
 
 #[test]
 fn buffered_events_leave_at_the_rate_of_the_link_and_with_their_options() {
-    use sente_core::{ConnectionConfig, Policy, Priority, Rate, SendOptions};
+    use sente_core::{Policy, Priority, SendOptions};
     let link = ConnectionConfig::builder(Role::Client, WEBSOCKET.0, WEBSOCKET.1)
         .send_rate(Some(Rate::new(1, seconds(1), 1)))
         .build()
@@ -833,4 +833,24 @@ fn an_attempt_may_use_another_dialect_and_what_was_kept_still_leaves() {
     assert!(client.poll_transmit(&mut out).is_some());
     use bytes::Buf;
     assert_eq!(&*out.copy_to_bytes(out.remaining()), b"[:a/kept]\n");
+}
+
+#[test]
+fn what_waits_for_the_send_rate_keeps_no_timer_while_the_client_drains() {
+    let link = ConnectionConfig::builder(Role::Client, Dialect::SenteLite, Carrier::Lines)
+        .send_rate(Some(Rate::new(1, seconds(1), 1)));
+    let config = ClientConfig::builder(link.build().unwrap()).on_offline(OnOffline::buffer());
+    let mut rig = Rig::new(config.build().unwrap());
+    rig.client.connect(rig.now);
+    for n in 0..3 {
+        let kept = rig.client.send(rig.now, event(&format!("[:a/n {n}]")));
+        kept.unwrap();
+    }
+    rig.drive();
+    // The link cannot end before its deadline, since nothing is carried any more.
+    rig.carries = false;
+    let deadline = rig.now + seconds(30);
+    rig.client.drain(rig.now, deadline);
+    rig.advance(seconds(31));
+    assert_eq!(undelivered(&rig.events()), ["[:a/n 1]", "[:a/n 2]"]);
 }

@@ -169,7 +169,9 @@ impl Client {
             .link
             .as_ref()
             .and_then(|link| link.connection.poll_timeout());
-        [link, goodbye, self.next_attempt_at(), self.offline.retry_at]
+        // What waits for the send rate is forwarded to an open link only.
+        let forward = self.offline.retry_at.filter(|_| self.state.is_open());
+        [link, goodbye, self.next_attempt_at(), forward]
             .into_iter()
             .flatten()
             .min()
