@@ -854,3 +854,21 @@ fn what_waits_for_the_send_rate_keeps_no_timer_while_the_client_drains() {
     rig.advance(seconds(31));
     assert_eq!(undelivered(&rig.events()), ["[:a/n 1]", "[:a/n 2]"]);
 }
+
+#[test]
+fn the_attempt_for_a_fresh_link_is_the_first_of_its_row() {
+    let mut rig = Rig::open();
+    rig.advance(seconds(6));
+    rig.client.reconnect(rig.now);
+    let state = rig.client.state().clone();
+    assert!(matches!(state, ClientState::Connecting { number: 1, .. }));
+    rig.dial = refused();
+    let mut failed = || {
+        rig.drive();
+        rig.events().into_iter().find_map(|event| match event {
+            ClientEvent::ConnectFailed { number, .. } => Some(number),
+            _ => None,
+        })
+    };
+    assert_eq!((failed(), failed()), (Some(1), Some(2)));
+}

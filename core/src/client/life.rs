@@ -251,13 +251,9 @@ impl Client {
             self.log.push(ClientEvent::Closed(CloseReason::Requested));
             CloseReason::Requested
         });
-        let stable_for = self.config.backoff.stable_for;
-        if link
-            .opened_at
-            .is_some_and(|since| since + stable_for <= self.now)
-        {
-            self.failures = 0;
-            self.number = 0;
+        // Where a fresh link was asked for, its attempt has its number already.
+        if link.leaving != Leaving::Reconnect {
+            self.forgive(link.opened_at);
         }
         self.last_end = Some(reason);
         let until = self.now + self.config.goodbye_timeout;
@@ -269,6 +265,15 @@ impl Client {
             Leaving::No | Leaving::PeerFinished => self.retry(),
             // The new attempt is wanted already.
             Leaving::Reconnect => {}
+        }
+    }
+
+    /// Forgets the failures before a link that has been open, since `opened_at`, for long enough.
+    pub(super) fn forgive(&mut self, opened_at: Option<Instant>) {
+        let stable_for = self.config.backoff.stable_for;
+        if opened_at.is_some_and(|since| since + stable_for <= self.now) {
+            self.failures = 0;
+            self.number = 0;
         }
     }
 

@@ -218,6 +218,8 @@ impl Client {
     pub fn reconnect(&mut self, now: Instant) {
         self.tick(now);
         self.begin_series();
+        let link = self.link.as_ref().filter(|link| !link.over);
+        self.forgive(link.and_then(|link| link.opened_at));
         self.step(ClientInput::Reconnect);
         if let Some(link) = self.link.as_mut().filter(|link| !link.over) {
             link.leaving = Leaving::Reconnect;
