@@ -1,12 +1,12 @@
 //! Reservations: who waits for room in the send queue, in which order, and how the wait ends.
 #![allow(missing_docs)]
 
-use bytes::Buf;
+use bytes::{Buf, BytesMut};
 use sente_core::{
     Carrier, Connection, ConnectionConfig, ConnectionEvent, Dialect, Event, Input, Instant, Limits,
     Policy, Priority, ReserveError, Role, SendError, SendOptions, Sent, Ticket, TransmitBuf,
 };
-use sente_tests::{Pair, event, events, millis};
+use sente_tests::{Pair, event, events, messages, millis};
 
 const NOW: Instant = Instant::EPOCH;
 
@@ -274,4 +274,20 @@ fn reserved_room_is_used_with_priority_and_key_as_any_other() {
     assert_eq!((capacity.messages, capacity.reserved_messages), (2, 0));
     assert_eq!(write_one(&mut client), "[:a/n 103]\n");
     assert_eq!(write_one(&mut client), "[:a/n 101]\n");
+}
+
+#[test]
+fn a_reservation_holds_its_room_for_a_replacement_though_replies_went_over_the_limit() {
+    let mut client = client(4, 100);
+    let mut call = BytesMut::from("[[:q/a] \"cb\"]\n");
+    client.handle_input(NOW, Input::Bytes(&mut call));
+    let token = messages(&mut client).remove(0).reply.unwrap();
+    let latest = SendOptions::new().policy(Policy::Latest("k".into()));
+    client
+        .send_with(NOW, event("[:a/n 1]"), latest.clone())
+        .unwrap();
+    let ticket = client.reserve(NOW, 10, None).unwrap();
+    client.reply(NOW, token, "x".repeat(200).as_str()).unwrap();
+    let sent = client.send_reserved_with(NOW, ticket, ten(1), latest);
+    assert_eq!(sent.unwrap(), Sent::Replaced);
 }

@@ -71,8 +71,13 @@ impl Connection {
     fn try_enqueue(&mut self, item: Outgoing, options: &SendOptions) -> Result<Sent, Refused> {
         let size = self.fits_a_frame(&item)?;
         let len = item.len();
-        if self.replaces(options) {
-            return self.place(item, size, options);
+        if let Some(old) = self.replaced_by(options) {
+            let more = len.saturating_sub(old);
+            if more > 0 && !self.queue.has_bytes_for(more, &self.config.limits) {
+                self.refuse_for_now(more);
+                return Err(Refused::Full { needed: len });
+            }
+            return Ok(self.place(item, size, options));
         }
         let rate = self.within_rate();
         let room = self.queue.takes(len, &self.config.limits);
@@ -88,26 +93,26 @@ impl Connection {
             self.refuse_for_now(len);
             return Err(Refused::Full { needed: len });
         }
-        self.place(item, size, options)
+        Ok(self.place(item, size, options))
     }
 
-    /// Whether an event of the same key is queued.
-    pub(super) fn replaces(&self, options: &SendOptions) -> bool {
-        matches!(&options.policy, Policy::Latest(key) if self.queue.len_of(key).is_some())
+    /// The size of the queued event of the same key, if there is one.
+    pub(super) fn replaced_by(&self, options: &SendOptions) -> Option<usize> {
+        match &options.policy {
+            Policy::Latest(key) => self.queue.len_of(key),
+            _ => None,
+        }
     }
 
     /// Queues what has room, or puts it in the place of the event of the same key.
-    pub(super) fn place(
-        &mut self,
-        item: Outgoing,
-        size: usize,
-        options: &SendOptions,
-    ) -> Result<Sent, Refused> {
+    pub(super) fn place(&mut self, item: Outgoing, size: usize, options: &SendOptions) -> Sent {
         let sent = match &options.policy {
-            Policy::Latest(key) => match self.queue.len_of(key) {
-                Some(old) => self.replace(item, size, key, old)?,
-                None => self.push(item, size, options.priority, Hold::Replace(key.clone())),
-            },
+            Policy::Latest(key) if self.queue.len_of(key).is_some() => {
+                self.replace(item, size, key)
+            }
+            Policy::Latest(key) => {
+                self.push(item, size, options.priority, Hold::Replace(key.clone()))
+            }
             Policy::DropOldest | Policy::Volatile => {
                 self.push(item, size, options.priority, Hold::Lose)
             }
@@ -117,30 +122,18 @@ impl Connection {
             self.held_until = None;
         }
         self.room_was_made();
-        Ok(sent)
+        sent
     }
 
     /// Puts `item` in the place of the queued event of the same key.
-    fn replace(
-        &mut self,
-        item: Outgoing,
-        size: usize,
-        key: &SmolStr,
-        old: usize,
-    ) -> Result<Sent, Refused> {
-        let len = item.len();
-        let more = len.saturating_sub(old);
-        if more > 0 && !self.queue.has_bytes_for(more, &self.config.limits) {
-            self.refuse_for_now(more);
-            return Err(Refused::Full { needed: len });
-        }
+    fn replace(&mut self, item: Outgoing, size: usize, key: &SmolStr) -> Sent {
         self.warn_if_large(size);
         if let Some(old) = self.queue.replace(key, item) {
             self.stats.events_queued += 1;
             self.lose(old, Loss::Replaced);
         }
         self.check_high_water();
-        Ok(Sent::Replaced)
+        Sent::Replaced
     }
 
     /// The size of the frame it makes alone.

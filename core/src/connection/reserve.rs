@@ -100,8 +100,7 @@ impl Connection {
         match self.fits_reserved(&item, held, &options) {
             Ok(size) => {
                 self.queue.reservations.remove(ticket);
-                self.place(item, size, &options)
-                    .map_err(|refused| self.give_back(event, refused))
+                Ok(self.place(item, size, &options))
             }
             Err(refused) => {
                 self.stats.sends_refused += 1;
@@ -128,7 +127,7 @@ impl Connection {
         options: &SendOptions,
     ) -> Result<usize, Refused> {
         let size = self.fits_a_frame(item)?;
-        if !self.replaces(options) {
+        if self.replaced_by(options).is_none() {
             self.within_rate()?;
         }
         let needed = item.len();
