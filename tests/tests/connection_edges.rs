@@ -678,3 +678,24 @@ fn send_ready_waits_until_the_refused_event_fits() {
     );
     pair.client.send(pair.now, large).unwrap();
 }
+
+#[test]
+fn a_flush_fails_with_the_transport_whatever_is_still_unread() {
+    let mut limits = Limits::default();
+    limits.max_recv_messages = 1;
+    let mut server = server_with(Dialect::SenteLite, Carrier::Lines, limits);
+    server.handle_input(
+        EPOCH,
+        Input::Bytes(&mut BytesMut::from("[:a/b 1]\n[:a/b 2]\n")),
+    );
+    server.send(EPOCH, event("[:c/d 1]")).unwrap();
+    let before = server.flush(EPOCH);
+    server.handle_input(EPOCH, Input::Failed("unplugged".into()));
+    let after = server.flush(EPOCH);
+    let mut failed = || match server.poll_answer() {
+        Some(ConnectionEvent::FlushFailed(flush)) => Some(flush),
+        _ => None,
+    };
+    assert_eq!((failed(), failed()), (Some(before), Some(after)));
+    assert_eq!(messages(&mut server).len(), 2);
+}

@@ -101,6 +101,13 @@ impl Connection {
         }
     }
 
+    /// Ends the flushes: what they wait for is never known to be written.
+    pub(super) fn fail_flushes(&mut self) {
+        for (flush, _) in core::mem::take(&mut self.flushes) {
+            self.push_event(ConnectionEvent::FlushFailed(flush));
+        }
+    }
+
     /// The end. Everything that waits is told, `Closed` last.
     pub(super) fn finish(&mut self, reason: CloseReason) {
         if self.state == State::Closed {
@@ -120,9 +127,7 @@ impl Connection {
         );
         self.report_suppressed();
         self.give_up_queue();
-        for (flush, _) in core::mem::take(&mut self.flushes) {
-            self.push_event(ConnectionEvent::FlushFailed(flush));
-        }
+        self.fail_flushes();
         self.close_reason = Some(reason.clone());
         self.push_event(ConnectionEvent::Closed(reason));
     }

@@ -67,9 +67,10 @@ impl Connection {
         }
         self.process();
         if self.ended_badly() {
-            // Callers do not wait until the application has read what came before.
+            // Whoever waits for us does not wait until the application has read what came before.
             self.settle_as_closed();
             self.fail_reservations();
+            self.fail_flushes();
         }
     }
 

@@ -21,7 +21,7 @@ impl Connection {
         self.held_until = None;
         let id = FlushId(self.next_flush);
         self.next_flush = self.next_flush.wrapping_add(1);
-        if matches!(self.state, State::Closing | State::Closed) {
+        if matches!(self.state, State::Closing | State::Closed) || self.ended_badly() {
             self.push_event(ConnectionEvent::FlushFailed(id));
         } else {
             self.flushes.push_back((id, self.queue.queued()));
