@@ -9,7 +9,7 @@ use sente_core::state::ClientPhase;
 use sente_core::{
     Backoff, CallError, Carrier, Client, ClientConfig, ClientEvent, ClientState, CloseReason,
     ConfigError, ConnectFailure, ConnectionConfig, ConnectionEvent, Dialect, Input, Instant,
-    OnOffline, Rate, Role, SendError,
+    Limits, OnOffline, Policy, Priority, Rate, Role, SendError, SendOptions,
 };
 use sente_tests::{Dial, Rig, client_config, config, event, messages, millis, seconds, text};
 
@@ -758,7 +758,6 @@ fn a_servers_links_are_no_clients() {
 
 #[test]
 fn buffered_events_leave_at_the_rate_of_the_link_and_with_their_options() {
-    use sente_core::{Policy, Priority, SendOptions};
     let link = ConnectionConfig::builder(Role::Client, WEBSOCKET.0, WEBSOCKET.1)
         .send_rate(Some(Rate::new(1, seconds(1), 1)))
         .build()
@@ -871,4 +870,41 @@ fn the_attempt_for_a_fresh_link_is_the_first_of_its_row() {
         })
     };
     assert_eq!((failed(), failed()), (Some(1), Some(2)));
+}
+
+#[test]
+fn what_was_kept_offline_drops_nothing_of_itself_on_a_smaller_link() {
+    let mut limits = Limits::default();
+    limits.max_send_messages = 2;
+    let link = ConnectionConfig::builder(Role::Client, Dialect::SenteLite, Carrier::Lines);
+    let link = link.limits(limits).build().unwrap();
+    let config = ClientConfig::builder(link).on_offline(OnOffline::buffer());
+    let mut rig = Rig::new(config.build().unwrap());
+    rig.client.connect(rig.now);
+    for n in 0..10 {
+        let options = SendOptions::new().policy(Policy::DropOldest);
+        let event = event(&format!("[:a/n {n}]"));
+        rig.client.send_with(rig.now, event, options).unwrap();
+    }
+    rig.drive();
+    assert_eq!(received(&mut rig).len(), 10);
+    let links = rig.client.stats().links;
+    assert_eq!((links.dropped_oldest, links.sends_refused), (0, 0));
+}
+
+#[test]
+fn what_never_fits_on_the_link_comes_back_and_blocks_nothing_behind_it() {
+    let mut limits = Limits::default();
+    limits.max_send_bytes = 20;
+    let link = ConnectionConfig::builder(Role::Client, Dialect::SenteLite, Carrier::Lines);
+    let link = link.limits(limits).build().unwrap();
+    let config = ClientConfig::builder(link).on_offline(OnOffline::buffer());
+    let mut rig = Rig::new(config.build().unwrap());
+    rig.client.connect(rig.now);
+    for text in ["[:a/large \"twenty bytes and more\"]", "[:a/small]"] {
+        rig.client.send(rig.now, event(text)).unwrap();
+    }
+    rig.drive();
+    assert_eq!(received(&mut rig), ["[:a/small]"]);
+    assert_eq!(undelivered(&rig.events()).len(), 1);
 }

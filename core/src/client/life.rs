@@ -152,9 +152,12 @@ impl Client {
         let Some(link) = &mut self.link else { return };
         let mut unfit = Vec::new();
         while let Some((event, options)) = self.offline.front() {
-            let sent = link
-                .connection
-                .send_packed_with(self.now, event, options.clone());
+            // Asked first: nobody's send is refused here, and what is kept drops nothing of what
+            // was kept before it.
+            let connection = &mut link.connection;
+            let sent = connection
+                .has_place_for(self.now, event.bytes().len())
+                .and_then(|()| connection.send_packed_with(self.now, event, options.clone()));
             match sent {
                 Ok(_) => {
                     self.offline.pop();

@@ -14,6 +14,7 @@ use crate::time::Instant;
 
 use super::Connection;
 use super::event::{ConnectionEvent, Dropped, State};
+use super::send::PackedSendError;
 
 /// Why an event was not queued; the event itself is with the caller.
 #[derive(Clone, Copy, Debug)]
@@ -52,6 +53,24 @@ impl Connection {
     /// before it is still being read.
     pub(super) fn takes_events(&self) -> bool {
         self.state == State::Open && !self.ended_badly()
+    }
+
+    /// Whether an event of `len` packed bytes would be queued now without dropping another. Counts
+    /// nothing, and owes nobody a `SendReady`.
+    pub(crate) fn has_place_for(&self, now: Instant, len: usize) -> Result<(), PackedSendError> {
+        if !self.takes_events() {
+            return Err(PackedSendError::NotOpen);
+        }
+        if len > self.config.limits.max_send_bytes {
+            return Err(PackedSendError::TooLarge);
+        }
+        if let Some(Err(retry_at)) = self.limiter.map(|limiter| limiter.check(now)) {
+            return Err(PackedSendError::RateLimited { retry_at });
+        }
+        if !self.queue.takes(len, &self.config.limits) {
+            return Err(PackedSendError::Full);
+        }
+        Ok(())
     }
 
     /// Queues a packed event, or does with it what its policy says. A refusal has been counted.
