@@ -5,6 +5,8 @@ use core::fmt;
 use bytes::Bytes;
 use uuid::Uuid;
 
+use crate::queue::RateLimiter;
+
 /// The identity of one connection: a UUIDv7, so that ids sort by the time they were made.
 ///
 /// It is ephemeral: a reconnect gets a new one, and it proves nothing about who is connected.
@@ -46,9 +48,11 @@ pub struct CallId(pub(crate) u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FlushId(pub(crate) u64);
 
-/// The numbers that the next call, flush and reservation of a connection get.
+/// What one link of a client leaves to the next: the numbers that the next call, flush and
+/// reservation get, and how much of the send rate is used up.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct NextIds {
+pub(crate) struct Legacy {
+    pub(crate) limiter: Option<RateLimiter>,
     pub(crate) call: u64,
     pub(crate) flush: u64,
     pub(crate) ticket: u64,

@@ -908,3 +908,20 @@ fn what_never_fits_on_the_link_comes_back_and_blocks_nothing_behind_it() {
     assert_eq!(received(&mut rig), ["[:a/small]"]);
     assert_eq!(undelivered(&rig.events()).len(), 1);
 }
+
+#[test]
+fn a_reconnect_does_not_free_another_burst_of_the_send_rate() {
+    let link = ConnectionConfig::builder(Role::Client, Dialect::SenteLite, Carrier::Lines)
+        .send_rate(Some(Rate::new(1, seconds(60), 1)));
+    let config = ClientConfig::builder(link.build().unwrap()).build();
+    let mut rig = Rig::open_with(config.unwrap());
+    rig.client.send(rig.now, event("[:a/n 0]")).unwrap();
+    rig.drive();
+    rig.cut();
+    rig.events();
+    rig.drive();
+    assert!(rig.client.state().is_open());
+    let due = Instant::EPOCH + seconds(60);
+    let refused = rig.client.send(rig.now, event("[:a/n 1]"));
+    assert!(matches!(refused, Err(SendError::RateLimited { retry_at, .. }) if retry_at == due));
+}

@@ -69,7 +69,7 @@ impl Client {
         let mut seed = [0; 32];
         self.rng.fill_bytes(&mut seed);
         let mut connection = Connection::new(config, seed, self.now);
-        connection.continue_ids(self.ids);
+        connection.continue_from(self.legacy);
         self.link = Some(Link {
             attempt,
             connection,

@@ -296,7 +296,7 @@ impl Client {
 
     /// Keeps of a link what outlives it.
     fn retire(&mut self, link: &Link) {
-        self.ids = link.connection.next_ids();
+        self.legacy = link.connection.legacy();
         self.stats.links = self.stats.links.plus(link.connection.stats());
         self.goodbye_deadline = None;
     }

@@ -20,7 +20,7 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use crate::connection::{Capacity, Connection, ConnectionEvent, Input, PackedSendError, State};
 use crate::error::CloseReason;
-use crate::id::NextIds;
+use crate::id::Legacy;
 use crate::state::{ClientInput, ClientPhase};
 use crate::time::Instant;
 use backoff::CustomDelay;
@@ -116,8 +116,8 @@ pub struct Client {
     link: Option<Link>,
     /// Until when the next attempt waits for the goodbye.
     goodbye_deadline: Option<Instant>,
-    /// The ids that come next, while there is no link to ask.
-    ids: NextIds,
+    /// What the next link goes on with, while there is none to ask.
+    legacy: Legacy,
     offline: Offline,
     log: Log,
     last_end: Option<CloseReason>,
@@ -153,7 +153,7 @@ impl Client {
             retry_at: now,
             link: None,
             goodbye_deadline: None,
-            ids: NextIds::default(),
+            legacy: Legacy::default(),
             offline: Offline::new(config.on_offline),
             log: Log::default(),
             last_end: None,

@@ -327,15 +327,15 @@ impl Client {
 
     /// An id for a flush that fails, in line with those of the links.
     fn next_flush(&mut self) -> FlushId {
-        let mut ids = match &self.link {
-            Some(link) => link.connection.next_ids(),
-            None => self.ids,
+        let mut legacy = match &self.link {
+            Some(link) => link.connection.legacy(),
+            None => self.legacy,
         };
-        let id = FlushId(ids.flush);
-        ids.flush = ids.flush.wrapping_add(1);
+        let id = FlushId(legacy.flush);
+        legacy.flush = legacy.flush.wrapping_add(1);
         match &mut self.link {
-            Some(link) => link.connection.continue_ids(ids),
-            None => self.ids = ids,
+            Some(link) => link.connection.continue_from(legacy),
+            None => self.legacy = legacy,
         }
         id
     }

@@ -176,6 +176,7 @@ impl ConnectionConfigBuilder {
     }
 
     /// How many events this side sends at most; replies do not count. Default `None`: no limit.
+    /// A [`Client`](crate::Client) is held to it over all its links together.
     /// What comes too early is refused as `SendError::RateLimited`, with the time to try again.
     pub fn send_rate(mut self, rate: Option<Rate>) -> Self {
         self.send_rate = rate;

@@ -24,7 +24,7 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use crate::calls::Calls;
 use crate::error::{CallError, CloseReason};
-use crate::id::{FlushId, NextIds};
+use crate::id::{FlushId, Legacy};
 use crate::packed::PackedEvent;
 use crate::profile::{Dialect, Keepalive, Profile, Role};
 use crate::queue::{Outgoing, RateLimiter, SendQueue};
@@ -206,20 +206,25 @@ impl Connection {
         connection
     }
 
-    /// The ids that come next.
-    pub(crate) const fn next_ids(&self) -> NextIds {
-        NextIds {
+    /// What the client's next link goes on with.
+    pub(crate) const fn legacy(&self) -> Legacy {
+        Legacy {
+            limiter: self.limiter,
             call: self.calls.next_id(),
             flush: self.next_flush,
             ticket: self.queue.reservations.next_id(),
         }
     }
 
-    /// Goes on where an earlier connection stopped, so that no id of one client means two things.
-    pub(crate) const fn continue_ids(&mut self, ids: NextIds) {
-        self.calls.continue_from(ids.call);
-        self.next_flush = ids.flush;
-        self.queue.reservations.continue_from(ids.ticket);
+    /// Goes on where an earlier connection stopped, so that no id of one client means two things,
+    /// and no reconnect gives it another burst.
+    pub(crate) fn continue_from(&mut self, legacy: Legacy) {
+        self.calls.continue_from(legacy.call);
+        self.next_flush = legacy.flush;
+        self.queue.reservations.continue_from(legacy.ticket);
+        if let (Some(limiter), Some(earlier)) = (&mut self.limiter, legacy.limiter) {
+            limiter.continue_from(earlier);
+        }
     }
 
     /// Whether the peer has ended its side of a byte stream.

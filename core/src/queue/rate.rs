@@ -75,6 +75,13 @@ impl RateLimiter {
         Ok(())
     }
 
+    /// Goes on where `earlier` is, if it held to the same rate.
+    pub(crate) fn continue_from(&mut self, earlier: Self) {
+        if self.rate == earlier.rate {
+            self.due = earlier.due;
+        }
+    }
+
     /// Counts one that happened at `now`, allowed or not.
     pub fn take(&mut self, now: Instant) {
         let interval = Duration::from_nanos(self.rate.interval.unwrap_or(0));
