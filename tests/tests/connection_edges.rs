@@ -699,3 +699,21 @@ fn a_flush_fails_with_the_transport_whatever_is_still_unread() {
     assert_eq!((failed(), failed()), (Some(before), Some(after)));
     assert_eq!(messages(&mut server).len(), 2);
 }
+
+#[test]
+fn a_drained_stream_is_read_to_its_end_whatever_calls_still_come() {
+    let mut limits = Limits::default();
+    limits.max_send_bytes = 200;
+    limits.max_bad_frames_reported = 0;
+    let mut server = server_with(Dialect::SenteLite, Carrier::Lines, limits);
+    server.drain(EPOCH, EPOCH + seconds(60));
+    let mut out = TransmitBuf::new();
+    assert_eq!(server.poll_transmit(&mut out), Some(Transmit::Shutdown));
+    for _ in 0..20 {
+        let mut bad = BytesMut::from("[[:no-namespace] \"cb\"]\n");
+        server.handle_input(EPOCH, Input::Bytes(&mut bad));
+    }
+    assert!(server.wants_read());
+    server.handle_input(EPOCH, Input::Eof);
+    assert_eq!(server.close_reason(), Some(&CloseReason::Requested));
+}

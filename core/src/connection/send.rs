@@ -298,6 +298,10 @@ impl Connection {
     }
 
     pub(super) fn push_error_reply(&mut self, callback: Bytes) {
+        // Nothing is written any more: it would lie here, and in the end stop the reading.
+        if self.shutdown_given {
+            return;
+        }
         let packed = self.config.atoms.error.clone();
         self.push_reply(Outgoing::Reply { callback, packed });
     }
