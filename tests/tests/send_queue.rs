@@ -548,3 +548,14 @@ fn a_pong_does_not_wait_for_the_flush_window() {
     server.handle_timeout(NOW + millis(30));
     assert_eq!(peer.texts(&mut server, NOW + millis(30)), ["[:a/n 0]"]);
 }
+
+#[test]
+fn a_volatile_event_that_is_dropped_flushes_what_is_queued_all_the_same() {
+    let window = |config: ConnectionConfigBuilder| config.flush_window(Some(millis(30)));
+    let mut client = client_with(|_| {}, window);
+    client.send(NOW, numbered(1)).unwrap();
+    assert!(taken(&mut client).is_empty());
+    let sent = client.send_with(NOW, numbered(2), volatile().flush(true));
+    assert_eq!(sent.unwrap(), Sent::Dropped);
+    assert_eq!(taken(&mut client), ["[:a/n 1]"]);
+}

@@ -104,6 +104,9 @@ impl Connection {
             && (self.transmitting || !self.queue.is_empty() || !room || rate.is_err())
         {
             self.lose(item, Loss::Volatile);
+            if options.flush {
+                self.held_until = None;
+            }
             return Ok(Sent::Dropped);
         }
         rate?;
