@@ -2,9 +2,11 @@
 //!
 //! [`next_client`] is what [`Client`](crate::Client) asks before every change of its state; `None`
 //! means that the input has no effect in this state. [`next_link`] is the same for one
-//! [`Connection`](crate::Connection). `docs/states.md` is drawn from these two functions.
+//! [`Connection`](crate::Connection), which begins in [`first_link_state`]. `docs/states.md` is drawn
+//! from these functions.
 
 use crate::connection::State;
+use crate::profile::Role;
 
 /// The kind of a [`ClientState`](crate::ClientState), without what the state carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -140,6 +142,15 @@ pub const LINK_STATES: [State; 6] = [
     State::Closing,
     State::Closed,
 ];
+
+/// The state a link of this role begins in.
+#[must_use]
+pub const fn first_link_state(role: Role) -> State {
+    match role {
+        Role::Client => State::Handshaking,
+        Role::Server => State::Accepting,
+    }
+}
 
 /// The state of a link after `input`; `None` if the input has no effect in `state`.
 ///

@@ -2,8 +2,10 @@
 
 use std::fmt::Write as _;
 
-use sente_core::State;
-use sente_core::state::{ClientInput, ClientPhase, LINK_STATES, LinkInput, next_client, next_link};
+use sente_core::Role;
+use sente_core::state::{
+    ClientInput, ClientPhase, LINK_STATES, LinkInput, first_link_state, next_client, next_link,
+};
 
 /// What `docs/states.md` has to say.
 #[must_use]
@@ -23,7 +25,7 @@ pub fn page() -> String {
         &mut page,
         &LINK_STATES,
         &LinkInput::ALL,
-        &[State::Accepting, State::Handshaking],
+        &[Role::Server, Role::Client].map(first_link_state),
         next_link,
     );
     table(&mut page, &LINK_STATES, &LinkInput::ALL, next_link);

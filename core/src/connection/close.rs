@@ -4,7 +4,8 @@
 use alloc::vec::Vec;
 
 use super::{
-    CallError, CloseReason, Connection, ConnectionEvent, Instant, Outgoing, PackedEvent, State,
+    CallError, CloseReason, Connection, ConnectionEvent, Instant, LinkInput, Outgoing, PackedEvent,
+    State,
 };
 
 impl Connection {
@@ -18,19 +19,10 @@ impl Connection {
     /// The same with a WebSocket close code and reason. Other carriers have no place for them.
     pub fn close_with(&mut self, now: Instant, code: u16, reason: &str) {
         self.tick(now);
-        if matches!(self.state, State::Closing | State::Closed) {
-            return;
-        }
-        self.drain_deadline = None;
-        match self.framer.websocket() {
-            Some(websocket) => {
-                websocket.close(now, code, reason);
-                self.state = State::Closing;
-                self.handshake_deadline = None;
-                self.give_up_queue();
-                self.process();
-            }
-            None => self.finish(CloseReason::Requested),
+        if self.framer.websocket().is_none() {
+            self.finish(CloseReason::Requested);
+        } else if self.say_goodbye(now, code, reason) {
+            self.process();
         }
     }
 
@@ -39,19 +31,33 @@ impl Connection {
     /// half-closed and read to its end. At `deadline` it is cut.
     pub fn drain(&mut self, now: Instant, deadline: Instant) {
         self.tick(now);
+        if self.step(LinkInput::Drain) {
+            self.drain_deadline = Some(deadline);
+            self.held_until = None;
+            self.fail_reservations();
+            return;
+        }
         match self.state {
-            State::Open => {
-                self.state = State::Draining;
-                self.drain_deadline = Some(deadline);
-                self.held_until = None;
-                self.fail_reservations();
-            }
             State::Draining => {
                 self.drain_deadline = self.drain_deadline.map(|at| at.min(deadline));
             }
             State::Accepting | State::Handshaking => self.close(now),
-            State::Closing | State::Closed => {}
+            State::Open | State::Closing | State::Closed => {}
         }
+    }
+
+    /// Begins the closing handshake of a WebSocket, if that is possible now. Whether it was.
+    pub(super) fn say_goodbye(&mut self, now: Instant, code: u16, reason: &str) -> bool {
+        if !self.step(LinkInput::Goodbye) {
+            return false;
+        }
+        if let Some(websocket) = self.framer.websocket() {
+            websocket.close(now, code, reason);
+        }
+        self.handshake_deadline = None;
+        self.drain_deadline = None;
+        self.give_up_queue();
+        true
     }
 
     /// Ends the connection for a reason of our own: a WebSocket still says goodbye.
@@ -110,10 +116,9 @@ impl Connection {
 
     /// The end. Everything that waits is told, `Closed` last.
     pub(super) fn finish(&mut self, reason: CloseReason) {
-        if self.state == State::Closed {
+        if !self.step(LinkInput::End) {
             return;
         }
-        self.state = State::Closed;
         self.handshake_deadline = None;
         self.drain_deadline = None;
         self.keepalive = None;

@@ -28,6 +28,7 @@ use crate::id::{FlushId, Legacy};
 use crate::packed::PackedEvent;
 use crate::profile::{Dialect, Keepalive, Profile, Role};
 use crate::queue::{Outgoing, RateLimiter, SendQueue};
+use crate::state::{LinkInput, first_link_state, next_link};
 use crate::time::Instant;
 use enqueue::Pressure;
 use framer::Framer;
@@ -155,7 +156,7 @@ impl Connection {
             rng,
             serial,
             now,
-            state: State::Accepting,
+            state: first_link_state(profile.role),
             accept: None,
             handshakes: 0,
             handshake_deadline: None,
@@ -196,7 +197,6 @@ impl Connection {
             config,
         };
         if profile.role == Role::Client {
-            connection.state = State::Handshaking;
             connection.handshake_deadline = Some(now + connection.config.handshake_timeout);
             if let Some(hello) = &connection.config.hello {
                 let event = hello.to_event();
@@ -423,6 +423,14 @@ impl Connection {
     /// Time enters with inputs and commands only, and never runs backwards.
     fn tick(&mut self, now: Instant) {
         self.now = self.now.max(now);
+    }
+
+    /// Takes the step that `input` means, if it means one now. Whether it did. Nothing else changes
+    /// the state.
+    fn step(&mut self, input: LinkInput) -> bool {
+        let next = next_link(self.state, input);
+        self.state = next.unwrap_or(self.state);
+        next.is_some()
     }
 
     fn push_event(&mut self, event: ConnectionEvent) {

@@ -13,6 +13,7 @@ use crate::framing::{Frame, FrameError};
 use crate::id::ReplyToken;
 use crate::packer::{Shape, Span, UnpackError};
 use crate::profile::{Dialect, Role};
+use crate::state::LinkInput;
 use crate::time::Instant;
 use crate::wire::{self, Handshake, Packet, Packets};
 
@@ -340,8 +341,7 @@ impl Connection {
             // The answer to our hello is still to come, and with it the dialect asked for.
             return;
         }
-        if self.state == State::Handshaking {
-            self.state = State::Open;
+        if self.step(LinkInput::Handshake) {
             self.handshake_deadline = None;
             opened.first = true;
             if self.profile.stream && self.config.hello.is_some() {

@@ -15,6 +15,7 @@ use crate::id::{CallId, ReplyToken};
 use crate::packed::{PackedEvent, pack_payload};
 use crate::profile::Role;
 use crate::queue::{Outgoing, SendOptions, Sent, WAITING_OVERHEAD};
+use crate::state::LinkInput;
 use crate::time::Instant;
 
 use super::enqueue::Refused;
@@ -26,10 +27,9 @@ impl Connection {
     /// on a client, or twice.
     pub fn accept(&mut self, now: Instant, accept: Accept) {
         self.tick(now);
-        if self.state != State::Accepting {
+        if !self.step(LinkInput::Accept) {
             return;
         }
-        self.state = State::Open;
         self.last_received = self.now;
         self.send_handshake(accept, true);
         self.process();

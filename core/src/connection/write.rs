@@ -166,12 +166,8 @@ impl Connection {
     }
 
     fn finish_draining(&mut self) {
-        let now = self.now;
-        if let Some(websocket) = self.framer.websocket() {
-            websocket.close(now, 1000, "");
-            self.state = State::Closing;
-            self.drain_deadline = None;
-            self.give_up_queue();
+        if self.framer.websocket().is_some() {
+            self.say_goodbye(self.now, 1000, "");
         } else if self.peer_finished && !self.transmitting {
             self.finish(CloseReason::Requested);
         }
