@@ -14,6 +14,7 @@ use thiserror::Error;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
+use crate::budget::SharedRecvBudget;
 use crate::clock::Clock;
 use crate::events::Events;
 use crate::handle::Handle;
@@ -57,6 +58,9 @@ pub struct ConnectOptions {
     /// client what the URL's parameter `sente-ext` says, else none, so that every frame is a stock
     /// one; as a server all.
     pub extensions: Option<Extensions>,
+    /// The budget of received bytes it shares with others. Default
+    /// [`SharedRecvBudget::of_process`].
+    pub recv_budget: Option<SharedRecvBudget>,
     /// Which side this is. Default: the server of a child (`exec:`), the client everywhere else.
     pub role: Option<Role>,
 }
@@ -65,6 +69,11 @@ impl ConnectOptions {
     /// How long connecting may take.
     pub(crate) fn patience(&self) -> Duration {
         self.connect_timeout.unwrap_or(Duration::from_secs(10))
+    }
+
+    pub(crate) fn budget(&self) -> SharedRecvBudget {
+        let own = self.recv_budget.clone();
+        own.unwrap_or_else(SharedRecvBudget::of_process)
     }
 
     /// Which side this is towards `url`: a child is a client unless told otherwise.
@@ -148,15 +157,16 @@ async fn open(
 ) -> Result<(Handle, Events), ConnectError> {
     let (transport, config) = dial(url, options, patience).await?;
     let role = config.role();
+    let budget = options.budget();
     let clock = Clock::start();
     let id = conn_id()?;
     let mut connection = Connection::new(config, random()?, clock.now());
     if role == Role::Server {
         connection.accept(clock.now(), stock_accept(&id.to_string()));
-        let link = start(connection, clock, id, transport);
+        let link = start(connection, clock, id, transport, &budget);
         return Ok(link);
     }
-    let (handle, mut events) = start(connection, clock, id, transport);
+    let (handle, mut events) = start(connection, clock, id, transport, &budget);
     match events.wait_until_open().await {
         Ok(()) => Ok((handle, events)),
         Err(CloseReason::HandshakeTimeout) => Err(ConnectError::Timeout(patience)),

@@ -50,6 +50,7 @@ impl Events {
                     // Taking an event may have made room: what waited for it is decoded then, and
                     // may ask for an answer, settle a call or end the connection.
                     let wake = !read_before;
+                    state.keep_share(shared.clock.now());
                     state.settle(shared);
                     drop(state);
                     if wake {

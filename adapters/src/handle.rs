@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use sente_core::{
     CallError, CallId, Capacity, CloseReason, ConnId, Connection, Dialect, Event, Opened,
-    PackedEvent, PackedSendError, Payload, ReplyError, ReplyToken, ReserveError, SendError,
-    SendOptions, Sent, State, Stats,
+    PackedEvent, PackedSendError, Payload, RecvCapacity, ReplyError, ReplyToken, ReserveError,
+    SendError, SendOptions, Sent, State, Stats,
 };
 use thiserror::Error;
 use tokio::sync::oneshot;
@@ -341,6 +341,12 @@ impl Handle {
     #[must_use]
     pub fn capacity(&self) -> Capacity {
         self.shared.lock().connection.send_capacity()
+    }
+
+    /// How much waits for the application, and of how much that may be.
+    #[must_use]
+    pub fn recv_capacity(&self) -> RecvCapacity {
+        self.shared.lock().connection.recv_capacity()
     }
 }
 

@@ -20,6 +20,7 @@
 //! # }
 //! ```
 
+mod budget;
 mod client;
 mod clock;
 mod connect;
@@ -36,6 +37,7 @@ mod transport;
 mod url;
 mod websocket;
 
+pub use budget::SharedRecvBudget;
 pub use client::{ClientEvents, ClientHandle, ClientOptions, keep_connected};
 pub use connect::{ConnectError, ConnectOptions, connect};
 pub use events::Events;

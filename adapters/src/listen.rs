@@ -24,6 +24,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
+use crate::budget::SharedRecvBudget;
 use crate::clock::Clock;
 use crate::events::Events;
 use crate::handle::Handle;
@@ -55,6 +56,9 @@ pub struct ListenOptions {
     /// The extensions granted to clients that offer them. Default all; a client that offers none
     /// sees stock frames only.
     pub extensions: Option<Extensions>,
+    /// The budget of received bytes its connections share. Default
+    /// [`SharedRecvBudget::of_process`].
+    pub recv_budget: Option<SharedRecvBudget>,
     /// How long a client may take to ask for its upgrade. Default 10 s.
     pub upgrade_timeout: Option<Duration>,
 }
@@ -205,6 +209,7 @@ pub struct Incoming {
     id: ConnId,
     peer: String,
     config: Arc<ConnectionConfig>,
+    budget: SharedRecvBudget,
     way: Way,
 }
 
@@ -278,6 +283,7 @@ impl Incoming {
             id,
             peer,
             config,
+            budget,
             way,
         } = self;
         let transport = match way {
@@ -288,7 +294,7 @@ impl Incoming {
         let clock = Clock::start();
         let mut connection = Connection::new(config, random()?, clock.now());
         connection.accept(clock.now(), accept);
-        Ok(start(connection, clock, id, transport))
+        Ok(start(connection, clock, id, transport, &budget))
     }
 
     /// Turns it away: a WebSocket client with an HTTP status and a reason it can read, any other
@@ -315,12 +321,13 @@ impl std::fmt::Debug for Incoming {
     }
 }
 
-/// The configurations of a listener's connections, built once.
+/// What a listener's connections have in common, built once.
 #[derive(Clone)]
 struct Configs {
     lines: Arc<ConnectionConfig>,
     sente: Arc<ConnectionConfig>,
     sente_lite: Arc<ConnectionConfig>,
+    budget: SharedRecvBudget,
 }
 
 impl Configs {
@@ -340,10 +347,12 @@ impl Configs {
             }
             builder.build()
         };
+        let budget = options.recv_budget.clone();
         Ok(Self {
             lines: build(Dialect::SenteLite, Carrier::Lines)?,
             sente: build(Dialect::Sente, Carrier::WebSocket)?,
             sente_lite: build(Dialect::SenteLite, Carrier::WebSocket)?,
+            budget: budget.unwrap_or_else(SharedRecvBudget::of_process),
         })
     }
 }
@@ -364,6 +373,7 @@ async fn accept_streams(socket: Socket, configs: Configs, sender: Sender) {
                 id: conn_id()?,
                 peer,
                 config: configs.lines.clone(),
+                budget: configs.budget.clone(),
                 way,
             })
         });
@@ -446,6 +456,7 @@ async fn upgrade(
         id: conn_id()?,
         peer: format!("ws://{address}"),
         config,
+        budget: configs.budget,
         way: Way::WebSocket(Box::new(asked)),
     };
     // Sente's clients always name themselves; its server fails without (http-kit answers 500).

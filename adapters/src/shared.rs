@@ -10,6 +10,7 @@ use sente_core::{
 };
 use tokio::sync::{Notify, oneshot, watch};
 
+use crate::budget::{Share, SharedRecvBudget};
 use crate::clock::Clock;
 use crate::driver;
 use crate::events::Events;
@@ -25,7 +26,7 @@ pub(crate) struct Shared {
     state: Mutex<Inner>,
     pub(crate) clock: Clock,
     /// The driver should look again.
-    driver: Notify,
+    driver: Arc<Notify>,
     /// `Events` should look again.
     pub(crate) arrived: Notify,
     /// Senders should try again.
@@ -41,6 +42,8 @@ pub(crate) struct Shared {
 #[derive(Debug)]
 pub(crate) struct Inner {
     pub(crate) connection: Connection,
+    /// Its share of the budget of received bytes, until everything received has been given out.
+    share: Option<Share>,
     pub(crate) calls: HashMap<CallId, oneshot::Sender<Result<Payload, CallError>>>,
     pub(crate) flushes: HashMap<FlushId, oneshot::Sender<bool>>,
     /// Who waits for room; told whether there is.
@@ -109,10 +112,37 @@ impl Inner {
         };
         match &event {
             ConnectionEvent::Opened(opened) => self.opened = Some(opened.clone()),
-            ConnectionEvent::Closed(_) => self.told_end = true,
+            ConnectionEvent::Closed(_) => {
+                self.told_end = true;
+                self.share = None;
+            }
             _ => {}
         }
         Some(event)
+    }
+
+    /// Tells the connection what it is allowed to receive, if that has changed.
+    fn heed_share(&mut self, now: Instant) {
+        if let Some(bytes) = self.share.as_mut().and_then(Share::news) {
+            self.connection.set_recv_allowance(now, bytes);
+        }
+    }
+
+    /// Sees to the connection's share of the budget, after anything that may have changed how
+    /// much waits for the application.
+    pub(crate) fn keep_share(&mut self, now: Instant) {
+        loop {
+            self.heed_share(now);
+            // Each round doubles the share, or halves it once.
+            let capacity = self.connection.recv_capacity();
+            if !self
+                .share
+                .as_mut()
+                .is_some_and(|share| share.report(&capacity))
+            {
+                return;
+            }
+        }
     }
 
     /// Throws away what nobody will read.
@@ -139,10 +169,14 @@ impl Shared {
     pub(crate) fn with<T>(&self, f: impl FnOnce(&mut Connection, Instant) -> T) -> T {
         let mut state = self.lock();
         let now = self.clock.now();
+        // First, so that a driver woken for its share finds that there is room to read.
+        state.heed_share(now);
         let result = f(&mut state.connection, now);
+        state.keep_share(now);
         state.settle(self);
         if state.discarding {
             state.discard(self, now);
+            state.keep_share(now);
             state.settle(self);
         }
         let arrived = state.connection.has_event();
@@ -213,14 +247,21 @@ impl Drop for Owner {
 
 /// Starts to drive `connection` over `transport`.
 pub(crate) fn start(
-    connection: Connection,
+    mut connection: Connection,
     clock: Clock,
     id: ConnId,
     transport: Transport,
+    budget: &SharedRecvBudget,
 ) -> (Handle, Events) {
+    let driver = Arc::new(Notify::new());
+    let mut share = budget.join(&driver);
+    if let Some(bytes) = share.news() {
+        connection.set_recv_allowance(clock.now(), bytes);
+    }
     let shared = Arc::new(Shared {
         state: Mutex::new(Inner {
             connection,
+            share: Some(share),
             calls: HashMap::new(),
             flushes: HashMap::new(),
             tickets: HashMap::new(),
@@ -230,7 +271,7 @@ pub(crate) fn start(
             over: false,
         }),
         clock,
-        driver: Notify::new(),
+        driver,
         arrived: Notify::new(),
         room: Notify::new(),
         kill: Notify::new(),

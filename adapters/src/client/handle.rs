@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use sente_core::{
     Attempt, CallError, CallId, Client, ClientEvent, ClientState, ClientStats, CloseReason,
-    Connect, ConnectionEvent, Event, FlushId, Instant, Payload, ReplyError, ReplyToken, SendError,
+    Connect, ConnectionConfig, ConnectionEvent, Event, FlushId, Instant, Payload, ReplyError,
+    ReplyToken, SendError,
 };
 use tokio::sync::{Notify, oneshot, watch};
 
+use crate::budget::{Share, SharedRecvBudget};
 use crate::clock::Clock;
 use crate::driver::at;
 use crate::handle::{CallFailure, Ended};
@@ -289,6 +291,7 @@ impl ClientEvents {
                 inner.settle(shared);
                 let read_before = inner.client.wants_read();
                 if let Some(event) = inner.next_event(shared) {
+                    inner.keep_share(shared.clock.now());
                     inner.settle(shared);
                     drop(inner);
                     let is_end = matches!(
@@ -329,7 +332,7 @@ pub(super) struct Shared {
     inner: Mutex<Inner>,
     clock: Clock,
     /// The task should look again.
-    driver: Notify,
+    driver: Arc<Notify>,
     /// `ClientEvents` should look again.
     arrived: Notify,
     /// Senders should try again.
@@ -339,6 +342,8 @@ pub(super) struct Shared {
 #[derive(Debug)]
 struct Inner {
     client: Client,
+    /// The present link's share of the budget of received bytes.
+    share: Option<Share>,
     calls: HashMap<CallId, oneshot::Sender<Result<Payload, CallError>>>,
     flushes: HashMap<FlushId, oneshot::Sender<bool>>,
     states: watch::Sender<ClientState>,
@@ -403,6 +408,34 @@ impl Inner {
         }
     }
 
+    /// Tells the present link what it is allowed to receive, if that has changed.
+    fn heed_share(&mut self, now: Instant) {
+        if let Some(bytes) = self.share.as_mut().and_then(Share::news) {
+            self.client.set_recv_allowance(now, bytes);
+        }
+    }
+
+    /// Sees to the share of the budget, after anything that may have changed how much waits for
+    /// the application.
+    fn keep_share(&mut self, now: Instant) {
+        loop {
+            self.heed_share(now);
+            // Each round doubles the share, or halves it once.
+            let Some(connection) = self.client.connection() else {
+                self.share = None;
+                return;
+            };
+            let capacity = connection.recv_capacity();
+            if !self
+                .share
+                .as_mut()
+                .is_some_and(|share| share.report(&capacity))
+            {
+                return;
+            }
+        }
+    }
+
     /// Throws away what nobody will read.
     fn discard(&mut self, shared: &Shared) {
         while let Some(event) = self.next_event(shared) {
@@ -422,10 +455,15 @@ impl Shared {
     /// Runs `f` on the client, and passes on what came of it. For the task.
     pub(super) fn with<T>(&self, f: impl FnOnce(&mut Client, Instant) -> T) -> T {
         let mut inner = self.lock();
-        let result = f(&mut inner.client, self.clock.now());
+        let now = self.clock.now();
+        // First, so that a driver woken for its share finds that there is room to read.
+        inner.heed_share(now);
+        let result = f(&mut inner.client, now);
+        inner.keep_share(now);
         inner.settle(self);
         if inner.discarding {
             inner.discard(self);
+            inner.keep_share(now);
             inner.settle(self);
         }
         let arrived = inner.client.has_event();
@@ -464,6 +502,28 @@ impl Shared {
             }
             self.turn().await;
         }
+    }
+
+    /// Says that the transport of `attempt` is open. Whether anybody wants it.
+    pub(super) fn handle_connected(
+        &self,
+        attempt: Attempt,
+        config: Arc<ConnectionConfig>,
+        budget: &SharedRecvBudget,
+    ) -> bool {
+        // The share of the link before goes back first.
+        self.lock().share = None;
+        let share = budget.join(&self.driver);
+        let wanted = {
+            let mut inner = self.lock();
+            let now = self.clock.now();
+            let wanted = inner.client.handle_connected_with(now, attempt, config);
+            inner.share = wanted.then_some(share);
+            wanted
+        };
+        // Whatever came of it is passed on.
+        self.with(|_, _| ());
+        wanted
     }
 
     /// Waits until `attempt` is given up.
@@ -542,6 +602,7 @@ pub(super) fn start(client: Client, clock: Clock) -> (ClientHandle, ClientEvents
         inner: Mutex::new(Inner {
             states: watch::Sender::new(client.state().clone()),
             client,
+            share: None,
             calls: HashMap::new(),
             flushes: HashMap::new(),
             discarding: false,
@@ -549,7 +610,7 @@ pub(super) fn start(client: Client, clock: Clock) -> (ClientHandle, ClientEvents
             over: false,
         }),
         clock,
-        driver: Notify::new(),
+        driver: Arc::new(Notify::new()),
         arrived: Notify::new(),
         room: Notify::new(),
     });

@@ -12,6 +12,7 @@ use sente_core::{
 };
 use tokio::time::timeout;
 
+use crate::budget::SharedRecvBudget;
 use crate::clock::Clock;
 use crate::connect::{ConnectError, ConnectOptions, dial};
 use crate::driver::{Machine, Wants, drive};
@@ -126,14 +127,14 @@ where
             dialled = open(target(connect), client_id) => dialled,
             () = shared.given_up(attempt) => continue,
         };
-        let (transport, config) = match dialled {
+        let (transport, config, budget) = match dialled {
             Ok(opened) => opened,
             Err(failure) => {
                 shared.with(|client, now| client.handle_connect_failed(now, attempt, failure));
                 continue;
             }
         };
-        if shared.with(|client, now| client.handle_connected_with(now, attempt, config)) {
+        if shared.handle_connected(attempt, config, &budget) {
             let link = Link {
                 shared: shared.clone(),
                 attempt,
@@ -149,7 +150,7 @@ where
 async fn open(
     target: impl Future<Output = Result<(Url, ConnectOptions), ConnectFailure>>,
     client_id: String,
-) -> Result<(Transport, Arc<ConnectionConfig>), ConnectFailure> {
+) -> Result<(Transport, Arc<ConnectionConfig>, SharedRecvBudget), ConnectFailure> {
     let (url, mut options) = target.await?;
     if options.role_at(&url) != Role::Client {
         return Err(ConnectFailure::Final(format!(
@@ -163,7 +164,7 @@ async fn open(
     let patience = options.patience();
     let dialled = timeout(patience, dial(&url, &options, patience));
     match dialled.await {
-        Ok(Ok(opened)) => Ok(opened),
+        Ok(Ok((transport, config))) => Ok((transport, config, options.budget())),
         Ok(Err(error @ ConnectError::Config(_))) => Err(ConnectFailure::Final(error.to_string())),
         Ok(Err(error)) => Err(ConnectFailure::Retry(format!("{url}: {error}"))),
         Err(_) => {

@@ -141,6 +141,16 @@ impl Client {
         self.settle();
     }
 
+    /// Limits what may wait for the application on the present link, as
+    /// [`Connection::set_recv_allowance`]. It does not hold for the links after it.
+    pub fn set_recv_allowance(&mut self, now: Instant, bytes: usize) {
+        self.tick(now);
+        if let Some(link) = self.link.as_mut().filter(|link| !link.over) {
+            link.connection.set_recv_allowance(now, bytes);
+        }
+        self.settle();
+    }
+
     /// Says what time it is. Calls before [`poll_timeout`](Self::poll_timeout) do nothing.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.tick(now);

@@ -202,6 +202,10 @@ impl RecvQueue {
 
     pub(super) fn set_allowance(&mut self, bytes: usize, limits: &Limits) {
         self.allowance = bytes;
+        if self.told != RecvStatus::Full && self.has_room(limits) {
+            // A lack of room that is over before anybody heard of it is no news.
+            self.status = self.told;
+        }
         self.update_status(limits);
     }
 

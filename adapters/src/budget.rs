@@ -1,0 +1,187 @@
+//! One budget of received bytes for many connections, behind one lock that is seldom taken.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+
+use sente_core::{ConnId, RecvBudget, RecvBudgetLimits, RecvCapacity};
+use tokio::sync::Notify;
+
+/// A [`RecvBudget`] that connections on any thread share. Clones mean the same budget.
+///
+/// Unless their options name another, all connections of a process share
+/// [that of the process](Self::of_process): 1 GiB, of which one connection has 16 KiB at least and
+/// 8 MiB at most. Where it is used up, connections whose applications are behind are read no
+/// further, and go on as room comes back.
+///
+/// The budget is behind one lock, which a connection takes when it begins, when it ends, when what
+/// waits for its application has grown to all it is allowed, and when that has shrunk to a quarter.
+/// In between it looks at one atomic number. So an application that keeps up never meets the lock,
+/// and one that falls behind meets it once for many kilobytes, not for each message.
+///
+/// ```
+/// use sente_adapters::{ListenOptions, SharedRecvBudget};
+/// use sente_core::RecvBudgetLimits;
+///
+/// let mut limits = RecvBudgetLimits::default();
+/// limits.total_bytes = 64 * 1024 * 1024;
+/// let mut options = ListenOptions::default();
+/// options.recv_budget = Some(SharedRecvBudget::new(limits));
+/// ```
+#[derive(Clone, Debug)]
+pub struct SharedRecvBudget {
+    limits: RecvBudgetLimits,
+    book: Arc<Mutex<Book>>,
+}
+
+/// The budget, and whom its changes are told.
+#[derive(Debug)]
+struct Book {
+    budget: RecvBudget,
+    slots: HashMap<ConnId, Arc<Slot>>,
+    next: u64,
+}
+
+/// Where a connection finds what it is allowed.
+#[derive(Debug)]
+struct Slot {
+    bytes: AtomicUsize,
+    /// Wakes its driver.
+    driver: Arc<Notify>,
+}
+
+impl SharedRecvBudget {
+    /// A budget of its own, see [`RecvBudget::new`].
+    #[must_use]
+    pub fn new(limits: RecvBudgetLimits) -> Self {
+        let budget = RecvBudget::new(limits);
+        Self {
+            limits: *budget.limits(),
+            book: Arc::new(Mutex::new(Book {
+                budget,
+                slots: HashMap::new(),
+                next: 0,
+            })),
+        }
+    }
+
+    /// The budget of this process, with [the defaults](RecvBudgetLimits::default).
+    #[must_use]
+    pub fn of_process() -> Self {
+        static BUDGET: LazyLock<SharedRecvBudget> =
+            LazyLock::new(|| SharedRecvBudget::new(RecvBudgetLimits::default()));
+        BUDGET.clone()
+    }
+
+    /// The limits in force.
+    #[must_use]
+    pub const fn limits(&self) -> &RecvBudgetLimits {
+        &self.limits
+    }
+
+    /// What all connections together are allowed now, in bytes.
+    #[must_use]
+    pub fn granted(&self) -> usize {
+        self.book().budget.granted()
+    }
+
+    /// How many connections wait for more than they have.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.book().budget.waiting()
+    }
+
+    /// How many connections share it.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.book().budget.len()
+    }
+
+    /// Takes up a connection whose driver `driver` wakes.
+    pub(crate) fn join(&self, driver: &Arc<Notify>) -> Share {
+        let mut book = self.book();
+        let id = ConnId::new(book.next, &[0; 10]);
+        book.next = book.next.wrapping_add(1);
+        let slot = Arc::new(Slot {
+            bytes: AtomicUsize::new(book.budget.join(id)),
+            driver: driver.clone(),
+        });
+        book.slots.insert(id, slot.clone());
+        Share {
+            budget: self.clone(),
+            id,
+            slot,
+            applied: None,
+            asked_at: None,
+        }
+    }
+
+    /// Never held while a connection's lock is asked for, so the two cannot wait for each other.
+    fn book(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Book {
+    /// Tells the connections what has changed for them.
+    fn publish(&mut self) {
+        while let Some((id, bytes)) = self.budget.poll_allowance() {
+            if let Some(slot) = self.slots.get(&id) {
+                slot.bytes.store(bytes, Ordering::Release);
+                slot.driver.notify_one();
+            }
+        }
+    }
+}
+
+/// One connection's share of a budget. Dropped, it goes to the others.
+#[derive(Debug)]
+pub(crate) struct Share {
+    budget: SharedRecvBudget,
+    id: ConnId,
+    slot: Arc<Slot>,
+    /// What the connection was told it is allowed.
+    applied: Option<usize>,
+    /// The allowance at which more was asked for: once is enough, until it is another one.
+    asked_at: Option<usize>,
+}
+
+impl Share {
+    /// What the connection is allowed, if it was not told yet.
+    pub(crate) fn news(&mut self) -> Option<usize> {
+        let bytes = self.slot.bytes.load(Ordering::Acquire);
+        (self.applied.replace(bytes) != Some(bytes)).then_some(bytes)
+    }
+
+    /// Reports how full the connection is, where that is news. Whether it was, and there may be
+    /// [`news`](Self::news) in return.
+    pub(crate) fn report(&mut self, capacity: &RecvCapacity) -> bool {
+        let Some(allowance) = self.applied else {
+            return false;
+        };
+        // Its own limits do not count here, nor that it is not limited any more after its end.
+        let mut capacity = *capacity;
+        capacity.max_bytes = allowance;
+        if !self.budget.limits.is_due(&capacity) {
+            return false;
+        }
+        let is_full = capacity.bytes >= allowance;
+        let asked_at = is_full.then_some(allowance);
+        if std::mem::replace(&mut self.asked_at, asked_at) == asked_at && is_full {
+            return false;
+        }
+        let mut book = self.budget.book();
+        book.budget.report(self.id, &capacity);
+        book.publish();
+        true
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        let mut book = self.budget.book();
+        book.slots.remove(&self.id);
+        book.budget.leave(self.id);
+        book.publish();
+    }
+}
