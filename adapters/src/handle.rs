@@ -10,9 +10,11 @@ use sente_core::{
     SendError, SendOptions, Sent, State, Stats,
 };
 use thiserror::Error;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
-use crate::permit::Permit;
+use crate::clock::Clock;
+use crate::line::{self, Sender};
+use crate::permit::{Permit, Place};
 use crate::shared::{Owner, Shared};
 
 /// Sends on a running connection. Clones are cheap and all mean the same connection.
@@ -66,59 +68,7 @@ impl Handle {
     /// # Cancel safety
     /// As for [`send`](Self::send).
     pub async fn send_with(&self, event: Event, options: SendOptions) -> Result<Sent, SendError> {
-        let mut event = event;
-        let mut permit: Option<Permit> = None;
-        loop {
-            let room = self.shared.room.notified();
-            tokio::pin!(room);
-            room.as_mut().enable();
-            let sent = match &mut permit {
-                None => self.try_send_with(event, options.clone()),
-                Some(permit) => permit.try_send_with(event, options.clone()),
-            };
-            match sent {
-                Err(SendError::Full {
-                    event: back,
-                    messages,
-                    bytes,
-                    needed,
-                }) => {
-                    event = *back;
-                    // What it holds is too little by now: who waits with it would wait for itself.
-                    permit = None;
-                    match self.reserve(needed).await {
-                        Ok(granted) => permit = Some(granted),
-                        // No room can be waited for.
-                        Err(ReserveError::TooLarge { .. }) => {
-                            let event = Box::new(event);
-                            return Err(SendError::Full {
-                                event,
-                                messages,
-                                bytes,
-                                needed,
-                            });
-                        }
-                        // The line is full, too.
-                        Err(ReserveError::TooMany { .. }) => room.await,
-                        // The next attempt says so, and gives the event back.
-                        Err(_) => {}
-                    }
-                }
-                Err(SendError::RateLimited {
-                    event: back,
-                    retry_at,
-                }) => {
-                    event = *back;
-                    let due = self.shared.clock.to_tokio(retry_at);
-                    tokio::select! {
-                        () = tokio::time::sleep_until(due) => {}
-                        // Also the end of the connection.
-                        () = room => {}
-                    }
-                }
-                other => return other,
-            }
-        }
+        line::send(self, event, options).await
     }
 
     /// Waits in line for room for one event of `bytes` packed bytes, and keeps it until the
@@ -141,7 +91,7 @@ impl Handle {
                 state.tickets.insert(ticket, sender);
             }
             state.settle(&self.shared);
-            Permit::new(self.clone(), ticket)
+            Permit::new(Place::Connection(self.clone()), ticket)
         };
         match receiver.await {
             Ok(true) => Ok(permit),
@@ -347,6 +297,24 @@ impl Handle {
     #[must_use]
     pub fn recv_capacity(&self) -> RecvCapacity {
         self.shared.lock().connection.recv_capacity()
+    }
+}
+
+impl Sender for Handle {
+    fn try_send_with(&self, event: Event, options: SendOptions) -> Result<Sent, SendError> {
+        self.try_send_with(event, options)
+    }
+
+    fn reserve(&self, bytes: usize) -> impl Future<Output = Result<Permit, ReserveError>> + Send {
+        self.reserve(bytes)
+    }
+
+    fn room(&self) -> &Notify {
+        &self.shared.room
+    }
+
+    fn clock(&self) -> Clock {
+        self.shared.clock
     }
 }
 

@@ -27,6 +27,7 @@ mod connect;
 mod driver;
 mod events;
 mod handle;
+mod line;
 mod listen;
 mod permit;
 mod process;

@@ -2,22 +2,32 @@
 
 use sente_core::{Event, SendError, SendOptions, Sent, Ticket};
 
+use crate::client::ClientHandle;
 use crate::handle::Handle;
 
 /// Room for one event in the send queue of a connection, from
-/// [`Handle::reserve`](crate::Handle::reserve). Dropped, it is given to the next in line.
+/// [`Handle::reserve`](crate::Handle::reserve), or of the present link of a client, from
+/// [`ClientHandle::reserve`](crate::ClientHandle::reserve). Dropped, it is given to the next in
+/// line.
 #[derive(Debug)]
 #[must_use = "dropped, the room is given back"]
 pub struct Permit {
-    handle: Handle,
+    place: Place,
     /// `None` once it is used.
     ticket: Option<Ticket>,
 }
 
+/// Where the room is.
+#[derive(Debug)]
+pub(crate) enum Place {
+    Client(ClientHandle),
+    Connection(Handle),
+}
+
 impl Permit {
-    pub(crate) const fn new(handle: Handle, ticket: Ticket) -> Self {
+    pub(crate) const fn new(place: Place, ticket: Ticket) -> Self {
         Self {
-            handle,
+            place,
             ticket: Some(ticket),
         }
     }
@@ -26,7 +36,8 @@ impl Permit {
     ///
     /// # Errors
     /// [`SendError`] gives the event back: not open any more, over the send rate, not packable, or
-    /// larger than was reserved while there is no more room.
+    /// larger than was reserved while there is no more room; [`SendError::NoReservation`] if a
+    /// client has another link by now.
     pub fn send(self, event: Event) -> Result<(), SendError> {
         self.send_with(event, SendOptions::new()).map(|_| ())
     }
@@ -49,10 +60,14 @@ impl Permit {
         let Some(ticket) = self.ticket else {
             return Err(SendError::NoReservation(Box::new(event)));
         };
-        let shared = &self.handle.shared;
-        let sent = shared.with_waking(|connection, now| {
-            connection.send_reserved_with(now, ticket, event, options)
-        });
+        let sent = match &self.place {
+            Place::Client(handle) => handle
+                .shared()
+                .with_waking(|client, now| client.send_reserved_with(now, ticket, event, options)),
+            Place::Connection(handle) => handle.shared.with_waking(|connection, now| {
+                connection.send_reserved_with(now, ticket, event, options)
+            }),
+        };
         if sent.is_ok() {
             self.ticket = None;
         }
@@ -63,8 +78,13 @@ impl Permit {
 impl Drop for Permit {
     fn drop(&mut self) {
         let Some(ticket) = self.ticket else { return };
-        let shared = &self.handle.shared;
-        shared.lock().tickets.remove(&ticket);
-        shared.with(|connection, now| connection.release(now, ticket));
+        match &self.place {
+            Place::Client(handle) => handle.shared().release(ticket),
+            Place::Connection(handle) => {
+                handle.shared.lock().tickets.remove(&ticket);
+                let shared = &handle.shared;
+                shared.with(|connection, now| connection.release(now, ticket));
+            }
+        }
     }
 }

@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use sente_adapters::{
-    CallFailure, ClientEvents, ClientOptions, ConnectOptions, Handle, ListenOptions, Listener, Url,
-    keep_connected,
+    CallFailure, ClientEvents, ClientHandle, ClientOptions, ConnectOptions, Handle, ListenOptions,
+    Listener, Url, keep_connected,
 };
 use sente_core::{
     Accept, CallError, ClientEvent, ClientState, CloseReason, ConnectFailure, ConnectionEvent,
-    Event, OnOffline, Payload, SendError,
+    Event, Limits, OnOffline, Payload, Policy, ReserveError, SendError, SendOptions, Sent,
 };
 use sente_edn::Value;
 
@@ -315,4 +315,98 @@ async fn a_client_nobody_holds_ends_its_link() {
     };
     let end = tokio::time::timeout(PATIENCE, link.ended()).await.unwrap();
     assert!(end.reason.is_clean(), "{:?}", end.reason);
+}
+
+/// A client whose send queue holds one event, and its open link.
+async fn narrow(server: &Server, options: ClientOptions) -> (ClientHandle, ClientEvents) {
+    let url = server.url.clone();
+    let (client, mut events) = keep_connected(options, move |_| {
+        let mut limits = Limits::default();
+        limits.max_send_messages = 1;
+        let mut options = ConnectOptions::default();
+        options.limits = Some(limits);
+        let url = url.clone();
+        async move { Ok((url, options)) }
+    })
+    .unwrap();
+    until(&mut events, is_opened).await;
+    (client, events)
+}
+
+async fn soon<T>(what: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, what).await.expect("in time")
+}
+
+#[tokio::test]
+async fn those_who_send_with_a_client_wait_in_line() {
+    let server = Server::start("tcp://127.0.0.1:0").await;
+    let (client, _events) = narrow(&server, ClientOptions::default()).await;
+    let held = soon(client.reserve(10)).await.unwrap();
+    let full = client.try_send(event("[:a/n 0]"));
+    assert!(matches!(full, Err(SendError::Full { .. })));
+    let mut first = Box::pin(client.send_with(event("[:a/n 1]"), SendOptions::new()));
+    let mut second = Box::pin(client.reserve(10));
+    assert!(ready_now(first.as_mut()).await.is_none());
+    assert!(ready_now(second.as_mut()).await.is_none());
+    held.send(event("[:a/n 2]")).unwrap();
+    assert_eq!(soon(first).await.unwrap(), Sent::Queued);
+    let permit = soon(second).await.unwrap();
+    // Dropped unused, the room is anybody's.
+    drop(permit);
+    soon(client.send(event("[:a/n 3]"))).await.unwrap();
+    soon(client.flush()).await.unwrap();
+    assert_eq!(client.stats().links.events_queued, 3);
+    let volatile = SendOptions::new().policy(Policy::Volatile);
+    let sent = client.try_send_with(event("[:a/n 4]"), volatile);
+    assert_eq!(sent.unwrap(), Sent::Queued);
+}
+
+#[tokio::test]
+async fn room_on_a_link_is_lost_with_it() {
+    let server = Server::start("tcp://127.0.0.1:0").await;
+    let (client, mut events) = narrow(&server, ClientOptions::default()).await;
+    let held = soon(client.reserve(10)).await.unwrap();
+    let mut waiting = Box::pin(client.reserve(10));
+    let mut sending = Box::pin(client.send(event("[:a/n 1]")));
+    assert!(ready_now(waiting.as_mut()).await.is_none());
+    assert!(ready_now(sending.as_mut()).await.is_none());
+    client.break_connection();
+    assert_eq!(soon(waiting).await.err(), Some(ReserveError::NotOpen));
+    assert!(matches!(soon(sending).await, Err(SendError::NotOpen(_))));
+    assert_eq!(
+        soon(client.reserve(10)).await.err(),
+        Some(ReserveError::NotOpen)
+    );
+    until(&mut events, is_reopened).await;
+    let late = held.send(event("[:a/n 2]"));
+    assert!(matches!(late, Err(SendError::NoReservation(_))));
+    soon(client.send(event("[:a/n 3]"))).await.unwrap();
+}
+
+#[tokio::test]
+async fn who_waits_for_room_when_the_link_is_lost_is_kept_for_the_next_if_asked_for() {
+    let server = Server::start("tcp://127.0.0.1:0").await;
+    let mut options = ClientOptions::default();
+    options.on_offline = OnOffline::Buffer {
+        max_messages: 1,
+        max_bytes: 100,
+    };
+    let (client, mut events) = narrow(&server, options).await;
+    let _held = soon(client.reserve(10)).await.unwrap();
+    let mut first = Box::pin(client.send(event("[:a/n 1]")));
+    let mut second = Box::pin(client.send(event("[:a/n 2]")));
+    assert!(ready_now(first.as_mut()).await.is_none());
+    assert!(ready_now(second.as_mut()).await.is_none());
+    client.break_connection();
+    // There is room for one of them only, until there is a link.
+    soon(first).await.unwrap();
+    assert!(ready_now(second.as_mut()).await.is_none());
+    let huge = format!("[:a/n \"{}\"]", "x".repeat(200));
+    let mut huge = Box::pin(client.send(event(&huge)));
+    assert!(ready_now(huge.as_mut()).await.is_none());
+    until(&mut events, is_reopened).await;
+    soon(second).await.unwrap();
+    soon(huge).await.unwrap();
+    soon(client.flush()).await.unwrap();
+    assert_eq!(client.stats().links.events_queued, 3);
 }

@@ -1,35 +1,31 @@
 //! What the application holds of a client: a handle to send with, events to read.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use sente_core::{
-    Attempt, CallError, CallId, Client, ClientEvent, ClientState, ClientStats, CloseReason,
-    Connect, ConnectionConfig, ConnectionEvent, Event, FlushId, Instant, Payload, ReplyError,
-    ReplyToken, SendError,
+    CallError, CallId, Client, ClientEvent, ClientState, ClientStats, CloseReason, Event, Payload,
+    ReplyError, ReplyToken, ReserveError, SendError, SendOptions, Sent,
 };
 use tokio::sync::{Notify, oneshot, watch};
 
-use crate::budget::{Share, SharedRecvBudget};
+use super::shared::{Owner, Shared};
 use crate::clock::Clock;
-use crate::driver::at;
 use crate::handle::{CallFailure, Ended};
-
-/// How long a client that nobody holds any more may take to write what is queued.
-const ABANDONED: Duration = Duration::from_secs(5);
+use crate::line::{self, Sender};
+use crate::permit::{Permit, Place};
 
 /// Sends over whatever link a client has. Clones are cheap and all mean the same client.
 ///
 /// When the last handle and the [`ClientEvents`] are dropped, the client drains and closes.
 #[derive(Clone, Debug)]
 pub struct ClientHandle {
-    shared: Arc<Shared>,
-    _owner: Arc<Owner>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) _owner: Arc<Owner>,
 }
 
 impl ClientHandle {
-    pub(super) const fn shared(&self) -> &Arc<Shared> {
+    pub(crate) const fn shared(&self) -> &Arc<Shared> {
         &self.shared
     }
 
@@ -40,33 +36,71 @@ impl ClientHandle {
     /// [`SendError`] gives the event back; [`SendError::NotOpen`] while no link is open,
     /// [`SendError::Full`] means to wait or to use [`send`](Self::send).
     pub fn try_send(&self, event: Event) -> Result<(), SendError> {
-        self.shared
-            .with_waking(|client, now| client.send(now, event))
+        self.try_send_with(event, SendOptions::new()).map(|_| ())
     }
 
-    /// Queues `event`, waiting for room while the send queue is full. It does not wait for a link:
-    /// see [`opened`](Self::opened) and [`OnOffline`](sente_core::OnOffline).
+    /// The same in the way `options` say, see [`Client::send_with`].
     ///
     /// # Errors
-    /// [`SendError`] gives the event back, for any reason but a full queue; [`SendError::Full`]
-    /// only where the event does not fit an empty one.
+    /// As for [`try_send`](Self::try_send).
+    pub fn try_send_with(&self, event: Event, options: SendOptions) -> Result<Sent, SendError> {
+        self.shared
+            .with_waking(|client, now| client.send_with(now, event, options))
+    }
+
+    /// Queues `event`, waiting in line for room while the send queue is full, and until the send
+    /// rate allows it. It does not wait for a link: see [`opened`](Self::opened) and
+    /// [`OnOffline`](sente_core::OnOffline).
+    ///
+    /// # Errors
+    /// [`SendError`] gives the event back, for any reason but these two; [`SendError::Full`]
+    /// only where the event does not fit an empty queue.
     ///
     /// # Cancel safety
-    /// Dropped while it waits, the event is dropped with it and was not queued. Waiters are not
-    /// served in order.
+    /// Dropped while it waits, the event is dropped with it and was not queued, and its turn goes
+    /// to the next in line. Those who wait for room offline are not served in order.
     pub async fn send(&self, event: Event) -> Result<(), SendError> {
-        let mut event = event;
-        loop {
-            let room = self.shared.room.notified();
-            tokio::pin!(room);
-            room.as_mut().enable();
-            match self.try_send(event) {
-                // No room can be waited for.
-                Err(error @ SendError::Full { messages: 0, .. }) => return Err(error),
-                Err(SendError::Full { event: back, .. }) => event = *back,
-                other => return other,
+        self.send_with(event, SendOptions::new()).await.map(|_| ())
+    }
+
+    /// Queues `event` in the way `options` say, waiting as [`send`](Self::send) does where its
+    /// policy says neither to drop it nor another for it.
+    ///
+    /// # Errors
+    /// As for [`send`](Self::send).
+    ///
+    /// # Cancel safety
+    /// As for [`send`](Self::send).
+    pub async fn send_with(&self, event: Event, options: SendOptions) -> Result<Sent, SendError> {
+        line::send(self, event, options).await
+    }
+
+    /// Waits in line for room for one event of `bytes` packed bytes on the present link, and keeps
+    /// it until the [`Permit`] is used or dropped, or the link is lost. Who asked first is served
+    /// first.
+    ///
+    /// # Errors
+    /// [`ReserveError`]: so much never fits, too many wait already, no link is open, or it was
+    /// lost.
+    ///
+    /// # Cancel safety
+    /// Dropped while it waits, the turn goes to the next in line. Nothing is lost: the event is
+    /// still with the caller.
+    pub async fn reserve(&self, bytes: usize) -> Result<Permit, ReserveError> {
+        let (sender, receiver) = oneshot::channel();
+        let permit = {
+            let mut inner = self.shared.lock();
+            let now = self.shared.clock.now();
+            let ticket = inner.client.reserve(now, bytes, None)?;
+            if !inner.over {
+                inner.tickets.insert(ticket, sender);
             }
-            room.await;
+            inner.settle(&self.shared);
+            Permit::new(Place::Client(self.clone()), ticket)
+        };
+        match receiver.await {
+            Ok(true) => Ok(permit),
+            _ => Err(ReserveError::NotOpen),
         }
     }
 
@@ -264,13 +298,31 @@ impl ClientHandle {
     }
 }
 
+impl Sender for ClientHandle {
+    fn try_send_with(&self, event: Event, options: SendOptions) -> Result<Sent, SendError> {
+        self.try_send_with(event, options)
+    }
+
+    fn reserve(&self, bytes: usize) -> impl Future<Output = Result<Permit, ReserveError>> + Send {
+        self.reserve(bytes)
+    }
+
+    fn room(&self) -> &Notify {
+        &self.shared.room
+    }
+
+    fn clock(&self) -> Clock {
+        self.shared.clock
+    }
+}
+
 /// What a client has to tell. Not reading it is backpressure: the link is not read any more, and
 /// the client does not reconnect for ever.
 ///
 /// Dropped, what arrives is discarded, and calls from the peer are left unanswered.
 #[derive(Debug)]
 pub struct ClientEvents {
-    handle: ClientHandle,
+    pub(super) handle: ClientHandle,
 }
 
 impl ClientEvents {
@@ -326,255 +378,6 @@ impl Drop for ClientEvents {
     }
 }
 
-/// What handles, events and the task share. The lock is never held over an await.
-#[derive(Debug)]
-pub(super) struct Shared {
-    inner: Mutex<Inner>,
-    clock: Clock,
-    /// The task should look again.
-    driver: Arc<Notify>,
-    /// `ClientEvents` should look again.
-    arrived: Notify,
-    /// Senders should try again.
-    room: Notify,
-}
-
-#[derive(Debug)]
-struct Inner {
-    client: Client,
-    /// The present link's share of the budget of received bytes.
-    share: Option<Share>,
-    calls: HashMap<CallId, oneshot::Sender<Result<Payload, CallError>>>,
-    flushes: HashMap<FlushId, oneshot::Sender<bool>>,
-    states: watch::Sender<ClientState>,
-    /// Nobody reads the events.
-    discarding: bool,
-    /// Nobody holds a handle.
-    abandoned: bool,
-    /// The task is gone.
-    over: bool,
-}
-
-impl Inner {
-    /// Hands settled calls and flushes to those who wait for them, and the state to those who
-    /// watch.
-    fn settle(&mut self, shared: &Shared) {
-        while let Some(answer) = self.client.poll_answer() {
-            self.answer(answer, shared);
-        }
-        let state = self.client.state();
-        let changed = self.states.send_if_modified(|known| {
-            let changed = known != state;
-            if changed {
-                known.clone_from(state);
-            }
-            changed
-        });
-        if changed {
-            // Whoever waits for room finds out that there will be none, or that there is.
-            shared.room.notify_waiters();
-        }
-    }
-
-    /// Takes a settled call, a flush or new room to those who wait; gives back anything else.
-    fn answer(&mut self, event: ClientEvent, shared: &Shared) -> Option<ClientEvent> {
-        match event {
-            ClientEvent::Link(ConnectionEvent::Settled { call, result }) => {
-                if let Some(waiter) = self.calls.remove(&call) {
-                    // A waiter that is gone has cancelled.
-                    let _ = waiter.send(result);
-                }
-            }
-            ClientEvent::Link(ConnectionEvent::Flushed(flush)) => self.flushed(flush, true),
-            ClientEvent::Link(ConnectionEvent::FlushFailed(flush)) => self.flushed(flush, false),
-            ClientEvent::Link(ConnectionEvent::SendReady) => shared.room.notify_waiters(),
-            other => return Some(other),
-        }
-        None
-    }
-
-    fn flushed(&mut self, flush: FlushId, written: bool) {
-        if let Some(waiter) = self.flushes.remove(&flush) {
-            let _ = waiter.send(written);
-        }
-    }
-
-    fn next_event(&mut self, shared: &Shared) -> Option<ClientEvent> {
-        loop {
-            let event = self.client.poll_event()?;
-            if let Some(event) = self.answer(event, shared) {
-                return Some(event);
-            }
-        }
-    }
-
-    /// Tells the present link what it is allowed to receive, if that has changed.
-    fn heed_share(&mut self, now: Instant) {
-        if let Some(bytes) = self.share.as_mut().and_then(Share::news) {
-            self.client.set_recv_allowance(now, bytes);
-        }
-    }
-
-    /// Sees to the share of the budget, after anything that may have changed how much waits for
-    /// the application.
-    fn keep_share(&mut self, now: Instant) {
-        loop {
-            self.heed_share(now);
-            // Each round doubles the share, or halves it once.
-            let Some(connection) = self.client.connection() else {
-                self.share = None;
-                return;
-            };
-            let capacity = connection.recv_capacity();
-            if !self
-                .share
-                .as_mut()
-                .is_some_and(|share| share.report(&capacity))
-            {
-                return;
-            }
-        }
-    }
-
-    /// Throws away what nobody will read.
-    fn discard(&mut self, shared: &Shared) {
-        while let Some(event) = self.next_event(shared) {
-            let token = match event {
-                ClientEvent::Link(ConnectionEvent::Message(message)) => message.reply,
-                ClientEvent::Link(ConnectionEvent::BadEvent(bad)) => bad.reply,
-                _ => None,
-            };
-            if let Some(token) = token {
-                self.client.forget(token);
-            }
-        }
-    }
-}
-
-impl Shared {
-    /// Runs `f` on the client, and passes on what came of it. For the task.
-    pub(super) fn with<T>(&self, f: impl FnOnce(&mut Client, Instant) -> T) -> T {
-        let mut inner = self.lock();
-        let now = self.clock.now();
-        // First, so that a driver woken for its share finds that there is room to read.
-        inner.heed_share(now);
-        let result = f(&mut inner.client, now);
-        inner.keep_share(now);
-        inner.settle(self);
-        if inner.discarding {
-            inner.discard(self);
-            inner.keep_share(now);
-            inner.settle(self);
-        }
-        let arrived = inner.client.has_event();
-        drop(inner);
-        if arrived {
-            self.arrived.notify_waiters();
-        }
-        result
-    }
-
-    /// The same, and wakes the task. For everybody else.
-    fn with_waking<T>(&self, f: impl FnOnce(&mut Client, Instant) -> T) -> T {
-        let result = self.with(f);
-        self.driver.notify_one();
-        result
-    }
-
-    /// Waits for somebody to change the client, or for its next deadline, and sees to that.
-    async fn turn(&self) {
-        let due = self.with(|client, _| client.poll_timeout());
-        tokio::select! {
-            () = self.driver.notified() => {}
-            () = at(due.map(|due| self.clock.to_tokio(due))) => self.with(Client::handle_timeout),
-        }
-    }
-
-    /// The next attempt to make; `None` once nobody can ask for one any more.
-    pub(super) async fn next_attempt(&self) -> Option<Connect> {
-        loop {
-            if let Some(connect) = self.with(|client, _| client.poll_connect()) {
-                return Some(connect);
-            }
-            let closed = self.with(|client, _| matches!(client.state(), ClientState::Closed(_)));
-            if closed && self.lock().abandoned {
-                return None;
-            }
-            self.turn().await;
-        }
-    }
-
-    /// Says that the transport of `attempt` is open. Whether anybody wants it.
-    pub(super) fn handle_connected(
-        &self,
-        attempt: Attempt,
-        config: Arc<ConnectionConfig>,
-        budget: &SharedRecvBudget,
-    ) -> bool {
-        // The share of the link before goes back first.
-        self.lock().share = None;
-        let share = budget.join(&self.driver);
-        let wanted = {
-            let mut inner = self.lock();
-            let now = self.clock.now();
-            let wanted = inner.client.handle_connected_with(now, attempt, config);
-            inner.share = wanted.then_some(share);
-            wanted
-        };
-        // Whatever came of it is passed on.
-        self.with(|_, _| ());
-        wanted
-    }
-
-    /// Waits until `attempt` is given up.
-    pub(super) async fn given_up(&self, attempt: Attempt) {
-        while self.with(|client, _| client.is_wanted(attempt)) {
-            self.turn().await;
-        }
-    }
-
-    /// The end of the task: nothing will be written or read any more, and nobody waits.
-    pub(super) fn finish(&self) {
-        let mut inner = self.lock();
-        inner.over = true;
-        let now = self.clock.now();
-        inner.client.break_connection(now);
-        inner.client.disconnect(now);
-        inner.settle(self);
-        inner.calls.clear();
-        inner.flushes.clear();
-        drop(inner);
-        self.arrived.notify_waiters();
-        self.room.notify_waiters();
-    }
-
-    /// Comes when somebody else has changed the client.
-    pub(super) async fn woken(&self) {
-        self.driver.notified().await;
-    }
-
-    pub(super) const fn clock(&self) -> Clock {
-        self.clock
-    }
-
-    /// A panic under this lock would be a bug of the engine; the state is still the best there is.
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Drains the client when nobody holds it any more.
-#[derive(Debug)]
-struct Owner(Arc<Shared>);
-
-impl Drop for Owner {
-    fn drop(&mut self) {
-        self.0.lock().abandoned = true;
-        self.0
-            .with_waking(|client, now| client.drain(now, now + ABANDONED));
-    }
-}
-
 /// Cancels a call whose caller went away.
 struct CancelOnDrop<'a> {
     shared: &'a Shared,
@@ -594,32 +397,4 @@ impl Drop for CancelOnDrop<'_> {
             inner.settle(self.shared);
         }
     }
-}
-
-/// What is held of `client`.
-pub(super) fn start(client: Client, clock: Clock) -> (ClientHandle, ClientEvents) {
-    let shared = Arc::new(Shared {
-        inner: Mutex::new(Inner {
-            states: watch::Sender::new(client.state().clone()),
-            client,
-            share: None,
-            calls: HashMap::new(),
-            flushes: HashMap::new(),
-            discarding: false,
-            abandoned: false,
-            over: false,
-        }),
-        clock,
-        driver: Arc::new(Notify::new()),
-        arrived: Notify::new(),
-        room: Notify::new(),
-    });
-    let handle = ClientHandle {
-        shared: shared.clone(),
-        _owner: Arc::new(Owner(shared)),
-    };
-    let events = ClientEvents {
-        handle: handle.clone(),
-    };
-    (handle, events)
 }

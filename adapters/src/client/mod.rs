@@ -1,6 +1,7 @@
 //! A connection that comes back, on a task of its own.
 
 mod handle;
+mod shared;
 
 use std::future::Future;
 use std::io;
@@ -19,7 +20,7 @@ use crate::driver::{Machine, Wants, drive};
 use crate::seed::random;
 use crate::transport::Transport;
 use crate::url::Url;
-use handle::Shared;
+use shared::Shared;
 
 pub use handle::{ClientEvents, ClientHandle};
 
@@ -92,7 +93,7 @@ where
     let clock = Clock::start();
     let mut client = Client::new(config, random()?, clock.now());
     client.connect(clock.now());
-    let (handle, events) = handle::start(client, clock);
+    let (handle, events) = shared::start(client, clock);
     let shared = handle.shared().clone();
     tokio::spawn(async move {
         let over = Over(shared);

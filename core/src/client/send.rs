@@ -108,9 +108,24 @@ impl Client {
         ticket: Ticket,
         event: Event,
     ) -> Result<(), SendError> {
+        self.send_reserved_with(now, ticket, event, SendOptions::new())
+            .map(|_| ())
+    }
+
+    /// The same in the way `options` say.
+    ///
+    /// # Errors
+    /// As [`Connection::send_reserved_with`].
+    pub fn send_reserved_with(
+        &mut self,
+        now: Instant,
+        ticket: Ticket,
+        event: Event,
+        options: SendOptions,
+    ) -> Result<Sent, SendError> {
         self.tick(now);
         match self.open_link() {
-            Some(connection) => connection.send_reserved(now, ticket, event),
+            Some(connection) => connection.send_reserved_with(now, ticket, event, options),
             None => {
                 self.count_refused();
                 Err(SendError::NotOpen(Box::new(event)))
