@@ -89,16 +89,23 @@ pub(crate) struct ServeArgs {
 #[command(after_help = "Examples:
   sente connect ws://127.0.0.1:8080/
   printf '[:test/echo {:a 1}]\\n' | sente connect tcp://127.0.0.1:9000
-  printf '[:test/echo {:a 1}]\\n' | sente connect 'exec:python3 tests/peers/echo.py'")]
+  printf '[:test/echo {:a 1}]\\n' | sente connect 'exec:python3 tests/peers/echo.py'
+  sente connect --reconnect ws://127.0.0.1:8080/chsk")]
 pub(crate) struct ConnectArgs {
     #[command(flatten)]
     pub(crate) link: LinkArgs,
     /// How long to wait for the peer after the end of input
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
     pub(crate) linger: Duration,
-    /// How long connecting may take
+    /// How long connecting may take; with --reconnect, each attempt
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
     pub(crate) timeout: Duration,
+    /// Connect again whenever the link is lost or cannot be had (ws://, tcp:// and unix: only).
+    /// Standard error says why, and when the next attempt is due; lines wait until then. What had
+    /// been handed to a link that is lost is not sent again: if any of it was not written, that is
+    /// said, and the exit code is 4
+    #[arg(long)]
+    pub(crate) reconnect: bool,
 }
 
 /// `sente call`.

@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use sente_adapters::Handle;
-use sente_core::{CloseReason, ConnectionEvent, Event};
+use sente_core::{CloseReason, ConnectionEvent, Event, SendError};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
@@ -200,8 +200,8 @@ impl Talk {
 }
 
 /// Sends what stands in the lines, in order, as fast as the peer takes it. Whether a line was bad.
-async fn send_lines(
-    handle: Handle,
+pub(crate) async fn send_lines(
+    sink: impl Sink,
     mut lines: mpsc::Receiver<io::Result<Line>>,
 ) -> Result<bool, Failure> {
     let mut bad = false;
@@ -217,7 +217,7 @@ async fn send_lines(
         };
         let sent = match event {
             Ok(None) => continue,
-            Ok(Some(event)) => send(&handle, event).await?,
+            Ok(Some(event)) => sink.send(event).await?,
             Err(message) => Err(message),
         };
         if let Err(message) = sent {
@@ -226,31 +226,49 @@ async fn send_lines(
         }
     }
     // What has been queued goes out before the time to linger begins.
-    if handle.flush().await.is_err() {
-        let reason = link::why_closed(&handle).await;
-        return Err(Failure::closed(format!(
-            "the connection ended before everything was written: {reason}"
-        )));
-    }
+    sink.flush().await?;
     Ok(bad)
 }
 
-/// Sends one event; the inner error is of this event alone.
-async fn send(handle: &Handle, event: Event) -> Result<Result<(), String>, Failure> {
-    match handle.send(event).await {
-        Ok(()) => Ok(Ok(())),
-        Err(sente_core::SendError::NotOpen(_)) => {
-            let reason = link::why_closed(handle).await;
-            Err(Failure::closed(format!(
-                "the connection ended before everything was sent: {reason}"
-            )))
+/// Where the lines go.
+pub(crate) trait Sink: Send + Sync + 'static {
+    /// Sends one event; the inner error is of this event alone.
+    fn send(
+        &self,
+        event: Event,
+    ) -> impl Future<Output = Result<Result<(), String>, Failure>> + Send;
+
+    /// Waits until everything sent has been written.
+    fn flush(&self) -> impl Future<Output = Result<(), Failure>> + Send;
+}
+
+impl Sink for Handle {
+    async fn send(&self, event: Event) -> Result<Result<(), String>, Failure> {
+        match Self::send(self, event).await {
+            Ok(()) => Ok(Ok(())),
+            Err(SendError::NotOpen(_)) => {
+                let reason = link::why_closed(self).await;
+                Err(Failure::closed(format!(
+                    "the connection ended before everything was sent: {reason}"
+                )))
+            }
+            Err(error) => Ok(Err(error.to_string())),
         }
-        Err(error) => Ok(Err(error.to_string())),
+    }
+
+    async fn flush(&self) -> Result<(), Failure> {
+        if Self::flush(self).await.is_ok() {
+            return Ok(());
+        }
+        let reason = link::why_closed(self).await;
+        Err(Failure::closed(format!(
+            "the connection ended before everything was written: {reason}"
+        )))
     }
 }
 
 /// Reads standard input on a thread of its own, which the end of the process does not wait for.
-fn read_stdin() -> mpsc::Receiver<io::Result<Line>> {
+pub(crate) fn read_stdin() -> mpsc::Receiver<io::Result<Line>> {
     let (sender, receiver) = mpsc::channel(64);
     std::thread::spawn(move || {
         let mut lines = Lines::new(io::stdin().lock(), LINE_LIMIT);
@@ -265,7 +283,7 @@ fn read_stdin() -> mpsc::Receiver<io::Result<Line>> {
 }
 
 /// Prints whole lines and flushes. `false` if nobody reads them.
-fn print(lines: &str) -> Result<bool, Failure> {
+pub(crate) fn print(lines: &str) -> Result<bool, Failure> {
     if lines.is_empty() {
         return Ok(true);
     }
@@ -273,7 +291,7 @@ fn print(lines: &str) -> Result<bool, Failure> {
 }
 
 /// What a future has ready at once.
-fn now<T>(future: impl Future<Output = T>) -> Option<T> {
+pub(crate) fn now<T>(future: impl Future<Output = T>) -> Option<T> {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(output) => Some(output),
         Poll::Pending => None,
@@ -281,7 +299,7 @@ fn now<T>(future: impl Future<Output = T>) -> Option<T> {
 }
 
 /// How many bytes are collected before they are printed.
-const BATCH: usize = 64 * 1024;
+pub(crate) const BATCH: usize = 64 * 1024;
 
 /// The longest line taken, in bytes: sixteen times the largest frame, so that the error about an
 /// event too large comes from where it belongs.

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use sente_adapters::{ConnectError, ConnectOptions, End, Events, Handle, Url, connect};
-use sente_core::{BadEvent, CloseReason, ConnectionEvent, Dialect};
+use sente_core::{BadEvent, CloseReason, ConnectionEvent, Dialect, ReplyError, ReplyToken};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::args::LinkArgs;
@@ -181,7 +181,15 @@ pub(crate) fn exit_status(end: &End) -> Option<String> {
 
 /// Says on standard error what an operator should know of; answers what waits in vain.
 pub(crate) fn mention(handle: &Handle, event: ConnectionEvent) {
-    let peer = handle.peer();
+    mention_of(handle.peer(), event, |token| handle.reply_error(token));
+}
+
+/// The same of a peer for which there is another way to answer that there is no reply.
+pub(crate) fn mention_of(
+    peer: &str,
+    event: ConnectionEvent,
+    refuse: impl FnOnce(ReplyToken) -> Result<(), ReplyError>,
+) {
     match event {
         ConnectionEvent::BadEvent(bad) => {
             let BadEvent {
@@ -197,7 +205,7 @@ pub(crate) fn mention(handle: &Handle, event: ConnectionEvent) {
             } else {
                 say!("bad frame from {peer}: {reason} ({frame_len} bytes): {shown}");
             }
-            if let Some(Err(error)) = reply.map(|token| handle.reply_error(token)) {
+            if let Some(Err(error)) = reply.map(refuse) {
                 tracing::debug!("{peer} has left: {error}");
             }
         }
@@ -216,7 +224,7 @@ pub(crate) fn mention(handle: &Handle, event: ConnectionEvent) {
 }
 
 /// The options for connecting, if the flags fit the URL.
-fn options(args: &LinkArgs, deadline: Instant) -> Result<ConnectOptions, Failure> {
+pub(crate) fn options(args: &LinkArgs, deadline: Instant) -> Result<ConnectOptions, Failure> {
     let way = Way::of(&args.url);
     if way != Way::WebSocket {
         let misplaced = [

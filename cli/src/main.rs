@@ -9,6 +9,7 @@ mod lines;
 mod link;
 mod output;
 mod recode;
+mod reconnect;
 mod serve;
 mod server;
 mod signals;
@@ -50,6 +51,7 @@ fn run(command: Command) -> Outcome {
         let signals = Signals::listen()?;
         match command {
             Command::Serve(args) => serve::run(args, signals).await,
+            Command::Connect(args) if args.reconnect => reconnect::run(args, signals).await,
             Command::Connect(args) => connect::run(args, signals).await,
             Command::Call(args) => call::call(args, signals).await,
             Command::Send(args) => call::send(args, signals).await,

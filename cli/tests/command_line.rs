@@ -76,6 +76,8 @@ fn a_wrong_command_line_is_code_2_and_says_why() {
             "--csrf-token",
         ),
         (&["connect", "stdio:"], "stdio:"),
+        (&["connect", "--reconnect", "exec:true"], "--reconnect"),
+        (&["connect", "--reconnect", "stdio:"], "--reconnect"),
         (&["recode", "--from", "edn"], "--to"),
         (
             &["recode", "--from", "edn", "--to", "msgpack"],

@@ -406,3 +406,100 @@ stream.sendall(bytes([0x81, len(hello)]) + hello + bytes([0x81, 100]) + b"[:a/b"
     assert!(ran.err.contains("without a close frame"), "{}", ran.err);
     wait(&mut peer);
 }
+
+/// A talk with `--reconnect`, line by line.
+struct Talk {
+    child: std::process::Child,
+    out: std::sync::mpsc::Receiver<String>,
+    err: std::sync::mpsc::Receiver<String>,
+}
+
+impl Talk {
+    fn start(url: &str) -> Self {
+        let mut child = sente()
+            .args(["connect", "--reconnect", url])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let out = lines_of(child.stdout.take().unwrap());
+        let err = lines_of(child.stderr.take().unwrap());
+        Self { child, out, err }
+    }
+
+    fn say(&mut self, line: &str) {
+        let stdin = self.child.stdin.as_mut().unwrap();
+        writeln!(stdin, "{line}").unwrap();
+    }
+}
+
+impl Drop for Talk {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The lines something says, as they come.
+fn lines_of(from: impl Read + Send + 'static) -> std::sync::mpsc::Receiver<String> {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(from).lines() {
+            if sender.send(line.unwrap()).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+/// The next line with this in it; those before it are passed over.
+fn line_with(lines: &std::sync::mpsc::Receiver<String>, part: &str) -> String {
+    loop {
+        let line = lines.recv_timeout(Duration::from_secs(60)).expect(part);
+        if line.contains(part) {
+            return line;
+        }
+    }
+}
+
+#[test]
+fn a_talk_goes_on_with_a_server_that_is_restarted_on_its_port() {
+    for at in 0..3 {
+        let server = Server::start(&[]);
+        let url = server.urls[at].clone();
+        let mut talk = Talk::start(&url);
+        talk.say("[:a/b 1]");
+        line_with(&talk.out, ":original-data 1,");
+        let (again, _) = server.restart(|| {
+            let lost = line_with(&talk.err, "next attempt");
+            assert!(lost.starts_with(&format!("lost {url}: ")), "{lost}");
+            let failed = line_with(&talk.err, "could not connect");
+            assert!(failed.contains("; next attempt in "), "{failed}");
+            // Nobody is there: it waits for its link.
+            talk.say("[:a/b 2]");
+        });
+        assert_eq!(again.urls[at], url);
+        line_with(&talk.err, &format!("connected to {url} again"));
+        line_with(&talk.out, ":original-data 2,");
+        talk.say("[:a/b 3]");
+        drop(talk.child.stdin.take());
+        line_with(&talk.out, ":original-data 3,");
+        assert_eq!(wait(&mut talk.child), Some(0), "{url}");
+        let rest: Vec<String> = talk.err.iter().collect();
+        assert_eq!(rest, Vec::<String>::new());
+    }
+}
+
+#[test]
+fn a_talk_that_reconnects_ends_on_a_signal_without_any_link() {
+    let server = Server::start(&[]);
+    let url = server.tcp().to_owned();
+    server.stop("TERM");
+    let mut talk = Talk::start(&url);
+    talk.say("[:a/b 1]");
+    line_with(&talk.err, "next attempt");
+    signal(talk.child.id(), "TERM");
+    assert_eq!(wait(&mut talk.child), Some(0));
+}

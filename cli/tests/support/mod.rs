@@ -101,17 +101,20 @@ pub struct Server {
     err: Option<mpsc::Receiver<String>>,
     /// The URLs it listens on, in the order of the flags' kinds: ws, tcp, unix.
     pub urls: Vec<String>,
-    _directory: tempfile::TempDir,
+    directory: Option<tempfile::TempDir>,
 }
 
 impl Server {
     /// Starts one on WebSocket, TCP and a Unix socket, with more flags.
     pub fn start(more: &[&str]) -> Self {
         let directory = tempfile::tempdir().unwrap();
+        Self::start_at("127.0.0.1:0", "127.0.0.1:0", directory, more)
+    }
+
+    fn start_at(ws: &str, tcp: &str, directory: tempfile::TempDir, more: &[&str]) -> Self {
         let socket = directory.path().join("s.sock");
         let mut child = sente()
-            .args(["serve", "--ws", "127.0.0.1:0", "--tcp", "127.0.0.1:0"])
-            .arg("--unix")
+            .args(["serve", "--ws", ws, "--tcp", tcp, "--unix"])
             .arg(&socket)
             .args(more)
             .stdin(Stdio::null())
@@ -134,7 +137,7 @@ impl Server {
             stdout,
             err: Some(err),
             urls,
-            _directory: directory,
+            directory: Some(directory),
         }
     }
 
@@ -151,6 +154,19 @@ impl Server {
     /// The Unix socket.
     pub fn unix(&self) -> &str {
         &self.urls[2]
+    }
+
+    /// Ends it, and starts one that listens where it did; `meanwhile` there is none.
+    pub fn restart<T>(mut self, meanwhile: impl FnOnce() -> T) -> (Self, T) {
+        let [ws, tcp, _] = &self.urls[..] else {
+            panic!("{:?}", self.urls)
+        };
+        let ws = ws.trim_start_matches("ws://").trim_end_matches('/');
+        let (ws, tcp) = (ws.to_owned(), tcp.trim_start_matches("tcp://").to_owned());
+        let directory = self.directory.take().unwrap();
+        self.stop("TERM");
+        let result = meanwhile();
+        (Self::start_at(&ws, &tcp, directory, &[]), result)
     }
 
     /// Ends it with a signal; the exit code, what else it printed, and standard error.
