@@ -203,8 +203,8 @@ impl Client {
         self.log.pop()
     }
 
-    /// The next `Settled`, `Flushed`, `FlushFailed` or `SendReady`, ahead of any message, as
-    /// [`Connection::poll_answer`].
+    /// The next `Settled`, `Flushed`, `FlushFailed`, `SendReady` or end of a reservation's wait, ahead
+    /// of any message, as [`Connection::poll_answer`].
     #[must_use]
     pub fn poll_answer(&mut self) -> Option<ClientEvent> {
         if let Some(event) = self.log.pop_answer() {
