@@ -62,7 +62,7 @@ fn closed(told: &[Told], peer: usize) -> Option<&CloseReason> {
 #[test]
 fn the_model_finds_nothing_in_a_short_run() {
     let mut sum = model::Tally::default();
-    for seed in 0..150 {
+    for seed in 0..300 {
         let plan = model::plan(seed, 60);
         let outcome = if seed % 10 == 0 {
             model::run_twice(seed, &plan)
@@ -85,6 +85,11 @@ fn the_model_finds_nothing_in_a_short_run() {
         ("flushed", sum.flushed),
         ("dropped", sum.dropped),
         ("refused", sum.refused),
+        ("rate limited", sum.rate_limited),
+        ("granted", sum.granted),
+        ("in vain", sum.in_vain),
+        ("shed", sum.shed),
+        ("held", sum.held),
     ] {
         assert!(count > 10, "{what}: {sum:?}");
     }

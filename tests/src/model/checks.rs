@@ -13,6 +13,10 @@ impl Run {
             self.check_send_queue(peer)?;
             self.check_receive_queue(peer)?;
             self.check_transmits(peer)?;
+            self.check_reservations(peer)?;
+            self.check_window(peer)?;
+            self.check_allowance(peer)?;
+            self.check_pings(peer)?;
         }
         Ok(())
     }
@@ -42,8 +46,11 @@ impl Run {
         let limits = &self.world.spec(peer).limits;
         let capacity = self.world.connection(peer).send_capacity();
         let (replies, bytes) = self.sides[peer].replies_out();
-        if capacity.messages > limits.max_send_messages + replies
-            || capacity.bytes > limits.max_send_bytes + bytes
+        // What it sheds of calls it answers itself.
+        let sheds = usize::try_from(self.world.connection(peer).stats().shed).unwrap_or(0);
+        let (replies, bytes) = (replies + sheds, bytes + 80 * sheds);
+        if capacity.messages + capacity.reserved_messages > limits.max_send_messages + replies
+            || capacity.bytes + capacity.reserved_bytes > limits.max_send_bytes + bytes
         {
             let detail = format!("peer {peer}: {capacity:?} with {replies} replies");
             return breach(Check::SendQueueKeepsItsLimits, detail);
@@ -55,15 +62,18 @@ impl Run {
         let other = peer ^ 1;
         let limits = &self.world.spec(peer).limits;
         let sender = &self.world.spec(other).limits;
-        let received = self.world.connection(peer).stats().events_received;
-        let unread = usize::try_from(received - self.sides[peer].taken).unwrap_or(usize::MAX);
+        let stats = self.world.connection(peer).stats();
+        let received = stats.events_received - self.sides[peer].taken;
+        // A handshake that was shed was not received as an event.
+        let unread = usize::try_from(received.saturating_sub(stats.shed)).unwrap_or(usize::MAX);
         if unread > limits.max_recv_messages {
             let detail = format!("{unread} events wait for the application of peer {peer}");
             return breach(Check::ReceiveQueueKeepsItsLimits, detail);
         }
         let bytes = self.sides[other].oldest_bytes(unread);
         let tainted = self.world.is_tainted(other);
-        if bytes > limits.max_recv_bytes + sender.max_frame_bytes && !tainted {
+        let sheds = self.sides[peer].sheds;
+        if bytes > limits.max_recv_bytes + sender.max_frame_bytes && !tainted && !sheds {
             let detail = format!("{bytes} bytes wait for the application of peer {peer}");
             return breach(Check::ReceiveQueueKeepsItsLimits, detail);
         }
@@ -73,11 +83,12 @@ impl Run {
     /// Takes apart what was written: batches and transmits keep to their limits.
     fn check_transmits(&mut self, peer: usize) -> Checked {
         let written = self.world.take_tapped(peer);
-        let spec = self.world.spec(peer);
+        let spec = self.world.spec(peer).clone();
         for bytes in written {
             self.written[peer].extend_from_slice(&bytes);
             let split = frames::split(spec.carrier, &bytes);
             for (at, frame) in &split {
+                self.sides[peer].pings += u64::from(frames::is_ping(frame));
                 let events = frames::events_in(frame);
                 let limits = &spec.limits;
                 let over = events > limits.max_batch_events.max(1)
@@ -96,6 +107,19 @@ impl Run {
         Ok(())
     }
 
+    /// A ping is written as soon as anything can be, whatever waits for a flush window.
+    fn check_pings(&self, peer: usize) -> Checked {
+        let connection = self.world.connection(peer);
+        let sent = connection.stats().pings_sent;
+        let written = self.sides[peer].pings;
+        let open = connection.state() == State::Open && !self.broken(peer);
+        if open && !self.world.is_writing(peer) && sent != written {
+            let detail = format!("peer {peer} has written {written} pings of {sent}");
+            return breach(Check::ControlNeverWaits, detail);
+        }
+        Ok(())
+    }
+
     pub(super) fn check_not_stuck(&self, peer: usize) -> Checked {
         let other = peer ^ 1;
         let open = |side: usize| self.world.connection(side).state() == State::Open;
@@ -104,7 +128,11 @@ impl Run {
         }
         let missing = self.sides[peer].missing();
         let replies = self.sides[peer].missing_replies(&self.sides[other]);
-        if !missing.is_empty() || !replies.is_empty() {
+        let sheds = self.sides[other].sheds;
+        if sheds {
+            self.check_sheds(peer)?;
+        }
+        if !(missing.is_empty() || sheds) || !replies.is_empty() {
             let detail = format!("{missing:?} and replies {replies:?} of peer {peer}");
             return breach(Check::NothingIsStuck, detail);
         }
@@ -122,12 +150,13 @@ impl Run {
             return breach(Check::ClosedIsLast, format!("peer {peer} is {state:?}"));
         }
         let silent = self.sides[peer].unreported();
-        if !silent.is_empty() && !self.world.is_tainted(peer) {
+        let sheds = self.sides[peer ^ 1].sheds;
+        if !silent.is_empty() && !sheds && !self.world.is_tainted(peer) {
             let detail = format!("{silent:?} of peer {peer} were dropped without a word");
             return breach(Check::EveryEventHasOneFate, detail);
         }
         let missing = self.sides[peer].missing();
-        if !missing.is_empty() && !self.lossy(peer) {
+        if !missing.is_empty() && !sheds && !self.lossy(peer) {
             let detail = format!("{missing:?} of peer {peer} are nowhere");
             return breach(Check::EveryEventHasOneFate, detail);
         }
@@ -138,7 +167,9 @@ impl Run {
     pub(super) fn check_chunks(&mut self) -> Checked {
         for peer in 0..self.sides.len() {
             let bytes = core::mem::take(&mut self.written[peer]);
-            let spec = self.world.spec(peer ^ 1).clone();
+            let mut spec = self.world.spec(peer ^ 1).clone();
+            // What is shed is a matter of when it was read.
+            spec.sheds = false;
             if bytes.len() > 16 * 1024 {
                 continue;
             }
@@ -161,11 +192,11 @@ pub(super) fn breach(check: Check, detail: impl Into<String>) -> Checked {
 
 /// What a fresh machine of `spec` tells of `bytes` in pieces of these sizes.
 fn reread(spec: &Spec, bytes: &[u8], piece: &mut dyn FnMut(&mut Rng) -> usize) -> Vec<String> {
-    use sente_core::{Accept, Connection, ConnectionEvent, Input};
+    use sente_core::{Connection, ConnectionEvent, Input};
     let now = Instant::EPOCH;
     let mut rng = Rng::new(bytes.len() as u64);
     let mut connection = Connection::new(spec.config(), spec.seed, now);
-    connection.accept(now, Accept::new("u"));
+    connection.accept(now, spec.accept());
     let mut told = Vec::new();
     let mut rest = bytes;
     while !rest.is_empty() {

@@ -39,6 +39,12 @@ pub(super) fn events_in(frame: &[u8]) -> usize {
     frame.windows(id.len()).filter(|part| part == id).count()
 }
 
+/// Whether a frame is a ping of the keepalive.
+pub(super) fn is_ping(frame: &[u8]) -> bool {
+    let id = b":chsk/ws-ping";
+    frame.windows(id.len()).any(|part| part == id)
+}
+
 fn websocket(bytes: &[u8]) -> (Vec<u8>, usize) {
     let (length, mut used) = match bytes[1] & 0x7f {
         126 => (number(&bytes[2..4]), 4),

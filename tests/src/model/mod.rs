@@ -10,17 +10,22 @@
 //! * A send policy: its share in `op::options`. `Side::accept_with` says in which lane the event
 //!   waits and whether it may be dropped; every drop must then be reported once by `Dropped`.
 //! * A receive queue that sheds: an item of the sender that is passed over in `arrive` is excused
-//!   where the receiver sheds, and their number is held against what it reports.
+//!   where the receiver sheds, and their number is held against what it reports (`room.rs`, where
+//!   reservations, the send rate and the flush window are, too).
 //! * A new machine (`Client`): see [`world`](crate::world). Its sides are those of its connections,
 //!   one after the other: give a `Side` to each attempt.
 //! * A new invariant: a name in [`Check`], and the place where it is broken.
 
 mod checks;
 mod frames;
+mod messages;
 mod op;
+mod pace;
 mod reference;
+mod room;
 mod run;
 mod tally;
+mod tickets;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sente_core::{Carrier, Dialect, Keepalive, Policy, Priority, Role, SendOptions};
+use sente_core::{Carrier, Dialect, Extensions, Keepalive, Policy, Priority, Role, SendOptions};
 
 use crate::world::{Ended, Quality, Rng, Spec};
 
@@ -14,6 +14,8 @@ use crate::world::{Ended, Quality, Rng, Spec};
 pub enum Op {
     /// Time passes.
     Advance(Duration),
+    /// This many bytes may wait to be read by the application.
+    Allowance(usize, usize),
     /// A call with this much data, to be answered in this time.
     Call(usize, usize, Duration),
     /// One of the pending calls is cancelled.
@@ -46,14 +48,20 @@ pub enum Op {
     Pause(usize),
     /// The wire out of this peer changes its ways.
     Quality(usize, u64),
+    /// One of the reservations is given up.
+    Release(usize, usize),
     /// One of the calls received is answered with this much data.
     Reply(usize, usize, usize),
     /// One of the calls received is answered with a failure.
     ReplyError(usize, usize),
+    /// Room for so many bytes is asked for, and waited for this long.
+    Reserve(usize, usize, Option<Duration>),
     /// The application takes what it is told again.
     Resume(usize),
     /// An event with this much data, packed before or not.
     Send(usize, usize, bool),
+    /// An event with this much data in the room of one of the reservations.
+    SendReserved(usize, usize, usize),
     /// An event with this much data that may be dropped, or goes behind others, by chance.
     SendWith(usize, usize, u64),
     /// What this peer writes vanishes.
@@ -94,8 +102,16 @@ impl Op {
                 0 => Self::Jump(Duration::from_secs(rng.next() % 60)),
                 _ => Self::Connect,
             },
-            89..91 => Self::Send(peer, 0, false),
-            91..96 => Self::SendWith(peer, size(rng), rng.next()),
+            89 => Self::Send(peer, 0, false),
+            90..92 => Self::SendWith(peer, size(rng), rng.next()),
+            92 => Self::Allowance(peer, rng.pick(&[0, 0, 10, 100, usize::MAX, usize::MAX])),
+            93 => Self::Reserve(peer, room(rng), rng.one_in(2).then(|| time(rng))),
+            94 => Self::SendReserved(peer, pick, size(rng)),
+            95 => match rng.below(3) {
+                0 => Self::Release(peer, pick),
+                1 => Self::SendReserved(peer, pick, size(rng)),
+                _ => Self::Reserve(peer, room(rng), rng.one_in(2).then(|| time(rng))),
+            },
             96 => match rng.below(3) {
                 0 => Self::Close(peer),
                 _ => Self::Drain(peer, time(rng)),
@@ -121,6 +137,11 @@ fn size(rng: &mut Rng) -> usize {
         1..4 => rng.between(50, 200),
         _ => rng.below(20),
     }
+}
+
+/// The bytes of an event, mostly.
+fn room(rng: &mut Rng) -> usize {
+    size(rng) + 13
 }
 
 /// How long a call waits: often long enough.
@@ -183,6 +204,13 @@ pub(super) fn specs(rng: &mut Rng) -> (Spec, Spec) {
     ]);
     let mut client = spec(rng, Role::Client, dialect, carrier);
     client.hello = hello;
+    client.extensions = rng.pick(&[
+        None,
+        None,
+        Some(Extensions::ALL),
+        Some(Extensions::NONE.with_batch()),
+        Some(Extensions::NONE.with_calls()),
+    ]);
     // A server begins as a sente-lite peer on a byte stream; the hello asks for more.
     let begins = if hello { Dialect::SenteLite } else { dialect };
     let mut server = spec(rng, Role::Server, begins, carrier);
@@ -207,7 +235,25 @@ fn spec(rng: &mut Rng, role: Role, dialect: Dialect, carrier: Carrier) -> Spec {
         )),
         Some(Keepalive::default_for(role, dialect)),
     ]);
+    let millis = Duration::from_millis;
+    spec.flush_window = rng.pick(&[
+        None,
+        None,
+        Some(millis(10)),
+        Some(millis(100)),
+        Some(millis(1_500)),
+    ]);
+    spec.send_rate = rng.pick(&[
+        None,
+        None,
+        None,
+        Some((1, millis(7), 3)),
+        Some((10, millis(1_000), 3)),
+        Some((10, millis(333), 5)),
+    ]);
+    spec.sheds = rng.one_in(4);
     let limits = &mut spec.limits;
+    limits.max_reservations = rng.pick(&[1, 3, 100]);
     limits.max_frame_bytes = rng.pick(&[500, 2_000]);
     limits.max_send_messages = rng.pick(&[1, 2, 5, 20]);
     limits.max_send_bytes = rng.pick(&[100, 600, 4_000]);

@@ -1,15 +1,17 @@
 //! The reference: maps and lists that say what may be told to an application, in which order, and
 //! how its calls may end. It knows nothing of bytes, frames and timers.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use sente_core::{
-    CallError, CallId, CloseReason, ConnectionEvent, Dropped, Event, EventId, FlushId, Instant,
-    PackedEvent, Payload,
+    CallError, CallId, CloseReason, ConnectionEvent, Dropped, FlushId, Instant, PackedEvent,
+    Payload,
 };
-use sente_edn::Value;
 
+use super::messages::{number_in, payload_text};
+use super::pace::Pace;
 use super::tally::Tally;
+use super::tickets::Tickets;
 use crate::world::{Check, Violation};
 
 /// What one side of a connection was asked to send and has been told.
@@ -50,6 +52,21 @@ pub(super) struct Side {
     /// It stopped to read before everything was read, as it was told to.
     pub(super) abrupt: bool,
     pub(super) tally: Tally,
+    pub(super) tickets: Tickets,
+    pub(super) pace: Option<Pace>,
+    /// Since when something is queued and not written, and the number of transmits then.
+    pub(super) held: Option<(Instant, u64)>,
+    /// Pings it has written.
+    pub(super) pings: u64,
+    /// The events received when its allowance became nothing.
+    pub(super) stopped_at: Option<u64>,
+    /// Whether it drops what it has no room for, and how much it has told of.
+    pub(super) sheds: bool,
+    pub(super) shed_told: u64,
+    /// What its peer has shed for certain.
+    pub(super) shed: BTreeSet<u64>,
+    /// Whether the extension `calls` is in force.
+    pub(super) may_call: bool,
 }
 
 /// Something accepted for sending.
@@ -86,6 +103,7 @@ enum Over {
     Arrived,
     CameBack,
     Dropped,
+    Shed,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -113,37 +131,15 @@ fn breach<T>(check: Check, detail: impl Into<String>) -> Checked<T> {
     Err(Violation::new(check, detail))
 }
 
-/// The event with this number and this much data.
-pub(super) fn event(number: u64, size: usize) -> Event {
-    let id = EventId::new("m/e").expect("the id is one");
-    Event::new(id, payload(number, size))
-}
-
-/// The data of the event or reply with this number.
-pub(super) fn payload(number: u64, size: usize) -> Payload {
-    let number = Value::from(i64::try_from(number).unwrap_or(0));
-    let value = Value::Vector(vec![number, Value::from("x".repeat(size))].into());
-    Payload::from(value)
-}
-
-fn payload_text(number: u64, size: usize) -> String {
-    format!("[{number} \"{}\"]", "x".repeat(size))
-}
-
-/// The least an event of this number and data takes in a queue.
-pub(super) fn packed_len(number: u64, size: usize) -> usize {
-    "[:m/e ]".len() + payload_text(number, size).len()
-}
-
-/// The number at the front of a payload, or behind the id of a packed event.
-fn number_in(raw: &[u8]) -> Option<u64> {
-    let text = std::str::from_utf8(raw).ok()?;
-    let text = text.strip_prefix("[:m/e ").unwrap_or(text);
-    let digits = text.strip_prefix('[')?.split(' ').next()?;
-    digits.parse().ok()
-}
-
 impl Side {
+    pub(super) fn new(sheds: bool, pace: Option<Pace>) -> Self {
+        Self {
+            sheds,
+            pace,
+            ..Self::default()
+        }
+    }
+
     pub(super) fn accept_event(&mut self, number: u64, size: usize) {
         self.accept(number, What::Event, size);
     }
@@ -307,6 +303,29 @@ impl Side {
         sizes.sum()
     }
 
+    /// Calls that wait although nobody has the right to answer them.
+    pub(super) fn unanswered_sheds(&self) -> usize {
+        let shed = |call: &&Call| self.over.get(&call.number) != Some(&Over::Arrived);
+        self.calls.values().filter(shed).count()
+    }
+
+    /// The peer has no room for this call, and says so.
+    fn shed_call(&mut self, number: u64) -> Checked {
+        let at = self.accepted.iter().position(|item| item.number == number);
+        if let Some(at) = at {
+            self.accepted.remove(at);
+            self.shed.insert(number);
+            self.over.insert(number, Over::Shed);
+        }
+        match self.over.get(&number) {
+            Some(Over::Shed) => Ok(()),
+            fate => breach(
+                Check::CallsGetTheirOwnReply,
+                format!("{number} is answered with a failure: {fate:?}"),
+            ),
+        }
+    }
+
     /// Events and calls that have neither arrived nor come back.
     pub(super) fn missing(&self) -> Vec<u64> {
         let events = self.accepted.iter().filter(|item| !item.is_reply());
@@ -406,6 +425,18 @@ pub(super) fn told(
                 }
             }
         }
+        ConnectionEvent::Granted(ticket) => receiver.tickets.granted(*ticket)?,
+        ConnectionEvent::ReservationExpired(ticket) => {
+            receiver.tickets.ended(*ticket, Some(now))?;
+        }
+        ConnectionEvent::ReservationFailed(ticket) => receiver.tickets.ended(*ticket, None)?,
+        ConnectionEvent::Shed { count, .. } => {
+            receiver.shed_told += count;
+            if !receiver.sheds {
+                return breach(Check::ShedsAreCounted, "it keeps everything");
+            }
+        }
+        ConnectionEvent::Opened(opened) => receiver.may_call = opened.extensions.calls,
         // The other thing that a `SendReady` follows.
         ConnectionEvent::HighWater(_) => receiver.refusals += 1,
         ConnectionEvent::SendReady => {
@@ -422,6 +453,7 @@ pub(super) fn told(
         }
         ConnectionEvent::Closed(reason) => {
             receiver.closed = Some(reason.clone());
+            receiver.tickets.closed()?;
             if !receiver.calls.is_empty() {
                 let waiting = receiver.calls.len();
                 return breach(Check::SettlesOnce, format!("{waiting} calls never settle"));
@@ -467,8 +499,9 @@ fn arrive(
     for passed in passed {
         let excused = match passed.what {
             What::Reply { to } | What::ErrorReply { to } => !waits(to),
-            What::Call | What::Event => passed.may_go,
+            What::Call | What::Event => passed.may_go || receiver.sheds,
         };
+        let reply = passed.is_reply();
         if Some(passed.lane) != lane {
             sender.accepted.push_back(passed);
         } else if passed.may_go {
@@ -478,6 +511,9 @@ fn arrive(
                 Check::DeliveredInOrder,
                 format!("{number} arrives, and {} before it did not", passed.number),
             );
+        } else if !reply && !tainted {
+            sender.shed.insert(passed.number);
+            sender.over.insert(passed.number, Over::Shed);
         }
     }
     sender.accepted.append(&mut behind);
@@ -512,7 +548,11 @@ fn settled(
         }
         Err(CallError::Peer) => {
             let is_answer = |item: &Item| item.what == What::ErrorReply { to: number };
-            arrive(receiver, sender, tainted, number, is_answer)?;
+            if sender.sheds && !tainted && !sender.accepted.iter().any(is_answer) {
+                receiver.shed_call(number)?;
+            } else {
+                arrive(receiver, sender, tainted, number, is_answer)?;
+            }
         }
         Err(CallError::Timeout) if now < entry.deadline => {
             return breach(Check::SettlesOnce, format!("{number} timed out too early"));

@@ -6,7 +6,9 @@ use bytes::Bytes;
 use sente_core::{CloseReason, Instant, Policy, Priority, Sent, State};
 
 use super::checks::breach;
+use super::messages;
 use super::op::{self, Op};
+use super::pace::Pace;
 use super::reference::{self, Lane, Side, Wire};
 use super::tally::Tally;
 use crate::world::{Check, Command, Given, Recording, Refused, Rng, Told, Violation, World};
@@ -58,6 +60,7 @@ impl Run {
                 let until = self.world.now() + by;
                 self.advance_to(until)?;
             }
+            Op::Allowance(peer, bytes) => self.allow(one(peer), bytes),
             Op::Call(peer, size, timeout) => self.call(one(peer), size, timeout)?,
             Op::Cancel(peer, pick) => {
                 let peer = one(peer);
@@ -108,6 +111,7 @@ impl Run {
                     (quality.stalled, quality.unwritable) = (stalled, unwritable);
                 });
             }
+            Op::Release(peer, pick) => self.release(one(peer), pick)?,
             Op::Reply(peer, pick, size) => {
                 let peer = self.owing(&alive, peer);
                 self.reply(peer, pick, Some(size));
@@ -116,8 +120,12 @@ impl Run {
                 let peer = self.owing(&alive, peer);
                 self.reply(peer, pick, None);
             }
+            Op::Reserve(peer, bytes, within) => self.reserve(one(peer), bytes, within)?,
             Op::Resume(peer) => self.world.resume(one(peer)),
             Op::Send(peer, size, packed) => self.send(one(peer), size, packed)?,
+            Op::SendReserved(peer, pick, size) => {
+                self.send_reserved(one(peer), pick, size)?;
+            }
             Op::SendWith(peer, size, seed) => self.send_with(one(peer), size, seed)?,
             Op::Sever(peer) => self.world.sever(one(peer)),
             Op::Stall(peer, on) => {
@@ -147,6 +155,19 @@ impl Run {
                 *quality = crate::world::Quality::default();
             });
             self.world.resume(peer);
+            self.allow(peer, usize::MAX);
+        }
+        let now = self.world.now();
+        self.advance_to(now)?;
+        for peer in 0..self.sides.len() {
+            while self.sides[peer].tickets.pick(0).is_some() {
+                let before = self.sides[peer].tickets.standing();
+                self.release(peer, 0)?;
+                if self.sides[peer].tickets.standing() == before {
+                    // It has ended, and that is still to be told.
+                    break;
+                }
+            }
         }
         self.pass(Duration::from_secs(3))?;
         for peer in 0..self.sides.len() {
@@ -188,7 +209,9 @@ impl Run {
         let link = self.world.connect(client, server, quality);
         for peer in [link.client, link.server] {
             self.world.tap(peer);
-            self.sides.push(Side::default());
+            let spec = self.world.spec(peer);
+            self.sides
+                .push(Side::new(spec.sheds, spec.send_rate.map(Pace::new)));
             self.written.push(Vec::new());
         }
     }
@@ -204,20 +227,24 @@ impl Run {
         alive
     }
 
-    fn number(&mut self) -> u64 {
+    pub(super) fn number(&mut self) -> u64 {
         self.next += 1;
         self.next
     }
 
     fn send(&mut self, peer: usize, size: usize, packed: bool) -> Checked {
         let number = self.number();
-        let event = reference::event(number, size);
+        let event = messages::event(number, size);
         let command = if packed {
             Command::SendPacked(event)
         } else {
             Command::Send(event)
         };
-        match self.world.command(peer, command) {
+        let waited = self.waiting(peer);
+        let result = self.world.command(peer, command);
+        self.check_turn(peer, waited, &result)?;
+        self.paced(peer, &result)?;
+        match result {
             Ok(_) => {
                 self.sides[peer].accept_event(number, size);
                 self.accepted(peer, number, size)
@@ -234,9 +261,11 @@ impl Run {
             _ => Lane::Normal,
         };
         let may_go = options.policy != Policy::Reject;
-        let command = Command::SendWith(reference::event(number, size), options);
+        let command = Command::SendWith(messages::event(number, size), options);
+        let result = self.world.command(peer, command);
+        self.paced(peer, &result)?;
         let side = &mut self.sides[peer];
-        match self.world.command(peer, command) {
+        match result {
             Ok(Given::Sent(Sent::Dropped)) => side.drop_at_once(number),
             Ok(Given::Sent(Sent::Replaced)) => return side.replace(number, size, key),
             Ok(_) => side.accept_with(number, size, lane, may_go, key),
@@ -247,8 +276,12 @@ impl Run {
 
     fn call(&mut self, peer: usize, size: usize, timeout: Duration) -> Checked {
         let number = self.number();
-        let command = Command::Call(reference::event(number, size), timeout);
-        match self.world.command(peer, command) {
+        let command = Command::Call(messages::event(number, size), timeout);
+        let waited = self.waiting(peer);
+        let result = self.world.command(peer, command);
+        self.check_turn(peer, waited, &result)?;
+        self.paced(peer, &result)?;
+        match result {
             Ok(Given::Call(call, index)) => {
                 let deadline = self.world.now() + timeout;
                 self.sides[peer].accept_call(number, size, (call, index), deadline)?;
@@ -260,14 +293,14 @@ impl Run {
     }
 
     /// How much the queue took since anything left it.
-    fn accepted(&mut self, peer: usize, number: u64, size: usize) -> Checked {
+    pub(super) fn accepted(&mut self, peer: usize, number: u64, size: usize) -> Checked {
         let transmits = self.world.transmits(peer);
         let side = &mut self.sides[peer];
         if side.since_transmit.0 != transmits {
             side.since_transmit = (transmits, 0, 0);
         }
         side.since_transmit.1 += 1;
-        side.since_transmit.2 += reference::packed_len(number, size);
+        side.since_transmit.2 += messages::packed_len(number, size);
         let limits = &self.world.spec(peer).limits;
         let (_, messages, bytes) = side.since_transmit;
         if messages > limits.max_send_messages || bytes > limits.max_send_bytes {
@@ -279,13 +312,16 @@ impl Run {
         Ok(())
     }
 
-    fn refused(&mut self, peer: usize, refused: Refused) -> Checked {
+    pub(super) fn refused(&mut self, peer: usize, refused: Refused) -> Checked {
         let open = self.world.connection(peer).state() == State::Open;
         match refused {
             Refused::Full => {
                 self.sides[peer].refused = true;
                 self.sides[peer].refusals += 1;
                 self.sides[peer].tally.refused += 1;
+            }
+            Refused::CallsUnsupported if self.sides[peer].may_call => {
+                return breach(Check::EveryEventHasOneFate, "calls were granted");
             }
             Refused::NotOpen if open => {
                 let side = &self.sides[peer];
@@ -302,7 +338,7 @@ impl Run {
     }
 
     /// Whether something happened to the transport.
-    fn broken(&self, peer: usize) -> bool {
+    pub(super) fn broken(&self, peer: usize) -> bool {
         [peer, peer ^ 1].into_iter().any(|side| {
             self.world.lost(side) > 0
                 || self.world.is_tainted(side)
@@ -331,7 +367,7 @@ impl Run {
         let number = self.number();
         let given = match size {
             Some(size) => {
-                let payload = reference::payload(number, size);
+                let payload = messages::payload(number, size);
                 self.world.command(peer, Command::Reply(token, payload))
             }
             None => self.world.command(peer, Command::ReplyError(token)),
@@ -443,7 +479,10 @@ impl Run {
             let reason = &self.sides[peer].closed;
             let clean = reason.as_ref().is_some_and(CloseReason::is_clean);
             let missing = self.sides[peer].missing();
-            if !clean || !missing.is_empty() {
+            if self.sides[peer ^ 1].sheds {
+                self.check_sheds(peer)?;
+            }
+            if !clean || !(missing.is_empty() || self.sides[peer ^ 1].sheds) {
                 let detail = format!("peer {peer} drained: {reason:?}, {missing:?} are lost");
                 return breach(Check::EveryEventHasOneFate, detail);
             }

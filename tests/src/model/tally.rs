@@ -28,6 +28,16 @@ pub struct Tally {
     pub dropped: u64,
     /// Sends and calls that were refused as full.
     pub refused: u64,
+    /// Sends and calls that came too early for the send rate.
+    pub rate_limited: u64,
+    /// Reservations that were granted.
+    pub granted: u64,
+    /// Reservations that waited until their deadline, or in vain.
+    pub in_vain: u64,
+    /// Unread events and calls that were dropped for newer ones.
+    pub shed: u64,
+    /// How often something was seen to wait for a flush window.
+    pub held: u64,
 }
 
 impl Tally {
@@ -44,6 +54,11 @@ impl Tally {
         self.flushed += other.flushed;
         self.dropped += other.dropped;
         self.refused += other.refused;
+        self.rate_limited += other.rate_limited;
+        self.granted += other.granted;
+        self.in_vain += other.in_vain;
+        self.shed += other.shed;
+        self.held += other.held;
     }
 
     pub(super) fn count(&mut self, event: &ConnectionEvent) {
@@ -51,6 +66,11 @@ impl Tally {
             ConnectionEvent::Closed(_) => self.closed += 1,
             ConnectionEvent::Dropped(dropped) => self.dropped += dropped.count,
             ConnectionEvent::Flushed(_) => self.flushed += 1,
+            ConnectionEvent::Granted(_) => self.granted += 1,
+            ConnectionEvent::ReservationExpired(_) | ConnectionEvent::ReservationFailed(_) => {
+                self.in_vain += 1;
+            }
+            ConnectionEvent::Shed { count, .. } => self.shed += count,
             ConnectionEvent::Message(_) => self.arrived += 1,
             ConnectionEvent::Settled { result, .. } => match result {
                 Ok(_) => self.answered += 1,

@@ -18,6 +18,8 @@ pub enum Check {
     DeliveredInOrder,
     /// Nothing arrives twice.
     DeliveredOnce,
+    /// Control frames never wait for a flush window.
+    ControlNeverWaits,
     /// What is dropped for room is the oldest that may be.
     DropsTakeTheOldest,
     /// What was accepted arrives, or comes back, or was lost with a broken transport, or was
@@ -40,16 +42,25 @@ pub enum Check {
     QuietWorldsStop,
     /// What waits to be read by the application keeps to the limits.
     ReceiveQueueKeepsItsLimits,
+    /// What is over the send rate is refused, nothing else is, and `retry_at` is the first instant
+    /// at which it is not.
+    RateIsKept,
     /// The same input gives the same output, to the byte.
     RunsRepeat,
     /// `SendReady` comes after a refusal or high water, and only then.
     SendReadyFollowsARefusal,
     /// What waits to be written keeps to the limits.
     SendQueueKeepsItsLimits,
+    /// A reservation ends once, and who asked first is served first.
+    ReservationsAreServed,
     /// A call settles once, by its deadline.
     SettlesOnce,
+    /// What a receiver sheds is counted, and shed calls are answered.
+    ShedsAreCounted,
     /// What comes back undelivered is what was accepted last, in its order.
     UndeliveredIsTheTail,
+    /// Nothing waits longer than the flush window while it could be written.
+    WindowsEnd,
 }
 
 /// Something that did not hold.

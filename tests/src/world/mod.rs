@@ -143,7 +143,8 @@ impl World {
     }
 
     /// Two new peers and the transport between them. The server accepts at once.
-    pub fn connect(&mut self, client: Spec, server: Spec, quality: Quality) -> Link {
+    pub fn connect(&mut self, client: Spec, mut server: Spec, quality: Quality) -> Link {
+        server.extensions = client.extensions;
         let (a, b) = (self.seats.len(), self.seats.len() + 1);
         let up = self.wires.len();
         let end = |peer| End { peer, attempt: 0 };

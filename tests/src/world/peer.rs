@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use sente_core::{
-    Accept, CallId, Connection, ConnectionEvent, Event, FlushId, Input, Instant, PackedEvent,
-    PackedSendError, Payload, ReplyError, ReplyToken, SendError, SendOptions, Sent, State,
-    Transmit, TransmitBuf,
+    CallId, Connection, ConnectionEvent, Event, FlushId, Input, Instant, PackedEvent,
+    PackedSendError, Payload, ReplyError, ReplyToken, ReserveError, SendError, SendOptions, Sent,
+    State, Ticket, Transmit, TransmitBuf,
 };
 
 use super::spec::Spec;
@@ -95,6 +95,8 @@ impl Machine {
 pub enum Command {
     /// Accept the peer, on a server.
     Accept,
+    /// Let so many bytes wait to be read by the application.
+    Allowance(usize),
     /// Cancel the call with this number: the peer's first has 0.
     Cancel(usize),
     /// Queue a call with this time to wait.
@@ -107,14 +109,20 @@ pub enum Command {
     Flush,
     /// Drop the right to answer with this number.
     Forget(usize),
+    /// Give up the reservation with this number: the peer's first has 0.
+    Release(usize),
     /// Answer with the right of this number: the first one the peer was given has 0.
     Reply(usize, Payload),
     /// Answer that it failed.
     ReplyError(usize),
+    /// Ask for room for so many bytes, and wait for it until this time.
+    Reserve(usize, Option<Instant>),
     /// Queue an event.
     Send(Event),
     /// Queue an event that is packed before.
     SendPacked(Event),
+    /// Queue an event in the room of the reservation with this number.
+    SendReserved(usize, Event),
     /// Queue an event in another way than `Send` does.
     SendWith(Event, SendOptions),
 }
@@ -131,6 +139,8 @@ pub enum Given {
     Flush(FlushId),
     /// What became of an event.
     Sent(Sent),
+    /// A reservation and its number.
+    Ticket(Ticket, usize),
 }
 
 /// Why a command was refused.
@@ -143,14 +153,20 @@ pub enum Refused {
     Full,
     /// The connection is not open (yet, or any more).
     NotOpen,
+    /// The reservation holds no room.
+    NoReservation,
     /// Nothing had this number, or it was used up.
     NoSuch,
     /// For another reason.
     Other,
-    /// Over the frame limit.
+    /// Over the send rate until then.
+    RateLimited(Instant),
+    /// Over the frame limit, or more than ever fits.
     TooLarge,
     /// Over the limit on pending calls.
     TooManyCalls,
+    /// Over the limit on reservations.
+    TooManyReservations,
 }
 
 impl From<&SendError> for Refused {
@@ -158,7 +174,9 @@ impl From<&SendError> for Refused {
         match error {
             SendError::CallsUnsupported(_) => Self::CallsUnsupported,
             SendError::Full { .. } => Self::Full,
+            SendError::NoReservation(_) => Self::NoReservation,
             SendError::NotOpen(_) => Self::NotOpen,
+            SendError::RateLimited { retry_at, .. } => Self::RateLimited(*retry_at),
             SendError::TooLarge { .. } => Self::TooLarge,
             SendError::TooManyCalls { .. } => Self::TooManyCalls,
             _ => Self::Other,
@@ -171,7 +189,19 @@ impl From<PackedSendError> for Refused {
         match error {
             PackedSendError::Full => Self::Full,
             PackedSendError::NotOpen => Self::NotOpen,
+            PackedSendError::RateLimited { retry_at } => Self::RateLimited(retry_at),
             PackedSendError::TooLarge => Self::TooLarge,
+            _ => Self::Other,
+        }
+    }
+}
+
+impl From<ReserveError> for Refused {
+    fn from(error: ReserveError) -> Self {
+        match error {
+            ReserveError::NotOpen => Self::NotOpen,
+            ReserveError::TooLarge { .. } => Self::TooLarge,
+            ReserveError::TooMany { .. } => Self::TooManyReservations,
             _ => Self::Other,
         }
     }
@@ -195,6 +225,7 @@ pub struct Peer {
     /// The rights to answer, by number; `None` once used.
     pub(super) tokens: Vec<Option<ReplyToken>>,
     calls: Vec<CallId>,
+    tickets: Vec<Ticket>,
 }
 
 impl Peer {
@@ -204,6 +235,7 @@ impl Peer {
             spec,
             tokens: Vec::new(),
             calls: Vec::new(),
+            tickets: Vec::new(),
         }
     }
 
@@ -230,7 +262,11 @@ impl Peer {
         };
         match command {
             Command::Accept => {
-                connection.accept(now, Accept::new("u"));
+                connection.accept(now, self.spec.accept());
+                Ok(Given::Done)
+            }
+            Command::Allowance(bytes) => {
+                connection.set_recv_allowance(now, bytes);
                 Ok(Given::Done)
             }
             Command::Cancel(number) => {
@@ -258,6 +294,11 @@ impl Peer {
                 connection.forget(token(number)?);
                 Ok(Given::Done)
             }
+            Command::Release(number) => {
+                let ticket = *self.tickets.get(number).ok_or(Refused::NoSuch)?;
+                let released = connection.release(now, ticket);
+                released.then_some(Given::Done).ok_or(Refused::NoSuch)
+            }
             Command::Reply(number, payload) => {
                 let reply = connection.reply(now, token(number)?, payload);
                 reply.map(|()| Given::Done).map_err(|e| Refused::from(&e))
@@ -265,6 +306,16 @@ impl Peer {
             Command::ReplyError(number) => {
                 let reply = connection.reply_error(now, token(number)?);
                 reply.map(|()| Given::Done).map_err(|e| Refused::from(&e))
+            }
+            Command::Reserve(bytes, deadline) => {
+                let ticket = connection.reserve(now, bytes, deadline)?;
+                self.tickets.push(ticket);
+                Ok(Given::Ticket(ticket, self.tickets.len() - 1))
+            }
+            Command::SendReserved(number, event) => {
+                let ticket = *self.tickets.get(number).ok_or(Refused::NoSuch)?;
+                let sent = connection.send_reserved(now, ticket, event);
+                sent.map(|()| Given::Done).map_err(|e| Refused::from(&e))
             }
             Command::Send(event) => {
                 let sent = connection.send(now, event);

@@ -136,17 +136,22 @@ pub(super) fn command_words(command: &Command) -> String {
     };
     match command {
         Command::Accept => "accept".to_owned(),
+        Command::Allowance(bytes) => format!("allowance {bytes}"),
         Command::Cancel(number) => format!("cancel {number}"),
         Command::Call(data, timeout) => format!("call {} {}", timeout.as_nanos(), event(data)),
         Command::Close => "close".to_owned(),
         Command::Drain(deadline) => format!("drain {}", deadline.as_nanos()),
         Command::Flush => "flush".to_owned(),
         Command::Forget(number) => format!("forget {number}"),
+        Command::Release(number) => format!("release {number}"),
         Command::Reply(number, payload) => {
             let value = payload.to_value().map(|value| sente_edn::to_string(&value));
             format!("reply {number} {}", value.unwrap_or_default())
         }
         Command::ReplyError(number) => format!("reply-error {number}"),
+        Command::Reserve(bytes, None) => format!("reserve {bytes}"),
+        Command::Reserve(bytes, Some(until)) => format!("reserve {bytes} {}", until.as_nanos()),
+        Command::SendReserved(number, data) => format!("send-reserved {number} {}", event(data)),
         Command::Send(data) => format!("send {}", event(data)),
         Command::SendPacked(data) => format!("send-packed {}", event(data)),
         Command::SendWith(data, options) => {
@@ -165,18 +170,25 @@ fn parse_command(verb: &str, rest: &str) -> Result<Command, String> {
     let index = || usize::try_from(number()?).map_err(|_| "no number".to_owned());
     Ok(match verb {
         "accept" => Command::Accept,
+        "allowance" => Command::Allowance(index()?),
         "cancel" => Command::Cancel(index()?),
         "call" => Command::Call(event(second)?, Duration::from_nanos(number()?)),
         "close" => Command::Close,
         "drain" => Command::Drain(Instant::from_nanos(number()?)),
         "flush" => Command::Flush,
         "forget" => Command::Forget(index()?),
+        "release" => Command::Release(index()?),
         "reply" => {
             let value = sente_edn::from_str(second).map_err(|error| error.to_string())?;
             Command::Reply(index()?, Payload::from(value))
         }
         "reply-error" => Command::ReplyError(index()?),
+        "reserve" => {
+            let until = second.parse().ok().map(Instant::from_nanos);
+            Command::Reserve(index()?, until)
+        }
         "send" => Command::Send(event(rest)?),
+        "send-reserved" => Command::SendReserved(index()?, event(second)?),
         "send-packed" => Command::SendPacked(event(rest)?),
         "send-with" => Command::SendWith(event(second)?, parse_options(first)?),
         _ => return Err("no such verb".to_owned()),

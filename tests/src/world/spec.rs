@@ -4,7 +4,10 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sente_core::{Carrier, ConnectionConfig, Dialect, Hello, Keepalive, Limits, Role};
+use sente_core::{
+    Accept, Carrier, ConnectionConfig, Dialect, Extensions, Hello, Keepalive, Limits, Rate,
+    RecvPolicy, Role,
+};
 
 /// Everything a [`Connection`](sente_core::Connection) is told before it starts.
 #[derive(Clone, Debug)]
@@ -22,6 +25,14 @@ pub struct Spec {
     pub keepalive: Option<Keepalive>,
     /// How long the closing handshake may take.
     pub close_timeout: Duration,
+    /// What a client offers. Over WebSocket the URL carries it, so that the server is told.
+    pub extensions: Option<Extensions>,
+    /// How long queued events wait for others.
+    pub flush_window: Option<Duration>,
+    /// How often it sends at most: so many events in a period, so many at once.
+    pub send_rate: Option<(u32, Duration, u32)>,
+    /// Whether the receive queue drops what is oldest when it is full.
+    pub sheds: bool,
     /// The limits.
     pub limits: Limits,
     /// Where its randomness comes from.
@@ -41,7 +52,8 @@ macro_rules! numbers {
             max_batch_events,
             max_pending_calls,
             max_transmit_bytes,
-            max_bad_frames_reported
+            max_bad_frames_reported,
+            max_reservations
         )
     };
 }
@@ -57,6 +69,10 @@ impl Spec {
             hello: false,
             keepalive: Some(Keepalive::default_for(role, dialect)),
             close_timeout: Duration::from_secs(5),
+            extensions: None,
+            flush_window: None,
+            send_rate: None,
+            sheds: false,
             limits: Limits::default(),
             seed: [1; 32],
         }
@@ -73,7 +89,15 @@ impl Spec {
             .close_timeout(self.close_timeout)
             // So that it is known which events were dropped.
             .keep_dropped(1 << 20)
+            .flush_window(self.flush_window)
+            .send_rate(self.rate())
             .limits(self.limits.clone());
+        if self.sheds {
+            builder = builder.on_recv_full(RecvPolicy::DropOldest);
+        }
+        if let Some(extensions) = self.extensions.filter(|_| self.role == Role::Client) {
+            builder = builder.offer(extensions);
+        }
         if self.hello {
             let mut hello = Hello::new();
             hello.client_id = Some("world".into());
@@ -81,6 +105,21 @@ impl Spec {
             builder = builder.hello(hello);
         }
         builder.build().expect("the spec fits together")
+    }
+
+    /// What a server of it says when it accepts.
+    #[must_use]
+    pub fn accept(&self) -> Accept {
+        let mut accept = Accept::new("u");
+        accept.offered = self
+            .extensions
+            .filter(|_| self.carrier == Carrier::WebSocket);
+        accept
+    }
+
+    fn rate(&self) -> Option<Rate> {
+        self.send_rate
+            .map(|(events, period, burst)| Rate::new(events, period, burst))
     }
 
     /// The spec as one line.
@@ -97,6 +136,18 @@ impl Spec {
         if let Some(keepalive) = self.keepalive {
             let (interval, timeout) = (keepalive.interval.as_nanos(), keepalive.timeout.as_nanos());
             let _ = write!(line, " keepalive={interval}/{timeout}");
+        }
+        if let Some(extensions) = self.extensions {
+            let _ = write!(line, " extensions={extensions}");
+        }
+        if let Some(window) = self.flush_window {
+            let _ = write!(line, " flush_window={}", window.as_nanos());
+        }
+        if let Some((events, period, burst)) = self.send_rate {
+            let _ = write!(line, " send_rate={events}/{}/{burst}", period.as_nanos());
+        }
+        if self.sheds {
+            line.push_str(" sheds=true");
         }
         let defaults = Limits::default();
         macro_rules! write_changed {
@@ -145,6 +196,14 @@ impl Spec {
                             _ => return Err(wrong()),
                         },
                         "hello" => spec.hello = text == "true",
+                        "extensions" => {
+                            spec.extensions = Some(text.parse().map_err(|_| wrong())?);
+                        }
+                        "flush_window" => {
+                            spec.flush_window = Some(Duration::from_nanos(number()?));
+                        }
+                        "send_rate" => spec.send_rate = Some(parse_rate(text).ok_or_else(wrong)?),
+                        "sheds" => spec.sheds = text == "true",
                         "close_timeout" => spec.close_timeout = Duration::from_nanos(number()?),
                         "keepalive" => {
                             let (interval, timeout) = text.split_once('/').ok_or_else(wrong)?;
@@ -166,4 +225,12 @@ impl Spec {
         }
         Ok(spec)
     }
+}
+
+/// `events/nanoseconds/burst`
+fn parse_rate(text: &str) -> Option<(u32, Duration, u32)> {
+    let mut words = text.split('/');
+    let events = words.next()?.parse().ok()?;
+    let period = Duration::from_nanos(words.next()?.parse().ok()?);
+    Some((events, period, words.next()?.parse().ok()?))
 }

@@ -77,6 +77,12 @@ impl World {
         self.seats[peer].pending.is_none() && self.wires[self.seats[peer].wire_out].is_empty()
     }
 
+    /// Whether `peer` has bytes that the transport has not taken yet.
+    #[must_use]
+    pub fn is_writing(&self, peer: usize) -> bool {
+        self.seats[peer].pending.is_some()
+    }
+
     /// Whether the wire out of `peer` has ended or swallows what is written.
     #[must_use]
     pub fn is_cut(&self, peer: usize) -> bool {
