@@ -589,3 +589,24 @@ async fn an_offer_in_the_url_or_the_options_crosses_a_real_transport() {
         }
     }
 }
+
+#[test]
+fn a_client_that_closes_before_the_handshake_reads_on_by_its_terms() {
+    let (dialect, carrier) = (Dialect::Sente, Carrier::WebSocket);
+    let offer = Extensions::NONE.with_calls();
+    let mut client = Connection::new(
+        client(dialect, carrier).offer(offer).build().unwrap(),
+        [1; 32],
+        EPOCH,
+    );
+    let mut server = Connection::new(server(dialect, carrier).build().unwrap(), [2; 32], EPOCH);
+    let mut accept = Accept::new("u");
+    accept.offered = Some(offer);
+    server.accept(EPOCH, accept);
+    server.call(EPOCH, event("[:a/who]"), seconds(5)).unwrap();
+    client.close(EPOCH);
+    pass(&mut server, &mut client);
+    let asked = messages(&mut client);
+    assert!(asked[0].reply.is_some(), "{asked:?}");
+    assert_eq!(client.stats().late_replies, 0);
+}

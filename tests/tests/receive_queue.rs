@@ -5,7 +5,7 @@ use bytes::BytesMut;
 use proptest::prelude::*;
 use sente_core::{
     Accept, Carrier, CloseReason, Connection, ConnectionConfig, ConnectionEvent, Dialect,
-    Extensions, Input, Instant, Keepalive, Limits, RecvPolicy, RecvStatus, Role, State,
+    Extensions, Hello, Input, Instant, Keepalive, Limits, RecvPolicy, RecvStatus, Role, State,
     TransmitBuf,
 };
 use sente_tests::{Pair, RawPeer, config, event, events, messages, millis, seconds, text};
@@ -518,4 +518,43 @@ fn the_end_of_a_peer_is_seen_without_an_allowance() {
             "{carrier:?} {told:?}"
         );
     }
+}
+
+#[test]
+fn the_end_of_the_transport_behind_closed_says_nothing_more() {
+    let mut client = Connection::new(
+        config(Role::Client, Dialect::Sente, Carrier::WebSocket),
+        [5; 32],
+        EPOCH,
+    );
+    client.set_recv_allowance(EPOCH, 0);
+    client.handle_timeout(EPOCH + seconds(3_600));
+    let told = events(&mut client);
+    assert!(
+        matches!(told[..], [.., ConnectionEvent::Closed(_)]),
+        "{told:?}"
+    );
+    client.handle_input(EPOCH + seconds(3_600), Input::Eof);
+    assert!(events(&mut client).is_empty());
+}
+
+#[test]
+fn a_call_that_is_shed_before_the_client_is_open_is_answered_then() {
+    let mut hello = Hello::new();
+    hello.dialect = Some(Dialect::Sente);
+    let config = ConnectionConfig::builder(Role::Client, Dialect::Sente, Carrier::Lines)
+        .hello(hello)
+        .limits(limits(1, 10_000))
+        .on_recv_full(RecvPolicy::DropOldest)
+        .build()
+        .unwrap();
+    let mut client = Connection::new(config, [5; 32], EPOCH);
+    say(&mut client);
+    feed(&mut client, "[:chsk/handshake [\"u\" nil nil true]]\n");
+    feed(&mut client, "[[:a/who] \"c1\"]\n[[:a/who] \"c2\"]\n");
+    assert_eq!(say(&mut client), "");
+    feed(&mut client, "[[:chsk/handshake [\"u\" nil nil]] nil]\n");
+    let said = say(&mut client);
+    assert!(said.contains("\"c1\", :data :chsk/error"), "{said}");
+    assert_eq!(client.stats().shed, said.lines().count() as u64);
 }

@@ -62,7 +62,7 @@ impl Connection {
                 }
             }
         }
-        if self.ended.is_some() {
+        if self.ended.is_some() && self.state != State::Closed {
             // Nothing more is read, so the end itself need not wait for a share of the budget.
             self.recv.set_allowance(usize::MAX, &self.config.limits);
         }
@@ -304,9 +304,6 @@ impl Connection {
     }
 
     fn handle_handshake(&mut self, frame: &Bytes, handshake: &Handshake) {
-        if matches!(self.state, State::Closing | State::Closed) {
-            return;
-        }
         let size =
             span_len(handshake.uid) + span_len(handshake.csrf_token) + span_len(handshake.data);
         let slot = |span: Option<Span>| span.map(|span| self.payload(frame, span));
@@ -330,6 +327,10 @@ impl Connection {
             && self.config.offers
         {
             self.profile.extensions = granted.and(self.config.extensions);
+        }
+        if matches!(self.state, State::Closing | State::Closed) {
+            // What follows is still read, and by these terms.
+            return;
         }
         opened.extensions = self.profile.extensions;
         self.handshakes = self.handshakes.saturating_add(1);
@@ -441,7 +442,7 @@ impl Connection {
             self.bad_suppressed += 1;
             // Nobody will see it, so nobody can answer: the caller is not left to its timeout.
             if let Some(callback) = callback
-                && matches!(self.state, State::Open | State::Draining)
+                && self.may_answer()
             {
                 self.push_error_reply(small_slice(frame, callback));
             }
@@ -477,11 +478,17 @@ impl Connection {
         self.stats.shed += 1;
         if let Some(token) = token {
             self.owed_replies = self.owed_replies.saturating_sub(1);
-            if matches!(self.state, State::Open | State::Draining) {
+            if self.may_answer() {
                 self.push_error_reply(token.callback);
             }
         }
         true
+    }
+
+    /// Whether an answer may still reach the peer. A client may be asked before it is open: it
+    /// answers once it is.
+    const fn may_answer(&self) -> bool {
+        !matches!(self.state, State::Closing | State::Closed)
     }
 
     fn token(&mut self, frame: &Bytes, callback: Span) -> ReplyToken {
