@@ -41,12 +41,16 @@ impl RecvBudgetLimits {
     }
 }
 
+/// Which part of the total is kept for those who have nothing yet: a quarter.
+const KEPT_FOR_NEWCOMERS: usize = 4;
+
 /// Shares a budget of received bytes out among connections. It owns no connection and no lock.
 ///
 /// Every connection is allowed a little; one that is at its allowance is allowed twice as much, up
 /// to a most, while there is some left; one that uses little of a large allowance gives back what it
-/// does not need. Where nothing is left, those who need more wait, and are served in the order they
-/// came. All allowances together never pass the total. A connection may pass its own by the one
+/// does not need. A quarter of the total is kept for connections that come and have nothing yet:
+/// applications that are slow to read cannot shut others out. Where nothing is left, newcomers wait
+/// before those who need more, and each are served in the order they came. All allowances together never pass the total. A connection may pass its own by the one
 /// frame that did not fit any more, and holds besides what it has read of the next one, so the bytes
 /// held are bounded by the total and two frames for each connection.
 ///
@@ -92,8 +96,10 @@ pub struct RecvBudget {
     limits: RecvBudgetLimits,
     granted: usize,
     shares: BTreeMap<ConnId, Share>,
+    /// Who waits for its first allowance, in the order they came.
+    newcomers: BTreeMap<u64, ConnId>,
     /// Who waits for more, in the order they came.
-    waiting: BTreeMap<u64, ConnId>,
+    growing: BTreeMap<u64, ConnId>,
     next_number: u64,
     /// Whose allowance changed since it was last polled.
     changed: BTreeSet<ConnId>,
@@ -126,7 +132,8 @@ impl RecvBudget {
             },
             granted: 0,
             shares: BTreeMap::new(),
-            waiting: BTreeMap::new(),
+            newcomers: BTreeMap::new(),
+            growing: BTreeMap::new(),
             next_number: 0,
             changed: BTreeSet::new(),
         }
@@ -155,7 +162,8 @@ impl RecvBudget {
     pub fn leave(&mut self, id: ConnId) {
         if let Some(share) = self.shares.remove(&id) {
             if let Some(number) = share.waiting {
-                self.waiting.remove(&number);
+                self.newcomers.remove(&number);
+                self.growing.remove(&number);
             }
             self.changed.remove(&id);
             self.granted = self.granted.saturating_sub(share.allowance);
@@ -179,7 +187,7 @@ impl RecvBudget {
                 && let Some(number) = share.waiting.take()
             {
                 // It has room again.
-                self.waiting.remove(&number);
+                self.growing.remove(&number);
             }
             if capacity.bytes <= share.allowance / 4 && share.allowance > self.limits.min_bytes {
                 let needed = capacity.bytes.saturating_mul(2).max(self.limits.min_bytes);
@@ -214,10 +222,10 @@ impl RecvBudget {
         self.granted
     }
 
-    /// How many connections wait for more.
+    /// How many connections wait for their first allowance, or for more.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        self.waiting.len()
+        self.newcomers.len().saturating_add(self.growing.len())
     }
 
     /// How many connections there are.
@@ -238,36 +246,57 @@ impl RecvBudget {
             && share.waiting.is_none()
         {
             share.waiting = Some(self.next_number);
-            self.waiting.insert(self.next_number, id);
+            let line = if share.allowance < self.limits.min_bytes {
+                &mut self.newcomers
+            } else {
+                &mut self.growing
+            };
+            line.insert(self.next_number, id);
             self.next_number = self.next_number.wrapping_add(1);
         }
     }
 
     /// Serves those who wait while the first of them can have at least a little.
     fn serve(&mut self) {
-        while let Some((number, id)) = self.waiting.first_key_value().map(|(n, id)| (*n, *id)) {
+        let kept = self.limits.total_bytes / KEPT_FOR_NEWCOMERS;
+        loop {
             let free = self.limits.total_bytes.saturating_sub(self.granted);
-            let RecvBudgetLimits {
-                max_bytes,
-                min_bytes,
-                ..
-            } = self.limits;
-            if let Some(share) = self.shares.get_mut(&id) {
-                let wanted = share
-                    .allowance
-                    .saturating_mul(2)
-                    .clamp(min_bytes, max_bytes)
-                    .saturating_sub(share.allowance);
-                if free < wanted.min(min_bytes) {
-                    return;
-                }
-                let more = wanted.min(free);
-                share.waiting = None;
-                share.allowance = share.allowance.saturating_add(more);
-                self.granted = self.granted.saturating_add(more);
-                self.changed.insert(id);
+            let newcomer = self.newcomers.first_key_value();
+            let (number, id, free) = match (newcomer, self.growing.first_key_value()) {
+                (Some((number, id)), _) => (*number, *id, free),
+                (None, Some((number, id))) => (*number, *id, free.saturating_sub(kept)),
+                (None, None) => return,
+            };
+            if !self.grant(id, free) {
+                return;
             }
-            self.waiting.remove(&number);
+            self.newcomers.remove(&number);
+            self.growing.remove(&number);
         }
+    }
+
+    /// Gives a connection more of what is free. Whether it can have at least a little.
+    fn grant(&mut self, id: ConnId, free: usize) -> bool {
+        let RecvBudgetLimits {
+            max_bytes,
+            min_bytes,
+            ..
+        } = self.limits;
+        if let Some(share) = self.shares.get_mut(&id) {
+            let wanted = share
+                .allowance
+                .saturating_mul(2)
+                .clamp(min_bytes, max_bytes)
+                .saturating_sub(share.allowance);
+            if free < wanted.min(min_bytes) {
+                return false;
+            }
+            let more = wanted.min(free);
+            share.waiting = None;
+            share.allowance = share.allowance.saturating_add(more);
+            self.granted = self.granted.saturating_add(more);
+            self.changed.insert(id);
+        }
+        true
     }
 }

@@ -142,35 +142,37 @@ fn one_busy_connection_grows_to_its_most_and_gives_it_back() {
 
 #[test]
 fn who_waits_first_is_served_first() {
-    let mut process = Process::new(limits(3_000, 2_000, 1_000), 5);
-    let allowed: Vec<_> = (0..5).map(|n| process.budget.allowance(id(n))).collect();
-    assert_eq!(
-        allowed,
-        [Some(1_000), Some(1_000), Some(1_000), Some(0), Some(0)]
-    );
-    assert!(!process.connections[&id(3)].wants_read());
-    // Grows behind those who came before.
+    let mut process = Process::new(limits(4_000, 2_000, 1_000), 6);
+    let allowed: Vec<_> = (0..6)
+        .filter_map(|n| process.budget.allowance(id(n)))
+        .collect();
+    assert_eq!(allowed, [1_000, 1_000, 1_000, 1_000, 0, 0]);
+    assert!(!process.connections[&id(4)].wants_read());
+    // Grows behind those who have nothing, and not into what is kept for them.
     while process.feed(0, "[:a/b \"some bytes\"]\n") {}
     assert_eq!(process.budget.waiting(), 3);
-    for (leaves, gains) in [(1, 3), (2, 4), (3, 0)] {
+    for (leaves, gains) in [(1, Some(4)), (2, Some(5)), (3, None), (4, Some(0))] {
         process.budget.leave(id(leaves));
         process.connections.remove(&id(leaves));
         process.settle();
-        let expected = if gains == 0 { 2_000 } else { 1_000 };
-        assert_eq!(process.budget.allowance(id(gains)), Some(expected));
-        assert!(process.connections[&id(gains)].wants_read());
+        let expected = if gains == Some(0) { 2_000 } else { 1_000 };
+        if let Some(gains) = gains {
+            assert_eq!(process.budget.allowance(id(gains)), Some(expected));
+            assert!(process.connections[&id(gains)].wants_read());
+        }
     }
     assert_eq!(process.budget.waiting(), 0);
     process.budget.leave(id(0));
-    process.budget.leave(id(4));
-    process.budget.leave(id(4));
+    process.budget.leave(id(5));
+    process.budget.leave(id(5));
     assert!(process.budget.is_empty());
     assert_eq!(process.budget.granted(), 0);
 }
 
 #[test]
 fn who_is_served_after_its_need_has_passed_gives_it_back() {
-    let mut process = Process::new(limits(4_000, 2_000, 1_000), 3);
+    // A quarter is kept for newcomers, so that one of them can grow.
+    let mut process = Process::new(limits(5_400, 2_000, 1_000), 3);
     for n in [0, 1] {
         while process.feed(n, "[:a/b \"some bytes\"]\n") {}
     }
@@ -265,4 +267,34 @@ proptest! {
             .count();
         prop_assert_eq!(readers, all.len().min(total / 1_000));
     }
+}
+
+/// A regression: a few slow readers had all of the budget, and nobody else was heard any more.
+#[test]
+fn those_who_have_much_leave_room_for_those_who_have_nothing() {
+    let mut limits = RecvBudgetLimits::default();
+    limits.total_bytes = 64 * 1024 * 1024;
+    let mut budget = RecvBudget::new(limits);
+    let slow: Vec<_> = (0..64).map(|n| ConnId::new(n, &[1; 10])).collect();
+    for id in &slow {
+        assert!(budget.join(*id) >= limits.min_bytes);
+    }
+    let mut full = Connection::new(
+        config(Role::Server, Dialect::Sente, Carrier::WebSocket),
+        [7; 32],
+        EPOCH,
+    )
+    .recv_capacity();
+    for _ in 0..20 {
+        for id in &slow {
+            full.bytes = budget.allowance(*id).unwrap();
+            budget.report(*id, &full);
+        }
+    }
+    assert!(budget.waiting() > 0, "they would take more");
+    for n in 100..1_100 {
+        let newcomer = ConnId::new(n, &[2; 10]);
+        assert_eq!(budget.join(newcomer), limits.min_bytes);
+    }
+    assert!(budget.granted() <= limits.total_bytes);
 }
