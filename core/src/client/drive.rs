@@ -179,9 +179,12 @@ impl Client {
             .link
             .as_ref()
             .and_then(|link| link.connection.poll_timeout());
-        // What waits for the send rate is forwarded to an open link only.
-        let forward = self.offline.retry_at.filter(|_| self.state.is_open());
-        [link, goodbye, self.next_attempt_at(), forward]
+        // A link that is left takes nothing any more, so its rate is not waited for.
+        let kept = self
+            .offline
+            .retry_at
+            .filter(|_| self.state.is_open() && !self.offline.is_empty());
+        [link, goodbye, self.next_attempt_at(), kept]
             .into_iter()
             .flatten()
             .min()
