@@ -90,6 +90,9 @@ fn the_model_finds_nothing_in_a_short_run() {
         ("in vain", sum.in_vain),
         ("shed", sum.shed),
         ("held", sum.held),
+        ("kept", sum.kept),
+        ("reopened", sum.reopened),
+        ("not connected", sum.connect_failures),
     ] {
         assert!(count > 10, "{what}: {sum:?}");
     }

@@ -12,12 +12,15 @@
 //! * A receive queue that sheds: an item of the sender that is passed over in `arrive` is excused
 //!   where the receiver sheds, and their number is held against what it reports (`room.rs`, where
 //!   reservations, the send rate and the flush window are, too).
-//! * A new machine (`Client`): see [`world`](crate::world). Its sides are those of its connections,
-//!   one after the other: give a `Side` to each attempt.
+//! * Of every four seeds one is the run of a client that comes back (`client.rs`), by the same
+//!   operations and [`Op::Life`]. A new machine: a third kind of [`Runs`].
 //! * A new invariant: a name in [`Check`], and the place where it is broken.
 
 mod checks;
+mod client;
+mod client_checks;
 mod frames;
+mod garbage;
 mod messages;
 mod op;
 mod pace;
@@ -34,13 +37,20 @@ pub use op::Op;
 pub use tally::Tally;
 
 use crate::world::{Check, Recording, Rng, Violation};
-use run::Run;
+use client::ClientRun;
+use garbage::garbage;
+use run::{Checked, Run};
 
 /// The operations that belong to `seed`.
 #[must_use]
 pub fn plan(seed: u64, ops: usize) -> Vec<Op> {
     let mut rng = Rng::new(!seed);
-    (0..ops).map(|_| Op::random(&mut rng)).collect()
+    let random = if is_client(seed) {
+        Op::random_of_a_client
+    } else {
+        Op::random
+    };
+    (0..ops).map(|_| random(&mut rng)).collect()
 }
 
 /// Runs `ops` on the connections that belong to `seed`, and everything that is checked at the end.
@@ -107,8 +117,8 @@ pub fn report(seed: u64, ops: usize, violation: &Violation) -> String {
 
 /// Writes what went into the machines to a file in the directory for temporary ones.
 fn keep_recording(seed: u64, ops: &[Op]) -> Option<PathBuf> {
-    let mut run = Run::new(seed, true);
-    let _ = catch_unwind(AssertUnwindSafe(|| drive(&mut run, ops)));
+    let mut run = start(seed, true);
+    let _ = catch_unwind(AssertUnwindSafe(|| drive(&mut *run, ops)));
     let directory = std::env::temp_dir().join("sente-world");
     std::fs::create_dir_all(&directory).ok()?;
     let file = directory.join(format!("seed-{seed}.log"));
@@ -118,8 +128,8 @@ fn keep_recording(seed: u64, ops: &[Op]) -> Option<PathBuf> {
 
 fn guarded(seed: u64, ops: &[Op], record: bool) -> Result<(Tally, Recording), Violation> {
     let outcome = catch_unwind(AssertUnwindSafe(|| {
-        let mut run = Run::new(seed, record);
-        drive(&mut run, ops)?;
+        let mut run = start(seed, record);
+        drive(&mut *run, ops)?;
         let recording = run.recording().cloned().unwrap_or_default();
         Ok((run.tally(), recording))
     }));
@@ -133,7 +143,34 @@ fn guarded(seed: u64, ops: &[Op], record: bool) -> Result<(Tally, Recording), Vi
     })
 }
 
-fn drive(run: &mut Run, ops: &[Op]) -> Result<(), Violation> {
+/// A world and what is known of it, to which operations are applied.
+trait Runs {
+    /// Applies `op`, and checks what must hold then.
+    fn apply(&mut self, op: &Op) -> Checked;
+
+    /// The end of every run, and what must hold behind it.
+    fn finish(&mut self) -> Checked;
+
+    /// What happened.
+    fn tally(&self) -> Tally;
+
+    fn recording(&self) -> Option<&Recording>;
+}
+
+/// Whether the run of this seed is that of a client that comes back.
+const fn is_client(seed: u64) -> bool {
+    seed % 4 == 1
+}
+
+fn start(seed: u64, record: bool) -> Box<dyn Runs> {
+    if is_client(seed) {
+        Box::new(ClientRun::new(seed, record))
+    } else {
+        Box::new(Run::new(seed, record))
+    }
+}
+
+fn drive(run: &mut dyn Runs, ops: &[Op]) -> Result<(), Violation> {
     for (index, op) in ops.iter().enumerate() {
         run.apply(op).map_err(|mut violation| {
             violation.detail = format!("after {index} ({op:?}): {}", violation.detail);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sente_core::{Carrier, Dialect, Extensions, Keepalive, Policy, Priority, Role, SendOptions};
 
-use crate::world::{Ended, Quality, Rng, Spec};
+use crate::world::{Ended, Quality, Reconnects, Rng, Spec};
 
 /// One thing that happens. Peers and other names are taken modulo how many there are (of peers,
 /// those that are not closed), so that any list of operations can be run, also one with some left
@@ -42,6 +42,8 @@ pub enum Op {
     Inject(usize, u64),
     /// The clock jumps.
     Jump(Duration),
+    /// Something happens in the life of a client that comes back, by chance.
+    Life(u64),
     /// A peer is told a time that is over.
     LookBack(usize, Duration),
     /// The application stops to take what it is told.
@@ -75,6 +77,16 @@ pub enum Op {
 }
 
 impl Op {
+    /// What happens next to a client that comes back, by chance.
+    #[must_use]
+    pub fn random_of_a_client(rng: &mut Rng) -> Self {
+        match rng.below(10) {
+            0 | 1 => Self::Life(rng.next()),
+            2 => Self::Advance(Duration::from_millis(rng.pick(&[50, 600, 6_000, 20_000]))),
+            _ => Self::random(rng),
+        }
+    }
+
     /// What happens next, by chance.
     #[must_use]
     pub fn random(rng: &mut Rng) -> Self {
@@ -176,6 +188,14 @@ pub(super) fn options(rng: &mut Rng) -> (SendOptions, Option<usize>) {
     let priority = if low { Priority::Low } else { Priority::Normal };
     let options = SendOptions::new().policy(policy).priority(priority);
     (options.flush(rng.one_in(4)), key)
+}
+
+/// How a client comes back, by chance.
+pub(super) fn reconnects(rng: &mut Rng) -> Reconnects {
+    Reconnects {
+        keeps: rng.pick(&[0, 2, 20]),
+        attempts: rng.pick(&[0, 0, 1, 4]),
+    }
 }
 
 /// How a wire is, by chance.

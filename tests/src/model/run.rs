@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use sente_core::{CloseReason, Instant, Policy, Priority, Sent, State};
 
 use super::checks::breach;
@@ -11,6 +10,7 @@ use super::op::{self, Op};
 use super::pace::Pace;
 use super::reference::{self, Lane, Side, Wire};
 use super::tally::Tally;
+use super::{Runs, garbage};
 use crate::world::{Check, Command, Given, Recording, Refused, Rng, Told, Violation, World};
 
 pub(super) type Checked = Result<(), Violation>;
@@ -32,27 +32,8 @@ pub(super) struct Run {
     next: u64,
 }
 
-impl Run {
-    pub(super) fn new(seed: u64, record: bool) -> Self {
-        let mut rng = Rng::new(seed);
-        let mut world = World::new(rng.next());
-        world.keep_violations();
-        if record {
-            world.record();
-        }
-        let mut run = Self {
-            world,
-            rng,
-            sides: Vec::new(),
-            written: Vec::new(),
-            next: 1,
-        };
-        run.connect();
-        run
-    }
-
-    /// Applies `op`, and checks what must hold then.
-    pub(super) fn apply(&mut self, op: &Op) -> Checked {
+impl Runs for Run {
+    fn apply(&mut self, op: &Op) -> Checked {
         let alive = self.alive();
         let one = |peer: usize| alive[peer % alive.len()];
         match *op {
@@ -101,6 +82,8 @@ impl Run {
                 self.world.inject(one(peer), bytes);
             }
             Op::Jump(by) => self.world.jump(by),
+            // Connections have but one life.
+            Op::Life(_) => {}
             Op::LookBack(peer, by) => self.world.look_back(one(peer), by),
             Op::Pause(peer) => self.world.pause(one(peer)),
             Op::Quality(peer, seed) => {
@@ -149,7 +132,7 @@ impl Run {
 
     /// The end of every run: faults cease, what can arrive arrives, connections close in one way
     /// or another, and then nothing moves any more.
-    pub(super) fn finish(&mut self) -> Checked {
+    fn finish(&mut self) -> Checked {
         for peer in 0..self.sides.len() {
             self.world.set_quality(peer, |quality| {
                 *quality = crate::world::Quality::default();
@@ -190,8 +173,7 @@ impl Run {
         self.check_chunks()
     }
 
-    /// What happened.
-    pub(super) fn tally(&self) -> Tally {
+    fn tally(&self) -> Tally {
         let mut sum = Tally::default();
         for side in &self.sides {
             sum.add(&side.tally);
@@ -199,8 +181,28 @@ impl Run {
         sum
     }
 
-    pub(super) fn recording(&self) -> Option<&Recording> {
+    fn recording(&self) -> Option<&Recording> {
         self.world.recording()
+    }
+}
+
+impl Run {
+    pub(super) fn new(seed: u64, record: bool) -> Self {
+        let mut rng = Rng::new(seed);
+        let mut world = World::new(rng.next());
+        world.keep_violations();
+        if record {
+            world.record();
+        }
+        let mut run = Self {
+            world,
+            rng,
+            sides: Vec::new(),
+            written: Vec::new(),
+            next: 1,
+        };
+        run.connect();
+        run
     }
 
     fn connect(&mut self) {
@@ -489,34 +491,4 @@ impl Run {
         }
         Ok(())
     }
-}
-
-/// Bytes that are nearly right.
-fn garbage(rng: &mut Rng) -> Bytes {
-    const PIECES: &[&[u8]] = &[
-        b"[:m/e 1]\n",
-        b"[[:m/e 1] nil]\n",
-        b"[[:m/e [2 \"x\"]] \"cb\"]\n",
-        b"[:chsk/ws-ping nil]\n",
-        b"[:chsk/reply {:cb-uuid \"abcdef\" :data 1}]\n",
-        b"[[:chsk/handshake [\"u\" nil nil]] nil]\n",
-        b"[:sente-lite/hello {:dialect :sente}]\n",
-        b"\x81\x05[:a/b",
-        b"\x88\x02\x03\xe8",
-        b"\x00\x00\x00\x00\x03nil",
-        b"\x82\x7f\xff\xff\xff\xff\xff\xff\xff\xff",
-        b"{:a 1}\n",
-        b"\n\n\r\n",
-        b"\"",
-        b"\xff\xfe",
-    ];
-    let mut bytes = Vec::new();
-    for _ in 0..rng.between(1, 4) {
-        if rng.one_in(3) {
-            bytes.extend((0..rng.below(20)).map(|_| rng.next().to_le_bytes()[0]));
-        } else {
-            bytes.extend_from_slice(rng.pick(PIECES));
-        }
-    }
-    Bytes::from(bytes)
 }

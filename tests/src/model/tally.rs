@@ -30,6 +30,12 @@ pub struct Tally {
     pub refused: u64,
     /// Sends and calls that came too early for the send rate.
     pub rate_limited: u64,
+    /// Events that were kept until a link would open.
+    pub kept: u64,
+    /// Links of clients that opened after their first.
+    pub reopened: u64,
+    /// Attempts of clients that failed and might not the next time.
+    pub connect_failures: u64,
     /// Reservations that were granted.
     pub granted: u64,
     /// Reservations that waited until their deadline, or in vain.
@@ -55,6 +61,9 @@ impl Tally {
         self.dropped += other.dropped;
         self.refused += other.refused;
         self.rate_limited += other.rate_limited;
+        self.kept += other.kept;
+        self.reopened += other.reopened;
+        self.connect_failures += other.connect_failures;
         self.granted += other.granted;
         self.in_vain += other.in_vain;
         self.shed += other.shed;

@@ -12,6 +12,8 @@ pub enum Check {
     CallsGetTheirOwnReply,
     /// Any cutting of the same bytes gives the same events.
     ChunksDoNotMatter,
+    /// A client goes only where `state::next_client` leads, and tells of every step.
+    ClientsFollowTheTable,
     /// `Closed` comes once, as the last event, for a reason that can be.
     ClosedIsLast,
     /// Events and replies arrive in the order in which they were accepted.
@@ -42,6 +44,11 @@ pub enum Check {
     QuietWorldsStop,
     /// What waits to be read by the application keeps to the limits.
     ReceiveQueueKeepsItsLimits,
+    /// Nothing of an attempt that is over is heard, and its answers are refused.
+    OldAttemptsAreSilent,
+    /// A client that fails and fails waits longer and longer, and no more often than its backoff
+    /// says.
+    NoHotLoop,
     /// What is over the send rate is refused, nothing else is, and `retry_at` is the first instant
     /// at which it is not.
     RateIsKept,

@@ -28,7 +28,7 @@ impl World {
         let seat = &mut self.seats[peer];
         let machine = &mut seat.peer.machine;
         let _ = (machine.poll_timeout(), machine.wants_read());
-        let _ = (machine.is_finished(), machine.has_event());
+        let _ = (machine.is_finished(0), machine.has_event());
         self.line(peer, "timeout");
         self.seats[peer].peer.machine.handle_timeout(self.now);
         self.touch(peer);

@@ -20,16 +20,19 @@
 //! [`World::record`] keeps one line for everything that goes into a machine and what comes out;
 //! [`Recording::replay`] repeats it exactly, from a file, and says where it first differs.
 //!
+//! # Clients
+//! [`World::dialler`] makes a [`Client`](sente_core::Client). Each attempt it asks for ends as
+//! [`World::script`] says, and each that opens finds a server of its own.
+//!
 //! # Adding a kind of machine
 //! 1. A variant of [`Machine`] with an arm in each of its verbs. What belongs to one transport of
 //!    many carries `attempt`, which is 0 for a connection.
-//! 2. A machine that dials: after each of its turns ask it for the transport it wants
-//!    (`poll_connect`), make the peer that answers and two wires whose [`End`]s carry the attempt,
-//!    and point the seat's `wire_out` at the new one.
-//! 3. Its commands as variants of [`Command`], with their words in `record.rs`.
+//! 2. Its commands as variants of [`Command`], with their words in `record.rs`.
 
 mod check;
+mod dial;
 mod faults;
+mod machine;
 mod peer;
 mod record;
 mod rng;
@@ -44,12 +47,15 @@ use bytes::{Buf, Bytes, BytesMut};
 use sente_core::{CloseReason, ConnectionEvent, Input, Instant, Transmit, TransmitBuf};
 
 pub use check::{Check, Violation};
-pub use peer::{Command, Given, Machine, Peer, Refused};
+pub use dial::Outcome;
+pub use machine::{Heard, Machine};
+pub use peer::{Command, Given, Peer, Refused};
 pub use record::Recording;
 pub use rng::Rng;
-pub use spec::Spec;
+pub use spec::{Reconnects, Spec};
 pub use wire::{End, Ended, Quality};
 
+use dial::Dialler;
 use wire::Wire;
 
 /// How many turns one instant may take.
@@ -100,6 +106,8 @@ pub struct Link {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Due {
     Arrival(usize),
+    Cut(usize),
+    Dial(usize, u64),
     Timer(usize),
 }
 
@@ -120,6 +128,7 @@ struct Seat {
     dropped: bool,
     transmits: u64,
     tap: Option<Vec<Bytes>>,
+    dialler: Option<Dialler>,
 }
 
 impl World {
@@ -205,6 +214,8 @@ impl World {
                         self.deliver(wire);
                     }
                 }
+                Due::Cut(wire) => self.cut_wires(wire),
+                Due::Dial(peer, attempt) => self.dialled(peer, attempt),
                 Due::Timer(peer) => {
                     if self.seats[peer].scheduled == Some(at) {
                         self.seats[peer].scheduled = None;
@@ -254,6 +265,7 @@ impl World {
             dropped: false,
             transmits: 0,
             tap: None,
+            dialler: None,
         });
     }
 
@@ -291,7 +303,7 @@ impl World {
                 }
                 self.wires[wire].write(self.now, bytes);
                 wrote = true;
-                self.line(peer, "transmitted");
+                self.line(peer, &verb("transmitted", attempt));
                 let machine = &mut self.seats[peer].peer.machine;
                 machine.handle_transmitted(self.now, attempt);
             }
@@ -321,9 +333,10 @@ impl World {
             self.deliver(wire);
         }
         self.deliver(self.seats[peer].wire_in);
-        if self.seats[peer].peer.machine.is_finished() && !self.seats[peer].dropped {
+        if !self.seats[peer].dropped && self.seats[peer].peer.machine.is_finished(attempt) {
             self.drop_transport(peer);
         }
+        self.dial(peer);
         let seat = &mut self.seats[peer];
         if seat.reads && !seat.in_ready && seat.peer.machine.has_event() {
             seat.in_ready = true;
@@ -338,10 +351,12 @@ impl World {
         let unwritten = self.seats[peer].pending.take();
         self.wires[out].lost += unwritten.map_or(0, |bytes| bytes.len() as u64);
         self.wires[out].end(self.now, Ended::Eof, true);
-        self.wires[into].reader_gone = true;
-        let unread = self.wires[into].discard();
-        if unread {
-            self.break_pipe(out);
+        let sloppy = self.seats[peer].dialler.as_ref().is_some_and(|d| d.sloppy);
+        if !sloppy {
+            self.wires[into].reader_gone = true;
+            if self.wires[into].discard() {
+                self.break_pipe(out);
+            }
         }
         self.deliver(out);
         let other = self.wires[out].to.peer;
@@ -359,7 +374,7 @@ impl World {
         loop {
             if self.wires[wire].reader_gone {
                 if self.wires[wire].discard() {
-                    let back = self.seats[peer].wire_out;
+                    let back = wire ^ 1;
                     self.break_pipe(back);
                     self.schedule_arrival(back);
                 }
@@ -373,7 +388,10 @@ impl World {
                 }
                 Some(_) => {}
             }
-            let wants = self.seats[peer].peer.machine.wants_read();
+            // An old transport is read by a driver that does not know better.
+            let old = wire != self.seats[peer].wire_in || self.seats[peer].dropped;
+            let old = old && self.seats[peer].dialler.is_some();
+            let wants = old || self.seats[peer].peer.machine.wants_read();
             if self.wires[wire].is_empty() {
                 let Some((_, how)) = self.wires[wire].end else {
                     break;
@@ -383,7 +401,7 @@ impl World {
                 }
                 self.wires[wire].end_given = true;
                 read = true;
-                if how == Ended::Failed {
+                if how == Ended::Failed && !old {
                     let out = self.seats[peer].wire_out;
                     let unwritten = self.seats[peer].pending.take();
                     self.wires[out].lost += unwritten.map_or(0, |bytes| bytes.len() as u64);
@@ -391,11 +409,11 @@ impl World {
                 let machine = &mut self.seats[peer].peer.machine;
                 if how == Ended::Eof {
                     machine.handle_input(self.now, attempt, Input::Eof);
-                    self.line(peer, "eof");
+                    self.line(peer, &verb("eof", attempt));
                 } else {
                     let input = Input::Failed("broken".to_owned());
                     machine.handle_input(self.now, attempt, input);
-                    self.line(peer, "failed broken");
+                    self.line(peer, &format!("{} broken", verb("failed", attempt)));
                 }
                 break;
             }
@@ -412,7 +430,7 @@ impl World {
                 break;
             };
             if self.recording.is_some() {
-                let words = format!("bytes {}", record::hex(&bytes));
+                let words = format!("{} {}", verb("bytes", attempt), record::hex(&bytes));
                 self.line(peer, &words);
             }
             let mut bytes = BytesMut::from(bytes);
@@ -436,8 +454,7 @@ impl World {
         if machine.poll_timeout().is_some_and(|at| at <= self.now) {
             let was_closed = machine.is_closed();
             machine.handle_timeout(self.now);
-            let Machine::Connection(connection) = &*machine;
-            let given_up = connection.close_reason() == Some(&CloseReason::PingTimeout);
+            let given_up = machine.close_reason() == Some(&CloseReason::PingTimeout);
             // A peer that takes nothing itself may be given up for that.
             let blocked = self.seats[peer].pending.is_some();
             if given_up && !was_closed && !blocked && self.wires[wire].has_arrived(self.now) {
@@ -500,13 +517,22 @@ impl World {
     }
 
     fn poll_event(&mut self, peer: usize) -> Option<Told> {
-        let event = self.seats[peer].peer.poll_event();
-        if self.recording.is_some() && event.is_some() {
-            let words = format!("? {}", record::event_words(&event));
-            self.line(peer, &words);
+        loop {
+            let heard = self.seats[peer].peer.poll_event();
+            if self.recording.is_some() && heard.is_some() {
+                let words = format!("? {}", record::event_words(&heard));
+                self.line(peer, &words);
+            }
+            let (heard, token) = heard?;
+            match heard {
+                Heard::Link(event) => return Some(Told { peer, event, token }),
+                Heard::Life(event) => {
+                    if let Some(dialler) = &mut self.seats[peer].dialler {
+                        dialler.life.push_back(event);
+                    }
+                }
+            }
         }
-        let (event, token) = event?;
-        Some(Told { peer, event, token })
     }
 
     fn breach(&mut self, check: Check, detail: &str) {
@@ -523,5 +549,13 @@ impl World {
         if let Some(recording) = &mut self.recording {
             recording.line(at, peer, words);
         }
+    }
+}
+
+/// What a recording calls the input of one of a client's transports.
+fn verb(name: &str, attempt: u64) -> String {
+    match attempt {
+        0 => name.to_owned(),
+        _ => format!("{name}@{attempt}"),
     }
 }

@@ -4,90 +4,12 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use sente_core::{
-    CallId, Connection, ConnectionEvent, Event, FlushId, Input, Instant, PackedEvent,
-    PackedSendError, Payload, ReplyError, ReplyToken, ReserveError, SendError, SendOptions, Sent,
-    State, Ticket, Transmit, TransmitBuf,
+    CallId, ConnectionEvent, Event, FlushId, Input, Instant, PackedEvent, PackedSendError, Payload,
+    ReplyError, ReplyToken, ReserveError, SendError, SendOptions, Sent, Ticket,
 };
 
+use super::machine::{Heard, Machine};
 use super::spec::Spec;
-
-/// What a peer runs. Everything the simulation does to a machine goes through these verbs, so a
-/// new kind of machine is one more variant and one more arm in each of them.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum Machine {
-    /// One open transport.
-    Connection(Box<Connection>),
-}
-
-impl Machine {
-    /// A connection made to `spec` at `now`.
-    #[must_use]
-    pub fn connection(spec: &Spec, now: Instant) -> Self {
-        Self::Connection(Box::new(Connection::new(spec.config(), spec.seed, now)))
-    }
-
-    pub(super) fn handle_input(&mut self, now: Instant, _attempt: u64, input: Input<'_>) {
-        match self {
-            Self::Connection(connection) => connection.handle_input(now, input),
-        }
-    }
-
-    pub(super) fn handle_transmitted(&mut self, now: Instant, _attempt: u64) {
-        match self {
-            Self::Connection(connection) => connection.handle_transmitted(now),
-        }
-    }
-
-    pub(super) fn handle_timeout(&mut self, now: Instant) {
-        match self {
-            Self::Connection(connection) => connection.handle_timeout(now),
-        }
-    }
-
-    pub(super) fn poll_transmit(&mut self, out: &mut TransmitBuf) -> Option<Transmit> {
-        match self {
-            Self::Connection(connection) => connection.poll_transmit(out),
-        }
-    }
-
-    pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        match self {
-            Self::Connection(connection) => connection.poll_timeout(),
-        }
-    }
-
-    pub(super) fn poll_event(&mut self) -> Option<ConnectionEvent> {
-        match self {
-            Self::Connection(connection) => connection.poll_event(),
-        }
-    }
-
-    pub(super) fn has_event(&self) -> bool {
-        match self {
-            Self::Connection(connection) => connection.has_event(),
-        }
-    }
-
-    pub(super) fn wants_read(&self) -> bool {
-        match self {
-            Self::Connection(connection) => connection.wants_read(),
-        }
-    }
-
-    pub(super) fn is_finished(&self) -> bool {
-        match self {
-            Self::Connection(connection) => connection.is_finished(),
-        }
-    }
-
-    /// Whether nothing it reads will be said to the application any more.
-    pub(super) fn is_closed(&self) -> bool {
-        match self {
-            Self::Connection(connection) => connection.state() == State::Closed,
-        }
-    }
-}
 
 /// What an application asks of its machine.
 #[derive(Clone, Debug)]
@@ -97,18 +19,26 @@ pub enum Command {
     Accept,
     /// Let so many bytes wait to be read by the application.
     Allowance(usize),
+    /// Whether to reconnect, on a client.
+    AutoReconnect(bool),
+    /// Break the transport of a client.
+    Break,
     /// Cancel the call with this number: the peer's first has 0.
     Cancel(usize),
     /// Queue a call with this time to wait.
     Call(Event, Duration),
     /// Close now.
     Close,
+    /// Ask for a link, on a client.
+    Connect,
     /// Close in order, until this time at the latest.
     Drain(Instant),
     /// Ask to be told when all before has been written.
     Flush,
     /// Drop the right to answer with this number.
     Forget(usize),
+    /// Ask for a fresh link, on a client.
+    Reconnect,
     /// Give up the reservation with this number: the peer's first has 0.
     Release(usize),
     /// Answer with the right of this number: the first one the peer was given has 0.
@@ -231,7 +161,7 @@ pub struct Peer {
 impl Peer {
     pub(super) fn new(spec: Spec, now: Instant) -> Self {
         Self {
-            machine: Machine::connection(&spec, now),
+            machine: Machine::new(&spec, now),
             spec,
             tokens: Vec::new(),
             calls: Vec::new(),
@@ -240,11 +170,11 @@ impl Peer {
     }
 
     /// Takes the next event out of the machine; the right to answer it stays here, by its number.
-    pub(super) fn poll_event(&mut self) -> Option<(ConnectionEvent, Option<usize>)> {
+    pub(super) fn poll_event(&mut self) -> Option<(Heard, Option<usize>)> {
         let mut event = self.machine.poll_event()?;
         let token = match &mut event {
-            ConnectionEvent::Message(message) => message.reply.take(),
-            ConnectionEvent::BadEvent(bad) => bad.reply.take(),
+            Heard::Link(ConnectionEvent::Message(message)) => message.reply.take(),
+            Heard::Link(ConnectionEvent::BadEvent(bad)) => bad.reply.take(),
             _ => None,
         };
         let number = token.is_some().then_some(self.tokens.len());
@@ -255,26 +185,49 @@ impl Peer {
     }
 
     pub(super) fn command(&mut self, now: Instant, command: Command) -> Result<Given, Refused> {
-        let Machine::Connection(connection) = &mut self.machine;
+        // Both kinds of machine have these verbs.
+        macro_rules! both {
+            ($machine:ident => $done:expr) => {
+                match &mut self.machine {
+                    Machine::Connection($machine) => $done,
+                    Machine::Client($machine, _) => $done,
+                }
+            };
+        }
         let mut token = |number: usize| {
             let token = self.tokens.get_mut(number).and_then(Option::take);
             token.ok_or(Refused::NoSuch)
         };
         match command {
             Command::Accept => {
-                connection.accept(now, self.spec.accept());
+                if let Machine::Connection(connection) = &mut self.machine {
+                    connection.accept(now, self.spec.accept());
+                }
                 Ok(Given::Done)
             }
             Command::Allowance(bytes) => {
-                connection.set_recv_allowance(now, bytes);
+                if let Machine::Connection(connection) = &mut self.machine {
+                    connection.set_recv_allowance(now, bytes);
+                }
+                Ok(Given::Done)
+            }
+            Command::AutoReconnect(_) | Command::Break | Command::Connect | Command::Reconnect => {
+                if let Machine::Client(client, _) = &mut self.machine {
+                    match command {
+                        Command::AutoReconnect(on) => client.set_auto_reconnect(now, on),
+                        Command::Break => client.break_connection(now),
+                        Command::Connect => client.connect(now),
+                        _ => client.reconnect(now),
+                    }
+                }
                 Ok(Given::Done)
             }
             Command::Cancel(number) => {
                 let call = self.calls.get(number).ok_or(Refused::NoSuch)?;
-                let pending = connection.cancel(*call);
+                let pending = both!(m => m.cancel(*call));
                 pending.then_some(Given::Done).ok_or(Refused::NoSuch)
             }
-            Command::Call(event, timeout) => match connection.call(now, event, timeout) {
+            Command::Call(event, timeout) => match both!(m => m.call(now, event, timeout)) {
                 Ok(call) => {
                     self.calls.push(call);
                     Ok(Given::Call(call, self.calls.len() - 1))
@@ -282,53 +235,59 @@ impl Peer {
                 Err(error) => Err(Refused::from(&error)),
             },
             Command::Close => {
-                connection.close(now);
+                match &mut self.machine {
+                    Machine::Connection(connection) => connection.close(now),
+                    Machine::Client(client, _) => client.disconnect(now),
+                }
                 Ok(Given::Done)
             }
             Command::Drain(deadline) => {
-                connection.drain(now, deadline);
+                both!(m => m.drain(now, deadline));
                 Ok(Given::Done)
             }
-            Command::Flush => Ok(Given::Flush(connection.flush(now))),
+            Command::Flush => Ok(Given::Flush(both!(m => m.flush(now)))),
             Command::Forget(number) => {
-                connection.forget(token(number)?);
+                let token = token(number)?;
+                both!(m => m.forget(token));
                 Ok(Given::Done)
             }
             Command::Release(number) => {
                 let ticket = *self.tickets.get(number).ok_or(Refused::NoSuch)?;
-                let released = connection.release(now, ticket);
+                let released = both!(m => m.release(now, ticket));
                 released.then_some(Given::Done).ok_or(Refused::NoSuch)
             }
             Command::Reply(number, payload) => {
-                let reply = connection.reply(now, token(number)?, payload);
+                let token = token(number)?;
+                let reply = both!(m => m.reply(now, token, payload));
                 reply.map(|()| Given::Done).map_err(|e| Refused::from(&e))
             }
             Command::ReplyError(number) => {
-                let reply = connection.reply_error(now, token(number)?);
+                let token = token(number)?;
+                let reply = both!(m => m.reply_error(now, token));
                 reply.map(|()| Given::Done).map_err(|e| Refused::from(&e))
             }
             Command::Reserve(bytes, deadline) => {
-                let ticket = connection.reserve(now, bytes, deadline)?;
+                let ticket = both!(m => m.reserve(now, bytes, deadline))?;
                 self.tickets.push(ticket);
                 Ok(Given::Ticket(ticket, self.tickets.len() - 1))
             }
             Command::SendReserved(number, event) => {
                 let ticket = *self.tickets.get(number).ok_or(Refused::NoSuch)?;
-                let sent = connection.send_reserved(now, ticket, event);
+                let sent = both!(m => m.send_reserved(now, ticket, event));
                 sent.map(|()| Given::Done).map_err(|e| Refused::from(&e))
             }
             Command::Send(event) => {
-                let sent = connection.send(now, event);
+                let sent = both!(m => m.send(now, event));
                 sent.map(|()| Given::Done).map_err(|e| Refused::from(&e))
             }
             Command::SendWith(event, options) => {
-                let sent = connection.send_with(now, event, options);
+                let sent = both!(m => m.send_with(now, event, options));
                 sent.map(Given::Sent).map_err(|e| Refused::from(&e))
             }
             Command::SendPacked(event) => {
-                let packed = PackedEvent::pack(&event, &**connection.config().packer())
+                let packed = PackedEvent::pack(&event, &**self.spec.config().packer())
                     .map_err(|_| Refused::Other)?;
-                let sent = connection.send_packed(now, &packed);
+                let sent = both!(m => m.send_packed(now, &packed));
                 sent.map(|()| Given::Done).map_err(Refused::from)
             }
         }

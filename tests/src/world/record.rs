@@ -10,9 +10,11 @@ use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use sente_core::{
-    Event, Input, Instant, Payload, Policy, Priority, SendOptions, Transmit, TransmitBuf,
+    ConnectFailure, Event, Input, Instant, Payload, Policy, Priority, SendOptions, Transmit,
+    TransmitBuf,
 };
 
+use super::machine::Heard;
 use super::peer::{Command, Peer};
 use super::spec::Spec;
 
@@ -80,18 +82,40 @@ fn replay_line(peers: &mut BTreeMap<usize, Peer>, line: &str) -> Result<(), Stri
             .then_some(())
             .ok_or_else(|| format!("now it is {ours}"))
     };
+    // Of a client's transports each has its number.
+    let (verb, attempt) = verb.split_once('@').unwrap_or((verb, "0"));
+    let attempt: u64 = attempt.parse().map_err(|_| "no attempt")?;
     match verb {
+        "dial" => {
+            return match peer.machine.poll_connect() {
+                Some(_) => Ok(()),
+                None => Err("now it does not dial".to_owned()),
+            };
+        }
+        "connected" => {
+            let attempt = rest.parse().map_err(|_| "no attempt")?;
+            peer.machine.dialled(now, attempt, None);
+        }
+        "connect-failed" => {
+            let (attempt, text) = rest.split_once(' ').ok_or("no failure")?;
+            let failure = match text {
+                "never" => ConnectFailure::Final(text.to_owned()),
+                _ => ConnectFailure::Retry(text.to_owned()),
+            };
+            let attempt = attempt.parse().map_err(|_| "no attempt")?;
+            peer.machine.dialled(now, attempt, Some(failure));
+        }
         "bytes" => {
             let bytes = unhex(rest).ok_or("no bytes")?;
-            peer.bytes(now, 0, &mut BytesMut::from(&*bytes));
+            peer.bytes(now, attempt, &mut BytesMut::from(&*bytes));
         }
-        "eof" => peer.machine.handle_input(now, 0, Input::Eof),
+        "eof" => peer.machine.handle_input(now, attempt, Input::Eof),
         "failed" => {
             let input = Input::Failed(rest.to_owned());
-            peer.machine.handle_input(now, 0, input);
+            peer.machine.handle_input(now, attempt, input);
         }
         "timeout" => peer.machine.handle_timeout(now),
-        "transmitted" => peer.machine.handle_transmitted(now, 0),
+        "transmitted" => peer.machine.handle_transmitted(now, attempt),
         ">" => {
             let mut out = TransmitBuf::new();
             let transmit = peer.machine.poll_transmit(&mut out);
@@ -119,7 +143,7 @@ pub(super) fn transmit_words(transmit: Option<Transmit>, bytes: &[u8]) -> String
     }
 }
 
-pub(super) fn event_words(event: &Option<(sente_core::ConnectionEvent, Option<usize>)>) -> String {
+pub(super) fn event_words(event: &Option<(Heard, Option<usize>)>) -> String {
     match event {
         Some((event, Some(token))) => format!("{event:?} token {token}"),
         Some((event, None)) => format!("{event:?}"),
@@ -136,6 +160,10 @@ pub(super) fn command_words(command: &Command) -> String {
     };
     match command {
         Command::Accept => "accept".to_owned(),
+        Command::AutoReconnect(on) => format!("auto-reconnect {}", u8::from(*on)),
+        Command::Break => "break".to_owned(),
+        Command::Connect => "connect".to_owned(),
+        Command::Reconnect => "reconnect".to_owned(),
         Command::Allowance(bytes) => format!("allowance {bytes}"),
         Command::Cancel(number) => format!("cancel {number}"),
         Command::Call(data, timeout) => format!("call {} {}", timeout.as_nanos(), event(data)),
@@ -170,6 +198,10 @@ fn parse_command(verb: &str, rest: &str) -> Result<Command, String> {
     let index = || usize::try_from(number()?).map_err(|_| "no number".to_owned());
     Ok(match verb {
         "accept" => Command::Accept,
+        "auto-reconnect" => Command::AutoReconnect(number()? == 1),
+        "break" => Command::Break,
+        "connect" => Command::Connect,
+        "reconnect" => Command::Reconnect,
         "allowance" => Command::Allowance(index()?),
         "cancel" => Command::Cancel(index()?),
         "call" => Command::Call(event(second)?, Duration::from_nanos(number()?)),

@@ -1,12 +1,13 @@
 //! What a peer of the simulation is made of, as values and as one line of text.
 
 use std::fmt::Write as _;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
 use sente_core::{
-    Accept, Carrier, ConnectionConfig, Dialect, Extensions, Hello, Keepalive, Limits, Rate,
-    RecvPolicy, Role,
+    Accept, Backoff, Carrier, ClientConfig, ConnectionConfig, Dialect, Extensions, Hello,
+    Keepalive, Limits, OnOffline, Rate, RecvPolicy, Role,
 };
 
 /// Everything a [`Connection`](sente_core::Connection) is told before it starts.
@@ -33,10 +34,22 @@ pub struct Spec {
     pub send_rate: Option<(u32, Duration, u32)>,
     /// Whether the receive queue drops what is oldest when it is full.
     pub sheds: bool,
+    /// For a client that comes back: how.
+    pub reconnects: Option<Reconnects>,
     /// The limits.
     pub limits: Limits,
     /// Where its randomness comes from.
     pub seed: [u8; 32],
+}
+
+/// How a client comes back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "tests build it field by field")]
+pub struct Reconnects {
+    /// How many events are kept while it is offline; 0 to refuse them.
+    pub keeps: usize,
+    /// How many attempts it makes in a row; 0 for ever.
+    pub attempts: u32,
 }
 
 /// The limits that a recorded line can carry, by name.
@@ -73,6 +86,7 @@ impl Spec {
             flush_window: None,
             send_rate: None,
             sheds: false,
+            reconnects: None,
             limits: Limits::default(),
             seed: [1; 32],
         }
@@ -105,6 +119,24 @@ impl Spec {
             builder = builder.hello(hello);
         }
         builder.build().expect("the spec fits together")
+    }
+
+    /// The configuration of a client that comes back.
+    pub(super) fn client_config(&self) -> Option<Arc<ClientConfig>> {
+        let reconnects = self.reconnects?;
+        let backoff = Backoff::default();
+        let mut builder = ClientConfig::builder(self.config()).backoff({
+            let mut backoff = backoff;
+            backoff.max_attempts = NonZeroU32::new(reconnects.attempts);
+            backoff
+        });
+        if reconnects.keeps > 0 {
+            builder = builder.on_offline(OnOffline::Buffer {
+                max_messages: reconnects.keeps,
+                max_bytes: 1 << 20,
+            });
+        }
+        Some(builder.build().expect("the spec is a client's"))
     }
 
     /// What a server of it says when it accepts.
@@ -145,6 +177,9 @@ impl Spec {
         }
         if let Some((events, period, burst)) = self.send_rate {
             let _ = write!(line, " send_rate={events}/{}/{burst}", period.as_nanos());
+        }
+        if let Some(Reconnects { keeps, attempts }) = self.reconnects {
+            let _ = write!(line, " reconnects={keeps}/{attempts}");
         }
         if self.sheds {
             line.push_str(" sheds=true");
@@ -203,6 +238,13 @@ impl Spec {
                             spec.flush_window = Some(Duration::from_nanos(number()?));
                         }
                         "send_rate" => spec.send_rate = Some(parse_rate(text).ok_or_else(wrong)?),
+                        "reconnects" => {
+                            let (keeps, attempts) = text.split_once('/').ok_or_else(wrong)?;
+                            spec.reconnects = Some(Reconnects {
+                                keeps: keeps.parse().map_err(|_| wrong())?,
+                                attempts: attempts.parse().map_err(|_| wrong())?,
+                            });
+                        }
                         "sheds" => spec.sheds = text == "true",
                         "close_timeout" => spec.close_timeout = Duration::from_nanos(number()?),
                         "keepalive" => {

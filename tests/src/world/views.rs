@@ -4,7 +4,7 @@ use bytes::Bytes;
 use sente_core::{Connection, Instant};
 
 use super::wire::Wire;
-use super::{Machine, Seat, Spec, World};
+use super::{Seat, Spec, World};
 
 impl World {
     /// The virtual time.
@@ -25,12 +25,14 @@ impl World {
         self.seats.is_empty()
     }
 
-    /// The machine of a peer that is a connection.
+    /// The connection of a peer.
+    ///
+    /// # Panics
+    /// If it is a client without one.
     #[must_use]
     pub fn connection(&self, peer: usize) -> &Connection {
-        match &self.seats[peer].peer.machine {
-            Machine::Connection(connection) => connection,
-        }
+        let link = self.seats[peer].peer.machine.link();
+        link.expect("the peer has a connection")
     }
 
     /// What the peer was made of.
@@ -103,6 +105,7 @@ impl World {
         let timers = |seat: &Seat| seat.peer.machine.poll_timeout().is_some();
         let arrivals = |wire: &Wire| !wire.reader_gone && wire.next_arrival().is_some();
         self.work.is_empty()
+            && !self.is_dialling()
             && !self.wires.iter().any(arrivals)
             && !self.seats.iter().any(|seat| waiting(seat) || timers(seat))
     }
