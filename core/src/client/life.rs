@@ -170,10 +170,6 @@ impl Client {
                     self.offline.retry_at = Some(retry_at);
                     break;
                 }
-                // More than ever fits into the queue of a link: nothing behind it would ever leave.
-                Err(PackedSendError::Full) if is_idle(&link.connection) => {
-                    unfit.extend(self.offline.pop());
-                }
                 Err(PackedSendError::Full | PackedSendError::NotOpen) => break,
             }
         }
@@ -304,10 +300,4 @@ impl Client {
         self.stats.links = self.stats.links.plus(link.connection.stats());
         self.goodbye_deadline = None;
     }
-}
-
-/// Whether nothing is queued, reserved or waited for.
-fn is_idle(connection: &Connection) -> bool {
-    let capacity = connection.send_capacity();
-    capacity.messages == 0 && capacity.reserved_messages == 0 && capacity.waiting_reservations == 0
 }
