@@ -1,0 +1,108 @@
+//! What handing an event to a connection takes from the heap, as lines of `case`, allocations and
+//! bytes for each event, parted by tabs: `cargo bench -p sente-benches --bench core_allocations`.
+//!
+//! Each case is done many times beforehand, so that queues and buffers have their size. What the
+//! connection holds is written away between, and not counted.
+#![expect(clippy::print_stdout, reason = "a program that reports")]
+
+use std::time::Duration;
+
+use bytes::{Buf, BytesMut};
+use dhat::{HeapStats, Profiler};
+use sente_core::packer::Edn;
+use sente_core::{
+    Carrier, Connection, ConnectionConfig, Dialect, Event, EventId, Input, Instant, PackedEvent,
+    Policy, Role, SendOptions, TransmitBuf,
+};
+
+#[global_allocator]
+static ALLOCATOR: dhat::Alloc = dhat::Alloc;
+
+const NOW: Instant = Instant::EPOCH;
+
+/// How many events a round hands over before anything is written.
+const EVENTS: usize = 100;
+
+fn main() {
+    let event = |text: &str| {
+        let id = EventId::new("chat/message").expect("the id is one");
+        Event::new(id, text)
+    };
+    let short = event("short");
+    let long = event(&"long ".repeat(50));
+    for (name, event) in [("short", &short), ("long", &long)] {
+        let packed = PackedEvent::pack(event, &Edn).expect("it packs");
+        println!("packed bytes, {name}\t1\t{}", packed.bytes().len());
+        // The event itself is the application's, made before.
+        report(&format!("send, {name}"), event, |connection, event| {
+            connection.send(NOW, event).expect("there is room");
+        });
+        report(&format!("call, {name}"), event, |connection, event| {
+            let call = connection.call(NOW, event, Duration::from_secs(1));
+            connection.cancel(call.expect("there is room"));
+        });
+        for (policy, options) in [
+            ("drop-oldest", SendOptions::new().policy(Policy::DropOldest)),
+            (
+                "latest",
+                SendOptions::new().policy(Policy::Latest("key".into())),
+            ),
+        ] {
+            let name = format!("send {policy}, {name}");
+            report(&name, event, |connection, event| {
+                let sent = connection.send_with(NOW, event, options.clone());
+                sent.expect("there is room");
+            });
+        }
+        report(&format!("send_packed, {name}"), event, |connection, _| {
+            connection.send_packed(NOW, &packed).expect("there is room");
+        });
+    }
+}
+
+fn report(name: &str, event: &Event, mut hand_over: impl FnMut(&mut Connection, Event)) {
+    let mut connection = open();
+    let mut out = TransmitBuf::new();
+    let mut round = |counted: bool| {
+        let events: Vec<Event> = (0..EVENTS).map(|_| event.clone()).collect();
+        let profiler = counted.then(|| Profiler::builder().testing().build());
+        for event in events {
+            hand_over(&mut connection, event);
+        }
+        let taken = profiler.is_some().then(HeapStats::get);
+        drop(profiler);
+        while connection.poll_transmit(&mut out).is_some() {
+            out.advance(out.remaining());
+            connection.handle_transmitted(NOW);
+        }
+        while connection.poll_event().is_some() {}
+        taken
+    };
+    for _ in 0..10 {
+        round(false);
+    }
+    let Some(HeapStats {
+        total_blocks,
+        total_bytes,
+        ..
+    }) = round(true)
+    else {
+        return;
+    };
+    let each = |sum: u64| sum as f64 / EVENTS as f64;
+    println!(
+        "{name}\t{:.2}\t{:.1}",
+        each(total_blocks),
+        each(total_bytes)
+    );
+}
+
+fn open() -> Connection {
+    let builder = ConnectionConfig::builder(Role::Client, Dialect::SenteLite, Carrier::Lines);
+    let config = builder.build().expect("the parts fit");
+    let mut connection = Connection::new(config, [1; 32], NOW);
+    let mut handshake = BytesMut::from("[:chsk/handshake [\"u\" nil nil true]]\n");
+    connection.handle_input(NOW, Input::Bytes(&mut handshake));
+    while connection.poll_event().is_some() {}
+    connection
+}
