@@ -13,7 +13,7 @@
 //!   where the receiver sheds, and their number is held against what it reports (`room.rs`, where
 //!   reservations, the send rate and the flush window are, too).
 //! * Of every four seeds one is the run of a client that comes back (`client.rs`), by the same
-//!   operations and [`Op::Life`]. A new machine: a third kind of [`Runs`].
+//!   operations and [`Op::Life`]. A new machine: a third kind of `Runs`.
 //! * A new invariant: a name in [`Check`], and the place where it is broken.
 
 mod checks;
