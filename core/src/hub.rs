@@ -47,7 +47,7 @@ pub enum Target {
 pub struct Fanout {
     /// Which connection gets which packed event. The bytes are shared.
     pub deliveries: Vec<(ConnId, PackedEvent)>,
-    /// How often the event was packed: once for each packer among the connections.
+    /// How often the event was packed: once for each packed format among the connections.
     pub packings: usize,
 }
 
@@ -115,7 +115,7 @@ impl Hub {
         }
     }
 
-    /// Packs `event` once for each packer in use and says who gets it.
+    /// Packs `event` once for each packed format in use and says who gets it.
     ///
     /// # Errors
     /// [`PackError`] if one of the packers cannot express the data: then nobody gets it.
@@ -126,8 +126,8 @@ impl Hub {
             let Some(member) = self.members.get(&connection) else {
                 continue;
             };
-            let name = member.packer.name();
-            let known = packed.iter().find(|one| one.packer() == name).cloned();
+            let format = member.packer.format();
+            let known = packed.iter().find(|one| one.format() == format).cloned();
             let one = match known {
                 Some(one) => one,
                 None => {

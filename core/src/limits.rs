@@ -20,6 +20,9 @@ pub struct Limits {
     /// A received or sent frame of at least this size raises a warning event, in bytes.
     /// Default 512 KiB.
     pub warn_frame_bytes: usize,
+    /// The longest message a received frame may come to when it is decompressed, decrypted or its
+    /// key references are written out, in bytes. Default 8 MiB. Sente has no such limit.
+    pub max_opened_bytes: usize,
     /// How deep the collections of a message may nest. Default 512.
     pub max_depth: usize,
     /// How many elements all collections of one message may have together. Default 1,000,000.
@@ -70,6 +73,7 @@ impl Default for Limits {
         Self {
             max_frame_bytes: 1024 * 1024,
             warn_frame_bytes: 512 * 1024,
+            max_opened_bytes: 8 * 1024 * 1024,
             max_depth: 512,
             max_elements: 1_000_000,
             max_send_messages: 1_000,

@@ -12,7 +12,7 @@ use crate::packer::{PackError, Packer};
 #[derive(Clone, Debug)]
 pub struct PackedEvent {
     pub(crate) bytes: Bytes,
-    pub(crate) packer: SmolStr,
+    pub(crate) format: SmolStr,
 }
 
 impl PackedEvent {
@@ -33,7 +33,7 @@ impl PackedEvent {
         out.extend_from_slice(tokens.close());
         Ok(Self {
             bytes: Bytes::from(out),
-            packer: SmolStr::new(packer.name()),
+            format: SmolStr::new(packer.format()),
         })
     }
 
@@ -43,10 +43,10 @@ impl PackedEvent {
         &self.bytes
     }
 
-    /// The name of the packer.
+    /// The [format](Packer::format) of the packed bytes.
     #[must_use]
-    pub fn packer(&self) -> &str {
-        &self.packer
+    pub fn format(&self) -> &str {
+        &self.format
     }
 }
 
@@ -62,7 +62,7 @@ pub(crate) fn pack_payload(
     }
     if let Some(packed) = payload.as_packed()
         && packed.line_safe
-        && packed.packer.name() == packer.name()
+        && packed.packer.format() == packer.format()
     {
         out.extend_from_slice(&packed.bytes);
         return Ok(());

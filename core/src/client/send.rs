@@ -297,7 +297,7 @@ impl Client {
         let size = event.bytes().len();
         let refused = if !self.keeps_offline() || options.policy == Policy::Volatile {
             PackedSendError::NotOpen
-        } else if event.packer() != config.packer().name() {
+        } else if event.format() != config.packer().format() {
             PackedSendError::WrongPacker
         } else if size > config.limits().max_frame_bytes {
             PackedSendError::TooLarge

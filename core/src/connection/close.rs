@@ -79,7 +79,7 @@ impl Connection {
             .filter_map(|item| match item {
                 Outgoing::Event { packed, .. } => Some(PackedEvent {
                     bytes: packed,
-                    packer: self.config.packer.name().into(),
+                    format: self.config.packer.format().into(),
                 }),
                 Outgoing::Reply { .. } => None,
             })

@@ -339,7 +339,7 @@ impl Connection {
             pressure.kept = kept;
             pressure.dropped.events.push(PackedEvent {
                 bytes: packed,
-                packer: self.config.packer.name().into(),
+                format: self.config.packer.format().into(),
             });
         }
     }

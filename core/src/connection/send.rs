@@ -90,7 +90,7 @@ impl Connection {
         options: SendOptions,
     ) -> Result<Sent, PackedSendError> {
         self.tick(now);
-        if event.packer() != self.config.packer.name() {
+        if event.format() != self.config.packer.format() {
             return Err(PackedSendError::WrongPacker);
         }
         if !self.takes_events() {

@@ -9,6 +9,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
+use bytes::Bytes;
 use sente_edn::Value;
 use smol_str::SmolStr;
 use thiserror::Error;
@@ -20,9 +21,25 @@ pub use edn::Edn;
 pub use sente_edn::Shape;
 
 /// Packs and unpacks values, and walks over packed ones without building them.
+///
+/// Two kinds of bytes are told apart:
+///
+/// - **packed values** are self-contained: each may be cut out of its message, kept, relayed and
+///   spliced into another. [`pack`](Self::pack), [`unpack`](Self::unpack), [`walk`](Self::walk) and
+///   [`entries`](Self::entries) are about those, [`sequence`](Self::sequence) and
+///   [`map`](Self::map) put them together.
+/// - a **frame** is what travels: a whole packed message, perhaps compressed, encrypted, or
+///   shortened by references to keys it has named before. [`open`](Self::open) makes a packed
+///   message of a frame, [`seal`](Self::seal) the reverse. For most packers both are the same.
 pub trait Packer: fmt::Debug + Send + Sync {
-    /// The packer's name, `"edn"` for [`Edn`]. Two packers of one name read each other's bytes.
+    /// The packer's name, `"edn"` for [`Edn`]. Two packers of one name read each other's frames.
     fn name(&self) -> &str;
+
+    /// The name of the format of its packed values: two packers of one format share them. A
+    /// packer that only changes how a message travels gives the format of the packer inside.
+    fn format(&self) -> &str {
+        self.name()
+    }
 
     /// Whether its messages travel in text or in binary frames.
     fn kind(&self) -> Kind;
@@ -54,6 +71,57 @@ pub trait Packer: fmt::Debug + Send + Sync {
     /// its colon, and where its value stands. The map has been read before, so an unreadable one
     /// simply has no entries.
     fn entries(&self, packed: &[u8], limits: &Limits, visit: &mut dyn FnMut(&str, Span));
+
+    /// The packed message that travels in `frame`: with what compresses, encrypts or shortens it
+    /// undone. It is at most `Limits::max_opened_bytes` long.
+    ///
+    /// # Errors
+    /// [`UnpackError`] if that cannot be undone, or would be too long.
+    fn open(&self, frame: &Bytes, limits: &Limits) -> Result<Bytes, UnpackError> {
+        let _ = limits;
+        Ok(frame.clone())
+    }
+
+    /// Whether [`seal`](Self::seal) does anything but copy.
+    fn seals(&self) -> bool {
+        false
+    }
+
+    /// Appends the frame in which the packed `message` travels.
+    ///
+    /// # Errors
+    /// [`PackError`] if it cannot be made; `out` may then hold a part of it.
+    fn seal(&self, message: &[u8], out: &mut Vec<u8>) -> Result<(), PackError> {
+        out.extend_from_slice(message);
+        Ok(())
+    }
+
+    /// The most bytes by which a frame may be longer than the message in it.
+    fn seal_overhead(&self) -> usize {
+        0
+    }
+
+    /// Appends the frame of `value` as a whole message. A packer that can shorten a message by
+    /// looking at the whole of it does so here.
+    ///
+    /// # Errors
+    /// As [`pack`](Self::pack) and [`seal`](Self::seal).
+    fn pack_message(&self, value: &Value, out: &mut Vec<u8>) -> Result<(), PackError> {
+        if !self.seals() {
+            return self.pack(value, out);
+        }
+        let mut packed = Vec::new();
+        self.pack(value, &mut packed)?;
+        self.seal(&packed, out)
+    }
+
+    /// The value of the message that travels in `frame`.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open) and [`unpack`](Self::unpack).
+    fn unpack_message(&self, frame: &Bytes, limits: &Limits) -> Result<Value, UnpackError> {
+        self.unpack(&self.open(frame, limits)?, limits)
+    }
 
     /// What stands around packed items so that together they are a packed vector of `len`.
     fn sequence(&self, len: usize) -> Tokens;
@@ -143,7 +211,7 @@ impl Span {
 /// The bytes around and between packed items that make them one packed collection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tokens {
-    open: [u8; 5],
+    open: [u8; Self::MAX_OPEN],
     open_len: u8,
     separator: &'static [u8],
     key_separator: &'static [u8],
@@ -151,8 +219,11 @@ pub struct Tokens {
 }
 
 impl Tokens {
-    /// Tokens with an opening of at most 5 bytes (longer is cut), a separator between items or
-    /// entries, a separator between a key and its value, and a closing.
+    /// The most bytes an opening has.
+    pub const MAX_OPEN: usize = 8;
+
+    /// Tokens with an opening of at most [`MAX_OPEN`](Self::MAX_OPEN) bytes (longer is cut), a
+    /// separator between items or entries, a separator between a key and its value, and a closing.
     #[must_use]
     pub fn new(
         open: &[u8],
@@ -160,7 +231,7 @@ impl Tokens {
         key_separator: &'static [u8],
         close: &'static [u8],
     ) -> Self {
-        let mut bytes = [0; 5];
+        let mut bytes = [0; Self::MAX_OPEN];
         let mut open_len = 0;
         for (slot, byte) in bytes.iter_mut().zip(open) {
             *slot = *byte;
@@ -239,7 +310,17 @@ pub enum UnpackError {
         /// What came.
         got: Kind,
     },
-    /// Any other reason a custom packer gives.
+    /// Over a limit.
+    #[error("over the limit of {limit} {what} at byte {offset}")]
+    OverLimit {
+        /// Where, in bytes from the start of the message.
+        offset: usize,
+        /// Of what there is too much: `"bytes"`, `"levels of nesting"`, `"elements"`.
+        what: &'static str,
+        /// The limit in force.
+        limit: usize,
+    },
+    /// Any other reason a packer gives.
     #[error("{message} at byte {offset}")]
     Other {
         /// Where, in bytes from the start of the message.

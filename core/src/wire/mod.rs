@@ -27,7 +27,9 @@ pub(crate) fn read(
     room: usize,
 ) -> Result<Packets, UnpackError> {
     let mut packets = Packets::new(profile, frame.len(), room);
-    if let Some(reason) = old_format(frame) {
+    if packer.format() == "edn"
+        && let Some(reason) = old_format(frame)
+    {
         packets.push(bad(reason));
         return Ok(packets);
     }
