@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::debian;
 use crate::workspace::Workspace;
 
 /// Where Debian's packages put jars.
@@ -51,42 +52,12 @@ fn jars_in(directory: &Path) -> bool {
 }
 
 fn from_debian(workspace: &Workspace) -> Result<(), String> {
-    let by_hand = || {
+    debian::install(workspace, &[PACKAGE]).map_err(|problem| {
         format!(
-            "Clojure is missing, and it takes root to install it; on Debian: apt-get install \
-             --no-install-recommends {PACKAGE}. Elsewhere: put {JARS:?} into a directory that \
+            "Clojure is missing: {problem}. Elsewhere: put {JARS:?} into a directory that \
              SENTE_TEST_CLOJURE names, and a `java` into the path"
         )
-    };
-    let asked = |program: &str, argument: &str| workspace.task(program).arg(argument).asked();
-    asked("apt-get", "--version").ok_or_else(by_hand)?;
-    let is_root = asked("id", "-u").is_some_and(|user| user == "0");
-    let may_sudo = || {
-        let mut sudo = workspace.task("sudo");
-        sudo.arg("-n").arg("true").asked().is_some()
-    };
-    if !is_root && !may_sudo() {
-        return Err(by_hand());
-    }
-    let apt = |arguments: &[&str]| {
-        let mut task = workspace.task(if is_root { "env" } else { "sudo" });
-        if !is_root {
-            task.arg("-n").arg("env");
-        }
-        task.arg("DEBIAN_FRONTEND=noninteractive").arg("apt-get");
-        for argument in arguments {
-            task.arg(argument);
-        }
-        task.run()
-    };
-    apt(&["update", "--quiet"])?;
-    apt(&[
-        "install",
-        "--quiet",
-        "--yes",
-        "--no-install-recommends",
-        PACKAGE,
-    ])
+    })
 }
 
 /// Copies the jars to a directory of their own.

@@ -6,7 +6,9 @@
 )]
 
 mod bench;
+mod browser;
 mod clojure;
+mod debian;
 mod deep;
 mod fuzz;
 mod link;

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::workspace::Workspace;
-use crate::{clojure, link, peers};
+use crate::{browser, clojure, link, peers};
 
 /// One thing that is checked.
 pub(crate) struct Step {
@@ -36,7 +36,7 @@ pub(crate) const CHECK: &[Step] = &[FMT, CLIPPY, DOC];
 
 /// What `cargo xtask test` runs.
 pub(crate) const TEST: &[Step] = &[
-    FMT, CLIPPY, DOC, PEERS, BUILD, UNIT, CLOJURE, NO_STD, NOSTD_LINK,
+    FMT, CLIPPY, DOC, PEERS, BROWSER, BUILD, UNIT, CLOJURE, NO_STD, NOSTD_LINK,
 ];
 
 const FMT: Step = Step {
@@ -84,6 +84,13 @@ const PEERS: Step = Step {
     run: |workspace| peers::install(workspace).map(drop),
 };
 
+const BROWSER: Step = Step {
+    name: "browser",
+    about: "there is a Chromium",
+    needs: &[],
+    run: |workspace| browser::install(workspace).map(drop),
+};
+
 const BUILD: Step = Step {
     name: "build",
     about: "everything builds",
@@ -94,13 +101,15 @@ const BUILD: Step = Step {
 const UNIT: Step = Step {
     name: "test",
     about: "all tests pass, the examples in the documentation included",
-    needs: &["peers", "build"],
+    needs: &["peers", "browser", "build"],
     run: |workspace| {
         let peers = peers::install(workspace)?;
+        let chromium = browser::install(workspace)?;
         // Plain `cargo test`: the lines it closes with are what CI counts.
         let mut test = workspace.cargo(["test", "--workspace", "--no-fail-fast"]);
         test.env("SENTE_TEST_NODE_PATH", &peers.node_path)
             .env("SENTE_TEST_PYTHON", &peers.python)
+            .env(browser::VARIABLE, chromium)
             .run()
     },
 };
