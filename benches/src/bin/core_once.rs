@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use sente_core::{
-    Carrier, Connection, ConnectionConfig, ConnectionEvent, Dialect, Event, EventId,
-    Input, Instant, Pattern, Registry, Role, TransmitBuf,
+    Carrier, Connection, ConnectionConfig, ConnectionEvent, Dialect, Event, EventId, Input,
+    Instant, Pattern, Registry, Role, TransmitBuf,
 };
 use serde_json::value::RawValue;
 
@@ -21,8 +21,9 @@ const EDN: &str = "[:chat/message {:room :lobby, :from \"alice\", :text \"see yo
 const JSON: &str = "[\"chat/message\",{\"room\":\"lobby\",\"from\":\"alice\",\"text\":\"see you at the station at six\",\"n\":42,\"ok\":true}]\n";
 
 type Operation = Box<dyn FnMut()>;
+type Case = (&'static str, fn() -> Operation);
 
-fn cases() -> Vec<(&'static str, fn() -> Operation)> {
+fn cases() -> Vec<Case> {
     vec![
         ("copy/bytes", copy),
         ("frame-in/sente", frame_in),

@@ -371,7 +371,6 @@ pub(crate) fn longer_plain_name(bytes: &[u8], start: usize) -> Option<usize> {
 }
 
 /// Whether a whole text is a name as [`Lexer::simple_name`] wants it.
-#[cfg(feature = "serde")]
 #[inline]
 pub(crate) fn is_plain_name(text: &[u8]) -> bool {
     // Most names are small letters, or two rows of them with a slash between.
@@ -405,7 +404,6 @@ pub(crate) fn is_plain_name(text: &[u8]) -> bool {
     is_simple_name(text)
 }
 
-#[cfg(feature = "serde")]
 fn is_simple_name(text: &[u8]) -> bool {
     let length = simple_length(text);
     match text.get(length) {
@@ -416,7 +414,6 @@ fn is_simple_name(text: &[u8]) -> bool {
 }
 
 /// How long a name is that has a slash, as [`Lexer::simple_name`] wants it.
-#[cfg(feature = "serde")]
 #[inline]
 fn length_behind_slash(name: &[u8], slash: usize) -> Option<usize> {
     let from = slash.wrapping_add(1);
@@ -430,7 +427,6 @@ fn length_behind_slash(name: &[u8], slash: usize) -> Option<usize> {
 }
 
 /// How many bytes come before the first that is not [simple](class::is_simple).
-#[cfg(feature = "serde")]
 #[inline(always)]
 fn simple_length(bytes: &[u8]) -> usize {
     // Names begin with small letters for the most part.
@@ -444,7 +440,6 @@ fn simple_length(bytes: &[u8]) -> usize {
 
 /// Marks the bytes of a word that are no small letters; the lowest mark is always right, and if there
 /// is none there is no such byte.
-#[cfg(feature = "serde")]
 #[inline]
 const fn others_in(word: u64) -> u64 {
     const ONES: u64 = 0x0101_0101_0101_0101;

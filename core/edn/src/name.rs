@@ -8,6 +8,7 @@ use core::fmt;
 use smol_str::SmolStr;
 
 use crate::class;
+use crate::lex;
 use crate::limits::Dialect;
 
 /// A keyword such as `:user/id`, held without its colon.
@@ -33,7 +34,8 @@ impl Keyword {
     ///
     /// If Clojure could not read the keyword back.
     pub fn new(text: &str) -> Result<Self, InvalidName> {
-        if is_token(text) && is_keyword(text, Dialect::Clojure) {
+        let is_plain = lex::is_plain_name(text.as_bytes());
+        if is_plain || (is_token(text) && is_keyword(text, Dialect::Clojure)) {
             Ok(Self(text.into()))
         } else {
             Err(InvalidName(()))
@@ -176,8 +178,10 @@ fn split(text: &str) -> (Option<&str>, &str) {
     if text == "/" {
         return (None, text);
     }
-    match text.split_once('/') {
-        Some((namespace, name)) => (Some(namespace), name),
+    // Quicker than to search for a character in so short a text.
+    let slash = text.bytes().position(|byte| byte == b'/');
+    match slash.and_then(|at| text.split_at_checked(at)) {
+        Some((namespace, name)) => (Some(namespace), name.get(1..).unwrap_or_default()),
         None => (None, text),
     }
 }

@@ -78,7 +78,9 @@ impl Index {
             }
         };
         add(self.by_event.get(&event.id));
-        add(self.by_namespace.get(event.id.namespace()));
+        if !self.by_namespace.is_empty() {
+            add(self.by_namespace.get(event.id.namespace()));
+        }
         // The payload is looked into only while somebody waits for a request id.
         if !self.by_request.is_empty() {
             add(event

@@ -94,19 +94,10 @@ impl Cursor for Walk<'_> {
     }
 
     fn keyword_span(&mut self) -> Result<(SmolStr, Span), UnpackError> {
-        let form = self.0.skip()?;
-        let span = span_of(&form);
-        let name = form
-            .text()
-            .strip_prefix(b":")
-            .and_then(|name| core::str::from_utf8(name).ok());
-        match name {
-            Some(name) => Ok((SmolStr::new(name), span)),
-            None => Err(UnpackError::Other {
-                offset: span.start,
-                message: alloc::string::String::from("expected a keyword"),
-            }),
-        }
+        let name = self.0.keyword()?;
+        let end = self.0.offset();
+        let start = end.saturating_sub(name.len()).saturating_sub(1);
+        Ok((SmolStr::new(name), Span::new(start, end, Shape::Keyword)))
     }
 }
 
