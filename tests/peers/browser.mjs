@@ -1,8 +1,9 @@
 // Runs one function in a page of a headless Chromium and prints what it gives, as one line of JSON.
 //
-//   node browser.mjs FUNCTION.js [ARGUMENT ..]
+//   node browser.mjs [--script MODULE/FILE.js] FUNCTION.js [ARGUMENT ..]
 //
-// FUNCTION.js holds one function expression; the arguments are passed as strings. What the page
+// FUNCTION.js holds one function expression; the arguments are passed as strings. The script, a
+// file of an installed package, is loaded into the page first. What the page
 // writes to its console goes to standard error. Exit status 1: the function threw, or the browser
 // did not start. SENTE_TEST_CHROMIUM names the browser, SENTE_TEST_NODE_PATH where playwright-core
 // is.
@@ -13,9 +14,11 @@ import { join } from "node:path";
 
 const modules = process.env.SENTE_TEST_NODE_PATH;
 const executablePath = process.env.SENTE_TEST_CHROMIUM;
-const [file, ...args] = process.argv.slice(2);
+const words = process.argv.slice(2);
+const script = words[0] === "--script" ? words.splice(0, 2)[1] : undefined;
+const [file, ...args] = words;
 if (!modules || !executablePath || !file) {
-  console.error("usage: node browser.mjs FUNCTION.js [ARGUMENT ..], with SENTE_TEST_CHROMIUM and SENTE_TEST_NODE_PATH set");
+  console.error("usage: node browser.mjs [--script MODULE/FILE.js] FUNCTION.js [ARGUMENT ..], with SENTE_TEST_CHROMIUM and SENTE_TEST_NODE_PATH set");
   process.exit(2);
 }
 const { chromium } = createRequire(join(modules, "here.js"))("playwright-core");
@@ -40,6 +43,7 @@ try {
   const page = browser.pages()[0] ?? (await browser.newPage());
   page.on("console", (message) => console.error(message.text()));
   page.on("pageerror", (error) => console.error(String(error)));
+  if (script) await page.addScriptTag({ path: join(modules, script) });
   const text = readFileSync(file, "utf8");
   const result = await page.evaluate(`(${text})(...${JSON.stringify(args)})`);
   console.log(JSON.stringify(result));
