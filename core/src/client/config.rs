@@ -123,7 +123,14 @@ impl ClientConfigBuilder {
 #[non_exhaustive]
 pub enum OnOffline {
     /// They are kept and queued, in order, as soon as a link opens; if the client is closed first,
-    /// they come back as undelivered. Beyond the limits they are refused as full.
+    /// they come back as undelivered.
+    ///
+    /// The buffer goes by the rules of a link's send queue: beyond its limits an event is refused
+    /// as full, unless its [`Policy`](crate::Policy) says what to drop for it; one of the same key
+    /// is replaced; a volatile one would have to wait, so it is dropped. Every drop is counted in
+    /// [`ClientStats`](crate::ClientStats) and told by `ConnectionEvent::Dropped`. Policies,
+    /// priorities and flushes go with the events to the link, those of normal priority first where
+    /// its room or its rate lets them go one by one.
     ///
     /// Only what was sent while offline is kept. What was queued on a link that was lost comes back
     /// as undelivered: nothing is sent twice behind the application's back.

@@ -7,7 +7,10 @@ use rand_chacha::rand_core::Rng;
 
 use super::event::{ClientEvent, Connect, ConnectFailure};
 use super::life::{Leaving, Link};
-use super::{Attempt, Client, ClientInput, ClientState, CloseReason, Connection, Input, Instant};
+use super::{
+    Attempt, Client, ClientInput, ClientState, CloseReason, Connection, ConnectionEvent, Input,
+    Instant,
+};
 use crate::connection::{ConnectionConfig, Transmit};
 use crate::profile::Role;
 use crate::transmit::TransmitBuf;
@@ -194,7 +197,7 @@ impl Client {
     #[must_use]
     pub fn poll_event(&mut self) -> Option<ClientEvent> {
         if let Some(event) = self.log.pop() {
-            return Some(event);
+            return Some(self.completed(event));
         }
         let mut link = self.link.take_if(|link| !link.over)?;
         if let Some(event) = link.connection.poll_event() {
@@ -203,7 +206,8 @@ impl Client {
         self.link = Some(link);
         // Taking an event may have made room for the end that stood behind it.
         self.settle();
-        self.log.pop()
+        let event = self.log.pop()?;
+        Some(self.completed(event))
     }
 
     /// The next `Settled`, `Flushed`, `FlushFailed`, `SendReady` or end of a reservation's wait, ahead
@@ -239,6 +243,16 @@ impl Client {
                 .link
                 .as_ref()
                 .is_some_and(|link| link.attempt == attempt && !link.connection.is_finished())
+    }
+
+    /// Fills in what a report of the offline buffer says when it is taken.
+    fn completed(&mut self, mut event: ClientEvent) -> ClientEvent {
+        if let ClientEvent::Link(ConnectionEvent::Dropped(dropped)) = &mut event
+            && dropped.count == 0
+        {
+            *dropped = self.offline.take_dropped();
+        }
+        event
     }
 
     /// Whether the driver was asked for `attempt` and has not answered yet.

@@ -45,7 +45,8 @@ pub enum ClientEvent {
     /// The server sent another handshake on an open link: its new terms.
     Handshake(Opened),
     /// Something of the present link: messages, settled calls, undelivered events and the rest.
-    /// Never `Opened` or `Closed`, which have variants of their own.
+    /// Never `Opened` or `Closed`, which have variants of their own. What was kept offline is told
+    /// of in the same way: what of it was `Dropped` or is `Undelivered`, and that there is room.
     Link(ConnectionEvent),
     /// The first link of this client is open. The moment to subscribe and to register.
     Opened(Opened),
@@ -118,6 +119,16 @@ pub struct ClientStats {
     pub stale_inputs: u64,
     /// Sends and calls refused because no link was open, or because the offline buffer was full.
     pub refused_offline: u64,
+    /// Events kept for the next link. Each leaves on it, comes back as undelivered, or is one of
+    /// those dropped as the oldest or replaced.
+    pub kept_offline: u64,
+    /// Kept events dropped to make room for newer ones (`Policy::DropOldest`).
+    pub dropped_oldest_offline: u64,
+    /// Events dropped since they would have had to wait for a link (`Policy::Volatile`); they were
+    /// never kept.
+    pub dropped_volatile_offline: u64,
+    /// Kept events dropped for a newer one of the same key (`Policy::Latest`).
+    pub replaced_offline: u64,
     /// The counts of all links together.
     pub links: Stats,
 }

@@ -2,13 +2,12 @@
 
 use alloc::boxed::Box;
 use alloc::string::String;
-use alloc::vec::Vec;
 
 use rand_chacha::rand_core::Rng;
 
 use super::{
     Attempt, Client, ClientEvent, ClientInput, ClientPhase, ClientState, CloseReason, Connection,
-    ConnectionEvent, Input, Instant, PackedSendError, State, StateChange,
+    ConnectionEvent, Input, Instant, State, StateChange,
 };
 use crate::state::next_client;
 
@@ -140,46 +139,6 @@ impl Client {
             self.log.push(ClientEvent::GaveUp { attempts });
         }
         self.step(ClientInput::Over);
-    }
-
-    /// Queues on the open link what was sent while there was none.
-    pub(super) fn forward_offline(&mut self) {
-        let early = self.offline.retry_at.is_some_and(|at| at > self.now);
-        if self.offline.is_empty() || !self.state.is_open() || early {
-            return;
-        }
-        self.offline.retry_at = None;
-        let Some(link) = &mut self.link else { return };
-        let mut unfit = Vec::new();
-        while let Some((event, options)) = self.offline.front() {
-            // Asked first: nobody's send is refused here, and what is kept drops nothing of what
-            // was kept before it.
-            let connection = &mut link.connection;
-            let sent = connection
-                .has_place_for(self.now, event.bytes().len())
-                .and_then(|()| connection.send_packed_with(self.now, event, options.clone()));
-            match sent {
-                Ok(_) => {
-                    self.offline.pop();
-                }
-                // This link was made with another configuration than the event was kept for.
-                Err(PackedSendError::TooLarge | PackedSendError::WrongPacker) => {
-                    unfit.extend(self.offline.pop());
-                }
-                Err(PackedSendError::RateLimited { retry_at }) => {
-                    self.offline.retry_at = Some(retry_at);
-                    break;
-                }
-                Err(PackedSendError::Full | PackedSendError::NotOpen) => break,
-            }
-        }
-        if !unfit.is_empty() {
-            self.log
-                .push(ClientEvent::Link(ConnectionEvent::Undelivered(unfit)));
-        }
-        if self.offline.is_empty() && core::mem::take(&mut self.offline.refused) {
-            self.log.push(ClientEvent::Link(ConnectionEvent::SendReady));
-        }
     }
 
     /// Tells the application of an event of a link.

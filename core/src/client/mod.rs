@@ -154,7 +154,7 @@ impl Client {
             link: None,
             goodbye_deadline: None,
             legacy: Legacy::default(),
-            offline: Offline::new(config.on_offline),
+            offline: Offline::new(config.on_offline, &config.connection),
             log: Log::default(),
             last_end: None,
             stats: ClientStats::default(),

@@ -10,7 +10,7 @@ use crate::error::{ReplyError, SendError};
 use crate::event::{Event, Payload};
 use crate::id::{CallId, FlushId, ReplyToken};
 use crate::packed::PackedEvent;
-use crate::queue::{Policy, ReserveError, SendOptions, Sent, Ticket};
+use crate::queue::{ReserveError, SendOptions, Sent, Ticket};
 use crate::state::ClientPhase;
 
 impl Client {
@@ -22,8 +22,8 @@ impl Client {
         self.send_with(now, event, SendOptions::new()).map(|_| ())
     }
 
-    /// The same in the way `options` say. For events kept offline they say how each is queued once
-    /// a link opens; what is volatile is not kept, but refused as not open.
+    /// The same in the way `options` say, which hold for the events kept offline as for those
+    /// queued on a link. What is volatile is dropped where another would be kept.
     ///
     /// # Errors
     /// [`SendError`] gives the event back.
@@ -42,7 +42,7 @@ impl Client {
                 other => return other,
             }
         }
-        self.send_offline(event, options)
+        self.send_offline(event, &options)
     }
 
     /// Queues an event that was packed before.
@@ -76,7 +76,7 @@ impl Client {
                 other => return other,
             }
         }
-        self.keep_offline(event, options)
+        self.keep_offline(event, &options)
     }
 
     /// Asks for room on the open link, as [`Connection::reserve`]. A reservation fails with its
@@ -156,7 +156,10 @@ impl Client {
         self.forward_offline();
         if !self.offline.is_empty() && self.state.is_open() {
             // It would overtake what was sent before.
-            return Err(self.full(event));
+            let (event, packed) = self.pack(event)?;
+            self.offline.refused = true;
+            self.count_refused();
+            return Err(self.full(event, packed.bytes().len()));
         }
         match self.open_link() {
             Some(connection) => connection.call(now, event, timeout),
@@ -250,81 +253,60 @@ impl Client {
         returns && self.offline.keeps()
     }
 
-    fn send_offline(&mut self, event: Event, options: SendOptions) -> Result<Sent, SendError> {
-        if !self.keeps_offline() || options.policy == Policy::Volatile {
+    fn send_offline(&mut self, event: Event, options: &SendOptions) -> Result<Sent, SendError> {
+        if !self.keeps_offline() {
             self.count_refused();
             return Err(SendError::NotOpen(Box::new(event)));
         }
-        let config = &self.config.connection;
-        let packed = match PackedEvent::pack(&event, &**config.packer()) {
-            Ok(packed) => packed,
-            Err(error) => {
-                self.count_refused();
-                return Err(SendError::Unpackable {
-                    event: Box::new(event),
-                    error,
-                });
-            }
-        };
+        let (event, packed) = self.pack(event)?;
         let size = packed.bytes().len();
-        match self.keep_offline(&packed, options) {
-            Ok(sent) => Ok(sent),
-            Err(PackedSendError::TooLarge) => Err(SendError::TooLarge {
-                event: Box::new(event),
-                size,
-                limit: self.config.connection.limits().max_frame_bytes,
-            }),
-            Err(_) => {
-                let Capacity {
-                    messages, bytes, ..
-                } = self.offline.capacity();
-                Err(SendError::Full {
+        self.keep_offline(&packed, options)
+            .map_err(|refused| match refused {
+                PackedSendError::TooLarge => SendError::TooLarge {
                     event: Box::new(event),
-                    needed: size,
-                    messages,
-                    bytes,
-                })
-            }
-        }
+                    size,
+                    limit: self.config.connection.limits().max_frame_bytes,
+                },
+                _ => self.full(event, size),
+            })
     }
 
     fn keep_offline(
         &mut self,
         event: &PackedEvent,
-        options: SendOptions,
+        options: &SendOptions,
     ) -> Result<Sent, PackedSendError> {
-        let config = &self.config.connection;
-        let size = event.bytes().len();
-        let refused = if !self.keeps_offline() || options.policy == Policy::Volatile {
-            PackedSendError::NotOpen
-        } else if event.format() != config.packer().format() {
-            PackedSendError::WrongPacker
-        } else if size > config.limits().max_frame_bytes {
-            PackedSendError::TooLarge
-        } else if !self.offline.has_room(size) {
-            self.offline.refused = true;
-            PackedSendError::Full
+        let limit = self.config.connection.limits().max_frame_bytes;
+        let result = if !self.keeps_offline() {
+            Err(PackedSendError::NotOpen)
+        } else if event.format() != self.offline.format() {
+            Err(PackedSendError::WrongPacker)
+        } else if event.bytes().len() > limit {
+            Err(PackedSendError::TooLarge)
         } else {
-            self.offline.push(event.clone(), options);
-            return Ok(Sent::Queued);
+            self.keep(event, options).ok_or(PackedSendError::Full)
         };
-        self.count_refused();
-        Err(refused)
+        if result.is_err() {
+            self.count_refused();
+        }
+        result
     }
 
-    fn full(&mut self, event: Event) -> SendError {
-        self.offline.refused = true;
-        self.count_refused();
-        let packer = self.config.connection.packer();
-        let needed = match PackedEvent::pack(&event, &**packer) {
-            Ok(packed) => packed.bytes().len(),
+    /// Packs an event that is not for a link, or not yet. A refusal has been counted.
+    fn pack(&mut self, event: Event) -> Result<(Event, PackedEvent), SendError> {
+        match PackedEvent::pack(&event, &**self.config.connection.packer()) {
+            Ok(packed) => Ok((event, packed)),
             Err(error) => {
-                return SendError::Unpackable {
+                self.count_refused();
+                Err(SendError::Unpackable {
                     event: Box::new(event),
                     error,
-                };
+                })
             }
-        };
+        }
+    }
+
+    fn full(&self, event: Event, needed: usize) -> SendError {
         let Capacity {
             messages, bytes, ..
         } = self.offline.capacity();

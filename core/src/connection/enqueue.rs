@@ -4,12 +4,10 @@
 use alloc::boxed::Box;
 
 use bytes::Bytes;
-use smol_str::SmolStr;
 
 use crate::error::SendError;
 use crate::event::Event;
-use crate::packed::PackedEvent;
-use crate::queue::{Hold, Outgoing, Policy, Priority, SendOptions, Sent, WAITING_OVERHEAD};
+use crate::queue::{Drops, Hold, Loss, Outgoing, Policy, Priority, SendOptions, Sent};
 use crate::time::Instant;
 
 use super::Connection;
@@ -35,17 +33,7 @@ pub(super) struct Pressure {
     high_told: bool,
     ready_told: bool,
     /// What was dropped since the last `Dropped` was taken.
-    dropped: Dropped,
-    /// What the kept ones of it hold, their administration included.
-    kept: usize,
-}
-
-/// Why an event that was handed in is not sent.
-#[derive(Clone, Copy)]
-enum Loss {
-    Oldest,
-    Replaced,
-    Volatile,
+    drops: Drops,
 }
 
 impl Connection {
@@ -90,7 +78,7 @@ impl Connection {
     fn try_enqueue(&mut self, item: Outgoing, options: &SendOptions) -> Result<Sent, Refused> {
         let size = self.fits_a_frame(&item)?;
         let len = item.len();
-        if let Some(old) = self.replaced_by(options) {
+        if let Some(old) = self.queue.replaced_by(&options.policy) {
             let more = len.saturating_sub(old);
             if more > 0 && !self.queue.has_bytes_for(more, &self.config.limits) {
                 self.refuse_for_now(more);
@@ -118,27 +106,13 @@ impl Connection {
         Ok(self.place(item, size, options))
     }
 
-    /// The size of the queued event of the same key, if there is one.
-    pub(super) fn replaced_by(&self, options: &SendOptions) -> Option<usize> {
-        match &options.policy {
-            Policy::Latest(key) => self.queue.len_of(key),
-            _ => None,
-        }
-    }
-
     /// Queues what has room, or puts it in the place of the event of the same key.
     pub(super) fn place(&mut self, item: Outgoing, size: usize, options: &SendOptions) -> Sent {
         let sent = match &options.policy {
             Policy::Latest(key) if self.queue.len_of(key).is_some() => {
                 self.replace(item, size, key)
             }
-            Policy::Latest(key) => {
-                self.push(item, size, options.priority, Hold::Replace(key.clone()))
-            }
-            Policy::DropOldest | Policy::Volatile => {
-                self.push(item, size, options.priority, Hold::Lose)
-            }
-            Policy::Reject => self.push(item, size, options.priority, Hold::Keep),
+            policy => self.push(item, size, options.priority, Hold::of(policy)),
         };
         if options.flush {
             self.held_until = None;
@@ -148,7 +122,7 @@ impl Connection {
     }
 
     /// Puts `item` in the place of the queued event of the same key.
-    fn replace(&mut self, item: Outgoing, size: usize, key: &SmolStr) -> Sent {
+    fn replace(&mut self, item: Outgoing, size: usize, key: &str) -> Sent {
         self.warn_if_large(size);
         if let Some(old) = self.queue.replace(key, item) {
             self.stats.events_queued += 1;
@@ -180,15 +154,8 @@ impl Connection {
         if !self.queue.has_room_without_losable(len, &config.limits) {
             return false;
         }
-        // Whoever waits for room must not be the worse for it: as much leaves as comes.
-        let waited_for = self.queue.reservations.waiting() > 0;
-        let mut freed = 0usize;
-        while freed == 0 || !self.queue.has_room(len, &config.limits) || (waited_for && freed < len)
-        {
-            let Some(item) = self.queue.drop_oldest() else {
-                return false;
-            };
-            freed = freed.saturating_add(item.len()).max(1);
+        let mut freed = 0;
+        while let Some(item) = self.queue.drop_for(len, &mut freed, &config.limits) {
             self.lose(item, Loss::Oldest);
         }
         true
@@ -324,23 +291,11 @@ impl Connection {
             Loss::Replaced => self.stats.replaced += 1,
             Loss::Volatile => self.stats.dropped_volatile += 1,
         }
-        if self.pressure.dropped.count == 0 {
+        let format = self.config.packer.format();
+        let drops = &mut self.pressure.drops;
+        if drops.note(item, format, self.config.keep_dropped) {
             // What it says is filled in when it is taken.
             self.push_event(ConnectionEvent::Dropped(Dropped::default()));
-        }
-        let len = item.len();
-        let pressure = &mut self.pressure;
-        pressure.dropped.count += 1;
-        pressure.dropped.bytes = pressure.dropped.bytes.saturating_add(len as u64);
-        let kept = pressure.kept.saturating_add(len + WAITING_OVERHEAD);
-        if let Outgoing::Event { packed, .. } = item
-            && kept <= self.config.keep_dropped
-        {
-            pressure.kept = kept;
-            pressure.dropped.events.push(PackedEvent {
-                bytes: packed,
-                format: self.config.packer.format().into(),
-            });
         }
     }
 
@@ -348,10 +303,7 @@ impl Connection {
     pub(super) fn pressure_taken(&mut self, event: &mut ConnectionEvent) {
         let pressure = &mut self.pressure;
         match event {
-            ConnectionEvent::Dropped(dropped) => {
-                pressure.kept = 0;
-                *dropped = core::mem::take(&mut pressure.dropped);
-            }
+            ConnectionEvent::Dropped(dropped) => *dropped = pressure.drops.take(),
             ConnectionEvent::HighWater(_) => pressure.high_told = false,
             ConnectionEvent::SendReady => pressure.ready_told = false,
             _ => {}

@@ -127,7 +127,7 @@ impl Connection {
         options: &SendOptions,
     ) -> Result<usize, Refused> {
         let size = self.fits_a_frame(item)?;
-        if self.replaced_by(options).is_none() {
+        if self.queue.replaced_by(&options.policy).is_none() {
             self.within_rate()?;
         }
         let needed = item.len();

@@ -1,10 +1,12 @@
 //! What waits to be sent on one connection, by which rules, and who waits for room.
 
+mod drops;
 mod policy;
 mod rate;
 mod reserve;
 mod send;
 
+pub(crate) use drops::{Drops, Loss};
 pub use policy::{Policy, Priority, SendOptions, Sent};
 pub use rate::{Rate, RateLimiter};
 pub(crate) use reserve::Reservations;

@@ -60,8 +60,8 @@ impl SendOptions {
 
 /// What becomes of an event where there is no room for it.
 ///
-/// Every event that a policy drops is counted in `Stats` and reported by
-/// `ConnectionEvent::Dropped`. Calls and replies are never dropped.
+/// Every event that a policy drops is counted in `Stats`, or in `ClientStats` where it was kept
+/// offline, and reported by `ConnectionEvent::Dropped`. Calls and replies are never dropped.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Policy {
@@ -97,7 +97,7 @@ pub enum Priority {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Sent {
-    /// It would have had to wait, and its policy is [`Policy::Volatile`].
+    /// It would have had to wait, for room or for a link, and its policy is [`Policy::Volatile`].
     Dropped,
     /// It is queued: it will be written, unless the connection ends first or, where its own policy
     /// allows it, a later event takes its room.

@@ -7,7 +7,7 @@ use smol_str::SmolStr;
 
 use crate::limits::Limits;
 
-use super::{Priority, Reservations};
+use super::{Policy, Priority, Reservations};
 
 /// What a waiting frame costs besides its bytes. Counted where the peer decides how many wait.
 pub(crate) const WAITING_OVERHEAD: usize = 64;
@@ -58,6 +58,26 @@ pub(crate) enum Hold {
     Lose,
     /// The same, and replace it by the next of this key.
     Replace(SmolStr),
+}
+
+impl Hold {
+    /// What may become of a queued event of this policy.
+    pub(crate) fn of(policy: &Policy) -> Self {
+        match policy {
+            Policy::DropOldest | Policy::Volatile => Self::Lose,
+            Policy::Latest(key) => Self::Replace(key.clone()),
+            Policy::Reject => Self::Keep,
+        }
+    }
+
+    /// The policy that queues an event so.
+    pub(crate) fn policy(&self) -> Policy {
+        match self {
+            Self::Keep => Policy::Reject,
+            Self::Lose => Policy::DropOldest,
+            Self::Replace(key) => Policy::Latest(key.clone()),
+        }
+    }
 }
 
 /// Two lanes, first in, first out in each. Events are refused at the limits; replies are always
@@ -133,14 +153,22 @@ impl SendQueue {
     }
 
     /// The size of the queued event of this key.
-    pub(crate) fn len_of(&self, key: &SmolStr) -> Option<usize> {
+    pub(crate) fn len_of(&self, key: &str) -> Option<usize> {
         let (priority, number) = self.keys.get(key)?;
         let entry = self.lane(*priority).find(*number)?;
         entry.item.as_ref().map(Outgoing::len)
     }
 
+    /// The size of the queued event that one of this policy replaces, if there is one.
+    pub(crate) fn replaced_by(&self, policy: &Policy) -> Option<usize> {
+        match policy {
+            Policy::Latest(key) => self.len_of(key),
+            _ => None,
+        }
+    }
+
     /// Puts `item` in the place of the queued event of this key, which is given back.
-    pub(crate) fn replace(&mut self, key: &SmolStr, item: Outgoing) -> Option<Outgoing> {
+    pub(crate) fn replace(&mut self, key: &str, item: Outgoing) -> Option<Outgoing> {
         let (priority, number) = self.keys.get(key).copied()?;
         let entry = self.lane_mut(priority).find_mut(number)?;
         let new_len = item.len();
@@ -153,8 +181,27 @@ impl SendQueue {
         Some(old)
     }
 
+    /// Takes out the next event that has to go so that `len` bytes fit, as
+    /// [`has_room_without_losable`](Self::has_room_without_losable) said they can; `None` once they
+    /// do. `freed` counts what went, and begins at 0.
+    pub(crate) fn drop_for(
+        &mut self,
+        len: usize,
+        freed: &mut usize,
+        limits: &Limits,
+    ) -> Option<Outgoing> {
+        // Whoever waits for room must not be the worse for it: as much leaves as comes.
+        let waited_for = self.reservations.waiting() > 0;
+        if *freed > 0 && self.has_room(len, limits) && !(waited_for && *freed < len) {
+            return None;
+        }
+        let item = self.drop_oldest()?;
+        *freed = freed.saturating_add(item.len()).max(1);
+        Some(item)
+    }
+
     /// Takes the oldest event out that may be dropped.
-    pub(crate) fn drop_oldest(&mut self) -> Option<Outgoing> {
+    fn drop_oldest(&mut self) -> Option<Outgoing> {
         let of = |lane: &Lane| lane.losable.front().copied();
         let priority = match (of(&self.normal), of(&self.low)) {
             (Some(normal), Some(low)) if low < normal => Priority::Low,
@@ -182,6 +229,12 @@ impl SendQueue {
             Priority::Normal if self.low.live > 0 => self.normal_in_a_row.saturating_add(1),
             _ => 0,
         };
+    }
+
+    /// The number of the oldest message of a lane, and what may become of it.
+    pub(crate) fn front(&self, priority: Priority) -> Option<(u64, &Outgoing, &Hold)> {
+        let entry = self.lane(priority).entries.front()?;
+        Some((entry.number, entry.item.as_ref()?, &entry.hold))
     }
 
     pub(crate) fn pop(&mut self, priority: Priority) -> Option<Outgoing> {
