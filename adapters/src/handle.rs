@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sente_core::{
-    CallError, CallId, Capacity, CloseReason, ConnId, Connection, Dialect, Event, Opened,
-    PackedEvent, PackedSendError, Payload, RecvCapacity, ReplyError, ReplyToken, ReserveError,
+    CallError, CallId, CloseReason, ConnId, Connection, Dialect, Event, Opened, PackedEvent,
+    PackedSendError, Payload, RecvCapacity, ReplyError, ReplyToken, ReserveError, SendCapacity,
     SendError, SendOptions, Sent, State, Stats,
 };
 use thiserror::Error;
@@ -289,7 +289,7 @@ impl Handle {
 
     /// How full the send queue is.
     #[must_use]
-    pub fn capacity(&self) -> Capacity {
+    pub fn send_capacity(&self) -> SendCapacity {
         self.shared.lock().connection.send_capacity()
     }
 

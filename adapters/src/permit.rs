@@ -8,7 +8,7 @@ use crate::handle::Handle;
 /// Room for one event in the send queue of a connection, from
 /// [`Handle::reserve`](crate::Handle::reserve), or of the present link of a client, from
 /// [`ClientHandle::reserve`](crate::ClientHandle::reserve). Dropped, it is given to the next in
-/// line.
+/// line. It is the engine's [`Ticket`] once that holds its room, and who owns it.
 #[derive(Debug)]
 #[must_use = "dropped, the room is given back"]
 pub struct Permit {

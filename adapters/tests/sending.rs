@@ -66,7 +66,7 @@ async fn senders_that_wait_are_served_in_their_order() {
     let mut first = pin!(handle.send(event("[:a/n 1]")));
     let mut second = pin!(handle.send(event("[:a/n 2]")));
     assert!(waits(first.as_mut()) && waits(second.as_mut()));
-    assert_eq!(handle.capacity().waiting_reservations, 2);
+    assert_eq!(handle.send_capacity().waiting_reservations, 2);
     permit.send(event("[:a/n 3]")).unwrap();
     let both = soon(async { tokio::join!(second, first) }).await;
     assert!(both.0.is_ok() && both.1.is_ok());
@@ -88,12 +88,12 @@ async fn a_wait_that_is_dropped_gives_its_turn_to_the_next() {
         assert!(waits(next.as_mut()));
         next
     };
-    assert_eq!(handle.capacity().waiting_reservations, 1);
+    assert_eq!(handle.send_capacity().waiting_reservations, 1);
     drop(held);
     let permit = soon(next).await.unwrap();
     // Granted, and dropped unused.
     drop(permit);
-    let capacity = handle.capacity();
+    let capacity = handle.send_capacity();
     assert_eq!(
         (capacity.reserved_messages, capacity.waiting_reservations),
         (0, 0)
@@ -110,9 +110,9 @@ async fn a_grant_nobody_took_is_given_back() {
         let mut granted = pin!(handle.reserve(10));
         assert!(waits(granted.as_mut()));
         drop(held);
-        assert_eq!(handle.capacity().reserved_messages, 1);
+        assert_eq!(handle.send_capacity().reserved_messages, 1);
     }
-    assert_eq!(handle.capacity().reserved_messages, 0);
+    assert_eq!(handle.send_capacity().reserved_messages, 0);
 }
 
 #[tokio::test]

@@ -105,9 +105,9 @@ pub use client::{
     ClientStats, Connect, ConnectFailure, OnOffline, StateChange,
 };
 pub use connection::{
-    Accept, BadEvent, Capacity, ConfigError, Connection, ConnectionConfig, ConnectionConfigBuilder,
+    Accept, BadEvent, ConfigError, Connection, ConnectionConfig, ConnectionConfigBuilder,
     ConnectionEvent, Dropped, Hello, HelloReceived, Input, Message, Opened, PackedSendError,
-    RecvCapacity, RecvPolicy, RecvStatus, State, Stats, Transmit,
+    RecvCapacity, RecvPolicy, RecvStatus, SendCapacity, State, Stats, Transmit,
 };
 pub use error::{BadReason, CallError, CloseReason, ReplyError, SendError};
 pub use event::{Event, EventError, EventId, EventIdError, Payload};

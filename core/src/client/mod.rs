@@ -18,7 +18,7 @@ use core::time::Duration;
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-use crate::connection::{Capacity, Connection, ConnectionEvent, Input, PackedSendError, State};
+use crate::connection::{Connection, ConnectionEvent, Input, PackedSendError, SendCapacity, State};
 use crate::error::CloseReason;
 use crate::id::Legacy;
 use crate::state::{ClientInput, ClientPhase};
@@ -298,7 +298,7 @@ impl Client {
     /// How full the send queue of the open link is; without one, the buffer for events sent
     /// offline, whose limits are 0 where they are refused.
     #[must_use]
-    pub fn send_capacity(&self) -> Capacity {
+    pub fn send_capacity(&self) -> SendCapacity {
         match &self.link {
             Some(link) if self.state.is_open() && self.offline.is_empty() => {
                 link.connection.send_capacity()

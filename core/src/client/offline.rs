@@ -8,7 +8,7 @@ use super::config::OnOffline;
 use super::{
     Client, ClientEvent, ClientStats, Connection, ConnectionEvent, Instant, PackedSendError,
 };
-use crate::connection::{Capacity, ConnectionConfig, Dropped};
+use crate::connection::{ConnectionConfig, Dropped, SendCapacity};
 use crate::limits::Limits;
 use crate::packed::PackedEvent;
 use crate::queue::{Drops, Hold, Loss, Outgoing, Policy, SendOptions, SendQueue, Sent};
@@ -99,8 +99,8 @@ impl Offline {
         self.drops.take()
     }
 
-    pub(super) fn capacity(&self) -> Capacity {
-        Capacity {
+    pub(super) fn capacity(&self) -> SendCapacity {
+        SendCapacity {
             messages: self.queue.len(),
             bytes: self.queue.bytes(),
             max_messages: self.limits.max_send_messages,

@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use super::life::Leaving;
 use super::{Client, ClientEvent, Connection, Instant};
-use crate::connection::{Capacity, ConnectionEvent, PackedSendError};
+use crate::connection::{ConnectionEvent, PackedSendError, SendCapacity};
 use crate::error::{ReplyError, SendError};
 use crate::event::{Event, Payload};
 use crate::id::{CallId, FlushId, ReplyToken};
@@ -307,7 +307,7 @@ impl Client {
     }
 
     fn full(&self, event: Event, needed: usize) -> SendError {
-        let Capacity {
+        let SendCapacity {
             messages, bytes, ..
         } = self.offline.capacity();
         SendError::Full {

@@ -63,7 +63,7 @@ pub enum ConnectionEvent {
     Hello(HelloReceived),
     /// The send queue rose above `Limits::send_high_water`; `SendReady` follows when it has fallen
     /// to low water. How full it was then.
-    HighWater(Capacity),
+    HighWater(SendCapacity),
     /// A frame of at least `Limits::warn_frame_bytes` was received or sent: its size.
     LargeFrame {
         /// Its size in bytes.
@@ -251,7 +251,7 @@ pub struct Stats {
 /// How full the send queue is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Capacity {
+pub struct SendCapacity {
     /// Messages queued.
     pub messages: usize,
     /// Bytes queued.

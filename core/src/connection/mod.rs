@@ -40,7 +40,7 @@ pub use config::{
     Accept, ConfigError, ConnectionConfig, ConnectionConfigBuilder, Hello, RecvPolicy,
 };
 pub use event::{
-    BadEvent, Capacity, ConnectionEvent, Dropped, HelloReceived, Input, Message, Opened, State,
+    BadEvent, ConnectionEvent, Dropped, HelloReceived, Input, Message, Opened, SendCapacity, State,
     Stats, Transmit,
 };
 pub use recv_queue::{RecvCapacity, RecvStatus};
@@ -382,8 +382,8 @@ impl Connection {
 
     /// How full the send queue is.
     #[must_use]
-    pub fn send_capacity(&self) -> Capacity {
-        Capacity {
+    pub fn send_capacity(&self) -> SendCapacity {
+        SendCapacity {
             messages: self.queue.len(),
             bytes: self.queue.bytes(),
             max_messages: self.config.limits.max_send_messages,

@@ -7,7 +7,11 @@ use thiserror::Error;
 
 use crate::time::Instant;
 
-/// Names one reservation of room in one connection's send queue.
+/// Names one reservation of room in one connection's send queue, whether it waits or holds room.
+///
+/// It is a name, not the room: it can be copied, and the room stays reserved until the reservation
+/// is used or released. The room itself as a value, which is given back when it is dropped, is the
+/// `Permit` of `sente-adapters`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ticket(u64);
 
