@@ -16,10 +16,10 @@ use tokio::time::timeout;
 
 use crate::budget::SharedRecvBudget;
 use crate::clock::Clock;
+use crate::connection::start;
 use crate::events::Events;
 use crate::handle::Handle;
 use crate::seed::{conn_id, random};
-use crate::shared::start;
 use crate::transport::Transport;
 use crate::url::{Url, offered_in};
 use crate::{process, stdio, websocket};

@@ -3,22 +3,17 @@
 use std::future::{Future, pending, poll_fn};
 use std::io;
 use std::mem::MaybeUninit;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
-use std::process::ExitStatus;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use sente_core::{CloseReason, Connection, Input, Instant, State, Transmit, TransmitBuf};
+use sente_core::{Input, Instant, TransmitBuf};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
 use tokio::time::sleep_until;
 
 use crate::clock::Clock;
-use crate::handle::End;
 use crate::process::Child;
-use crate::shared::Shared;
 use crate::transport::{Reader, Transport, Writer};
 
 /// How much one read of a busy connection takes at most.
@@ -40,10 +35,8 @@ const LAST_READ_BYTES: usize = 16 * 1024 * 1024;
 /// ended: a process the child left behind may hold it open for ever.
 const ORPHANED: Duration = Duration::from_secs(1);
 
-const DROPPED: &str = "the transport was dropped";
-
 /// What the loop drives: a connection, or the present link of a client.
-pub(crate) trait Machine: Send + Sync + 'static {
+pub(crate) trait Driven: Send + Sync + 'static {
     fn handle_input(&self, input: Input<'_>);
     fn handle_timeout(&self);
     fn handle_transmitted(&self);
@@ -56,20 +49,9 @@ pub(crate) trait Machine: Send + Sync + 'static {
     fn clock(&self) -> Clock;
 }
 
-/// Starts the loop of a connection on a task of its own.
-pub(crate) fn spawn(shared: Arc<Shared>, transport: Transport) {
-    tokio::spawn(async move {
-        let mut over = Over { shared, exit: None };
-        let child = drive(&*over.shared, transport).await;
-        if let Some(child) = child {
-            over.exit = child.finish(over.shared.killed()).await;
-        }
-    });
-}
-
 /// Drives `machine` over `transport` until the transport is not needed any more and dropped. Gives
 /// back the child, if the peer is one: it sees the end of its input only now.
-pub(crate) async fn drive(machine: &impl Machine, transport: Transport) -> Option<Child> {
+pub(crate) async fn drive(machine: &impl Driven, transport: Transport) -> Option<Child> {
     let Transport {
         reader,
         writer,
@@ -99,18 +81,6 @@ pub(crate) async fn drive(machine: &impl Machine, transport: Transport) -> Optio
     };
     driver.run().await;
     driver.child.take()
-}
-
-/// Says that the loop is over, however it ends: also when the runtime drops it, or a panic does.
-struct Over {
-    shared: Arc<Shared>,
-    exit: Option<ExitStatus>,
-}
-
-impl Drop for Over {
-    fn drop(&mut self) {
-        self.shared.finish(self.exit);
-    }
 }
 
 struct Driver<'a, M> {
@@ -163,7 +133,7 @@ enum Happened {
     Written(io::Result<usize>),
 }
 
-impl<M: Machine> Driver<'_, M> {
+impl<M: Driven> Driver<'_, M> {
     async fn run(&mut self) {
         if !self.input.is_empty() {
             self.machine.handle_input(Input::Bytes(&mut self.input));
@@ -381,69 +351,4 @@ async fn write(writer: &mut Writer, out: &mut TransmitBuf, flush_due: bool) -> H
         let _ = writer.shutdown().await;
         Happened::Shutdown
     }
-}
-
-impl Machine for Shared {
-    fn handle_input(&self, input: Input<'_>) {
-        self.with(|connection, now| connection.handle_input(now, input));
-    }
-
-    fn handle_timeout(&self) {
-        self.with(Connection::handle_timeout);
-    }
-
-    fn handle_transmitted(&self) {
-        self.with(Connection::handle_transmitted);
-    }
-
-    fn ask(&self, out: &mut TransmitBuf) -> Wants {
-        self.with(|connection, _| Wants {
-            shutdown: out.is_empty() && connection.poll_transmit(out) == Some(Transmit::Shutdown),
-            read: connection.wants_read(),
-            timeout: connection.poll_timeout(),
-            finished: connection.is_finished(),
-            closed: connection.state() == State::Closed,
-            has_event: connection.has_event(),
-        })
-    }
-
-    fn is_closed(&self) -> bool {
-        self.with(|connection, _| connection.state() == State::Closed)
-    }
-
-    fn woken(&self) -> impl Future<Output = ()> + Send {
-        self.woken()
-    }
-
-    fn clock(&self) -> Clock {
-        self.clock()
-    }
-}
-
-impl Shared {
-    /// Says that the loop is over.
-    fn finish(&self, exit: Option<ExitStatus>) {
-        // A loop that panicked in the engine may do so again; whoever waits is told all the same.
-        let reason =
-            catch_unwind(AssertUnwindSafe(|| self.with(end))).unwrap_or_else(|_| dropped());
-        self.set_end(End {
-            reason,
-            exit,
-            stats: self.stats(),
-        });
-    }
-}
-
-/// Ends `connection`, if its loop has not, and says why it ended.
-fn end(connection: &mut Connection, now: Instant) -> CloseReason {
-    if connection.state() != State::Closed {
-        connection.handle_input(now, Input::Failed(DROPPED.to_owned()));
-    }
-    // With its receive queue full it is not closed yet; nobody will see to its timeouts.
-    connection.close(now);
-    connection.close_reason().cloned().unwrap_or_else(dropped)
-}
-
-fn dropped() -> CloseReason {
-    CloseReason::Failed(DROPPED.to_owned())
 }

@@ -1,71 +1,85 @@
-//! What arrives on a running connection, one event after the other.
+//! What arrives on a running connection, or what a client has to tell, one event after the other.
 
 use std::collections::VecDeque;
 
-use sente_core::{CloseReason, ConnectionEvent, State};
+use sente_core::{CloseReason, Connection, ConnectionEvent, State};
 
+use crate::engine::Engine;
 use crate::handle::Handle;
 
-/// What arrives on a connection. Not reading it is backpressure: the receive queue fills, and the
-/// transport is not read any more.
+/// What arrives on a connection, or, as [`ClientEvents`](crate::ClientEvents), what a client has to
+/// tell. Not reading it is backpressure: the receive queue fills, the transport is not read any
+/// more, and a client does not reconnect for ever.
 ///
 /// Dropped, what arrives is discarded, calls from the peer are left unanswered, and a peer that ends
 /// its side of a byte stream ends the connection: what is queued is written, and it closes.
 #[derive(Debug)]
-pub struct Events {
-    pub(crate) handle: Handle,
-    pub(crate) early: VecDeque<ConnectionEvent>,
+pub struct Events<M: Engine = Connection> {
+    handle: Handle<M>,
+    /// What was taken before anybody asked.
+    early: VecDeque<M::Event>,
 }
 
-impl Events {
-    /// The next event; `None` after `Closed`. Settled calls, flushes, reservations and `SendReady`
-    /// go to those who wait for them and do not show up here.
+impl<M: Engine> Events<M> {
+    pub(crate) const fn new(handle: Handle<M>) -> Self {
+        Self {
+            handle,
+            early: VecDeque::new(),
+        }
+    }
+
+    /// The next event; `None` after the `Closed` of a connection. A client that closed may be told
+    /// to connect again, so its events go on, until its task is gone with its runtime. Settled
+    /// calls, flushes, reservations and `SendReady` go to those who wait for them and do not show
+    /// up here.
     ///
     /// # Cancel safety
     /// Safe: no event is lost.
-    pub async fn next(&mut self) -> Option<ConnectionEvent> {
+    pub async fn next(&mut self) -> Option<M::Event> {
         if let Some(event) = self.early.pop_front() {
             return Some(event);
         }
         self.next_from_engine().await
     }
 
-    /// The handle of the same connection.
+    /// The handle of the same connection or client.
     #[must_use]
-    pub const fn handle(&self) -> &Handle {
+    pub const fn handle(&self) -> &Handle<M> {
         &self.handle
     }
 
-    async fn next_from_engine(&self) -> Option<ConnectionEvent> {
+    async fn next_from_engine(&self) -> Option<M::Event> {
         let shared = &self.handle.shared;
         loop {
             let arrived = shared.arrived.notified();
             tokio::pin!(arrived);
             arrived.as_mut().enable();
             {
-                let mut state = shared.lock();
-                let read_before = state.connection.wants_read();
-                state.settle(shared);
-                if let Some(event) = state.next_event(shared) {
+                let mut inner = shared.lock();
+                let read_before = inner.machine.wants_read();
+                inner.settle(shared);
+                if let Some(event) = inner.next_event(shared) {
                     // Taking an event may have made room: what waited for it is decoded then, and
                     // may ask for an answer, settle a call or end the connection.
-                    let wake = !read_before;
-                    state.keep_share(shared.clock.now());
-                    state.settle(shared);
-                    drop(state);
+                    let wake = !read_before || M::is_waited_for(&event);
+                    inner.keep_share(shared.clock.now());
+                    inner.settle(shared);
+                    drop(inner);
                     if wake {
                         shared.wake();
                     }
                     return Some(event);
                 }
-                if state.told_end || state.over {
+                if inner.told_end || inner.over {
                     return None;
                 }
             }
             arrived.await;
         }
     }
+}
 
+impl Events {
     /// Waits for the handshake. What comes before it is kept for [`next`](Self::next), and stays
     /// in the engine until then, so that it counts for the limits.
     pub(crate) async fn wait_until_open(&mut self) -> Result<(), CloseReason> {
@@ -75,8 +89,8 @@ impl Events {
             tokio::pin!(arrived);
             arrived.as_mut().enable();
             {
-                let state = shared.lock();
-                if state.connection.state() != State::Handshaking || state.over {
+                let inner = shared.lock();
+                if inner.machine.state() != State::Handshaking || inner.over {
                     break;
                 }
             }
@@ -98,9 +112,11 @@ impl Events {
     }
 }
 
-impl Drop for Events {
+impl<M: Engine> Drop for Events<M> {
     fn drop(&mut self) {
-        self.handle.shared.lock().discarding = true;
-        self.handle.shared.wake();
+        let shared = &self.handle.shared;
+        shared.lock().discarding = true;
+        // What is there already is discarded now.
+        shared.with_waking(|_, _| ());
     }
 }

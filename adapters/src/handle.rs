@@ -1,37 +1,39 @@
-//! What the application sends with on a running connection.
+//! What the application sends with, on a connection or with a client.
 
 use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
 
 use sente_core::{
-    CallError, CallId, CloseReason, ConnId, Connection, Dialect, Event, Opened, PackedEvent,
-    PackedSendError, Payload, RecvCapacity, ReplyError, ReplyToken, ReserveError, SendCapacity,
-    SendError, SendOptions, Sent, State, Stats,
+    CallError, CallId, CloseReason, Connection, Event, PackedEvent, PackedSendError, Payload,
+    ReplyError, ReplyToken, ReserveError, SendCapacity, SendError, SendOptions, Sent, Stats,
 };
 use thiserror::Error;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::oneshot;
 
-use crate::clock::Clock;
-use crate::line::{self, Sender};
-use crate::permit::{Permit, Place};
+use crate::engine::Engine;
+use crate::line;
+use crate::permit::Permit;
 use crate::shared::{Owner, Shared};
 
-/// Sends on a running connection. Clones are cheap and all mean the same connection.
+/// Sends on a running connection, or, as [`ClientHandle`](crate::ClientHandle), over whatever link
+/// a client has. Clones are cheap and all mean the same connection or client.
 ///
-/// When the last handle and the [`Events`](crate::Events) are dropped, the connection drains and closes.
-#[derive(Clone, Debug)]
-pub struct Handle {
-    pub(crate) shared: Arc<Shared>,
-    pub(crate) _owner: Arc<Owner>,
+/// When the last handle and the [`Events`](crate::Events) are dropped, what is queued is written,
+/// and the connection or the client closes.
+#[derive(Debug)]
+pub struct Handle<M: Engine = Connection> {
+    pub(crate) shared: Arc<Shared<M>>,
+    pub(crate) _owner: Arc<Owner<M>>,
 }
 
-impl Handle {
-    /// Queues `event` now. `Ok` means queued, not written.
+impl<M: Engine> Handle<M> {
+    /// Queues `event` now, or keeps it where a client was asked to
+    /// ([`OnOffline`](sente_core::OnOffline)). `Ok` means queued, not written.
     ///
     /// # Errors
-    /// [`SendError`] gives the event back; [`SendError::Full`] means to wait or to use
-    /// [`send`](Self::send).
+    /// [`SendError`] gives the event back; [`SendError::NotOpen`] where no link is open,
+    /// [`SendError::Full`] means to wait or to use [`send`](Self::send).
     pub fn try_send(&self, event: Event) -> Result<(), SendError> {
         self.try_send_with(event, SendOptions::new()).map(|_| ())
     }
@@ -42,19 +44,20 @@ impl Handle {
     /// As for [`try_send`](Self::try_send).
     pub fn try_send_with(&self, event: Event, options: SendOptions) -> Result<Sent, SendError> {
         self.shared
-            .with_waking(|connection, now| connection.send_with(now, event, options))
+            .with_waking(|machine, now| machine.send_with(now, event, options))
     }
 
     /// Queues `event`, waiting in line for room while the send queue is full, and until the send
-    /// rate allows it.
+    /// rate allows it. It does not wait for a link.
     ///
     /// # Errors
-    /// [`SendError`] gives the event back, for any reason but these two;
-    /// [`SendError::Full`] only where the event does not fit an empty queue.
+    /// [`SendError`] gives the event back, for any reason but these two; [`SendError::Full`] only
+    /// where the event does not fit an empty queue.
     ///
     /// # Cancel safety
     /// Dropped while it waits, the event is dropped with it and was not queued, and its turn goes
-    /// to the next in line.
+    /// to the next in line. Those who wait for room in what a client keeps offline are not served
+    /// in order.
     pub async fn send(&self, event: Event) -> Result<(), SendError> {
         self.send_with(event, SendOptions::new()).await.map(|_| ())
     }
@@ -69,34 +72,6 @@ impl Handle {
     /// As for [`send`](Self::send).
     pub async fn send_with(&self, event: Event, options: SendOptions) -> Result<Sent, SendError> {
         line::send(self, event, options).await
-    }
-
-    /// Waits in line for room for one event of `bytes` packed bytes, and keeps it until the
-    /// [`Permit`] is used or dropped. Who asked first is served first.
-    ///
-    /// # Errors
-    /// [`ReserveError`]: so much never fits, too many wait already, or the connection is not open
-    /// any more.
-    ///
-    /// # Cancel safety
-    /// Dropped while it waits, the turn goes to the next in line. Nothing is lost: the event is
-    /// still with the caller.
-    pub async fn reserve(&self, bytes: usize) -> Result<Permit, ReserveError> {
-        let (sender, receiver) = oneshot::channel();
-        let permit = {
-            let mut state = self.shared.lock();
-            let now = self.shared.clock.now();
-            let ticket = state.connection.reserve(now, bytes, None)?;
-            if !state.over {
-                state.tickets.insert(ticket, sender);
-            }
-            state.settle(&self.shared);
-            Permit::new(Place::Connection(self.clone()), ticket)
-        };
-        match receiver.await {
-            Ok(true) => Ok(permit),
-            _ => Err(ReserveError::NotOpen),
-        }
     }
 
     /// Queues an event that was packed before, as a broadcast does.
@@ -117,13 +92,43 @@ impl Handle {
         options: SendOptions,
     ) -> Result<Sent, PackedSendError> {
         self.shared
-            .with_waking(|connection, now| connection.send_packed_with(now, event, options))
+            .with_waking(|machine, now| machine.send_packed_with(now, event, options))
+    }
+
+    /// Waits in line for room for one event of `bytes` packed bytes, on the present link of a
+    /// client, and keeps it until the [`Permit`] is used or dropped, or the link is lost. Who asked
+    /// first is served first.
+    ///
+    /// # Errors
+    /// [`ReserveError`]: so much never fits, too many wait already, no link is open, or it was
+    /// lost.
+    ///
+    /// # Cancel safety
+    /// Dropped while it waits, the turn goes to the next in line. Nothing is lost: the event is
+    /// still with the caller.
+    pub async fn reserve(&self, bytes: usize) -> Result<Permit<M>, ReserveError> {
+        let (sender, receiver) = oneshot::channel();
+        let permit = {
+            let mut inner = self.shared.lock();
+            let now = self.shared.clock.now();
+            let ticket = inner.machine.reserve(now, bytes, None)?;
+            if !inner.over {
+                inner.tickets.insert(ticket, sender);
+            }
+            inner.settle(&self.shared);
+            Permit::new(self.clone(), ticket)
+        };
+        match receiver.await {
+            Ok(true) => Ok(permit),
+            _ => Err(ReserveError::NotOpen),
+        }
     }
 
     /// Calls the peer and waits for its reply, `timeout` at most.
     ///
     /// # Errors
-    /// [`CallFailure`]: not queued, or settled without a reply.
+    /// [`CallFailure`]: not queued, or settled without a reply; as closed the moment the link is
+    /// lost.
     ///
     /// # Cancel safety
     /// Dropped, the call is cancelled in the engine; a later reply is counted and dropped. The
@@ -131,15 +136,14 @@ impl Handle {
     pub async fn call(&self, event: Event, timeout: Duration) -> Result<Payload, CallFailure> {
         let (sender, receiver) = oneshot::channel();
         let call = {
-            let mut state = self.shared.lock();
+            let mut inner = self.shared.lock();
             let now = self.shared.clock.now();
-            let call = state.connection.call(now, event, timeout);
-            if let Ok(call) = &call
-                && !state.over
-            {
-                state.calls.insert(*call, sender);
+            let call = inner.machine.call(now, event, timeout);
+            let call = call.map_err(CallFailure::Refused)?;
+            if !inner.over {
+                inner.calls.insert(call, sender);
             }
-            call.map_err(CallFailure::Refused)?
+            call
         };
         self.shared.wake();
         let mut cancel = CancelOnDrop {
@@ -158,10 +162,11 @@ impl Handle {
     /// Answers a call.
     ///
     /// # Errors
-    /// [`ReplyError`] gives the payload back.
+    /// [`ReplyError`] gives the payload back; also when the link the call came on is gone.
     pub fn reply(&self, token: ReplyToken, payload: impl Into<Payload>) -> Result<(), ReplyError> {
+        let payload = payload.into();
         self.shared
-            .with_waking(|connection, now| connection.reply(now, token, payload))
+            .with_waking(|machine, now| machine.reply(now, token, payload))
     }
 
     /// Answers a call with a failure.
@@ -170,33 +175,33 @@ impl Handle {
     /// [`ReplyError`] if nobody waits any more.
     pub fn reply_error(&self, token: ReplyToken) -> Result<(), ReplyError> {
         self.shared
-            .with_waking(|connection, now| connection.reply_error(now, token))
+            .with_waking(|machine, now| machine.reply_error(now, token))
     }
 
     /// Says that a call will not be answered, so that a drain does not wait for it.
     pub fn forget(&self, token: ReplyToken) {
-        self.shared
-            .with_waking(|connection, _| connection.forget(token));
+        self.shared.with_waking(|machine, _| machine.forget(token));
     }
 
-    /// Waits until everything queued before has been handed to the operating system.
+    /// Waits until everything queued before, on the present link of a client, has been handed to
+    /// the operating system.
     ///
     /// # Errors
-    /// [`Ended`] if the connection ended first.
+    /// [`Ended`] without an open link, or if it ended first.
     ///
     /// # Cancel safety
     /// Safe: dropping it only stops the waiting.
     pub async fn flush(&self) -> Result<(), Ended> {
         let (sender, receiver) = oneshot::channel();
         {
-            let mut state = self.shared.lock();
-            if state.over {
+            let mut inner = self.shared.lock();
+            if inner.over {
                 return Err(Ended);
             }
             let now = self.shared.clock.now();
-            let flush = state.connection.flush(now);
-            state.flushes.insert(flush, sender);
-            state.settle(&self.shared);
+            let flush = inner.machine.flush(now);
+            inner.flushes.insert(flush, sender);
+            inner.settle(&self.shared);
         }
         self.shared.wake();
         match receiver.await {
@@ -209,112 +214,22 @@ impl Handle {
     /// closes; after `within` it cuts. A byte stream is half-closed and read to its end.
     pub fn drain(&self, within: Duration) {
         self.shared
-            .with_waking(|connection, now| connection.drain(now, now + within));
+            .with_waking(|machine, now| machine.drain(now, now + within));
     }
 
-    /// Closes now: what is queued is given up.
-    pub fn close(&self) {
-        self.shared.with_waking(Connection::close);
-    }
-
-    /// Closes now, and kills the child, if the peer is one, without the grace it has otherwise.
-    /// It is still waited for: see [`ended`](Self::ended).
-    pub fn kill(&self) {
-        self.shared.kill.notify_one();
-        self.close();
-    }
-
-    /// Waits for the end: the connection is closed, its transport dropped, its child waited for.
-    ///
-    /// # Cancel safety
-    /// Safe.
-    pub async fn ended(&self) -> End {
-        let mut end = self.shared.end.subscribe();
-        loop {
-            if let Some(end) = end.borrow_and_update().clone() {
-                return end;
-            }
-            if end.changed().await.is_err() {
-                // The sender lives in `shared`, which this handle holds.
-                return End {
-                    reason: CloseReason::Eof,
-                    exit: None,
-                    stats: self.stats(),
-                };
-            }
-        }
-    }
-
-    /// The id of this connection on this side.
-    #[must_use]
-    pub fn id(&self) -> ConnId {
-        self.shared.id
-    }
-
-    /// What the peer is called in messages: an address, a path, a command.
-    #[must_use]
-    pub fn peer(&self) -> &str {
-        &self.shared.peer
-    }
-
-    /// The child's process id, if the peer is one.
-    #[must_use]
-    pub fn pid(&self) -> Option<u32> {
-        self.shared.pid
-    }
-
-    /// The terms of the newest handshake that was seen.
-    #[must_use]
-    pub fn opened(&self) -> Option<Opened> {
-        self.shared.lock().opened.clone()
-    }
-
-    /// The dialect in force.
-    #[must_use]
-    pub fn dialect(&self) -> Dialect {
-        self.shared.lock().connection.dialect()
-    }
-
-    /// Where the connection is in its life.
-    #[must_use]
-    pub fn state(&self) -> State {
-        self.shared.lock().connection.state()
-    }
-
-    /// Counts since the connection began.
-    #[must_use]
-    pub fn stats(&self) -> Stats {
-        self.shared.stats()
-    }
-
-    /// How full the send queue is.
+    /// How full the send queue is, or, where a client has no open link, what it keeps offline.
     #[must_use]
     pub fn send_capacity(&self) -> SendCapacity {
-        self.shared.lock().connection.send_capacity()
-    }
-
-    /// How much waits for the application, and of how much that may be.
-    #[must_use]
-    pub fn recv_capacity(&self) -> RecvCapacity {
-        self.shared.lock().connection.recv_capacity()
+        self.shared.lock().machine.send_capacity()
     }
 }
 
-impl Sender for Handle {
-    fn try_send_with(&self, event: Event, options: SendOptions) -> Result<Sent, SendError> {
-        self.try_send_with(event, options)
-    }
-
-    fn reserve(&self, bytes: usize) -> impl Future<Output = Result<Permit, ReserveError>> + Send {
-        self.reserve(bytes)
-    }
-
-    fn room(&self) -> &Notify {
-        &self.shared.room
-    }
-
-    fn clock(&self) -> Clock {
-        self.shared.clock
+impl<M: Engine> Clone for Handle<M> {
+    fn clone(&self) -> Self {
+        Self {
+            shared: self.shared.clone(),
+            _owner: self._owner.clone(),
+        }
     }
 }
 
@@ -349,22 +264,22 @@ pub enum CallFailure {
 }
 
 /// Cancels a call whose caller went away.
-struct CancelOnDrop<'a> {
-    shared: &'a Shared,
+struct CancelOnDrop<'a, M: Engine> {
+    shared: &'a Shared<M>,
     call: CallId,
     /// Whether the call has not settled.
     armed: bool,
 }
 
-impl Drop for CancelOnDrop<'_> {
+impl<M: Engine> Drop for CancelOnDrop<'_, M> {
     fn drop(&mut self) {
         if !self.armed {
             return;
         }
-        let mut state = self.shared.lock();
-        if state.calls.remove(&self.call).is_some() {
-            state.connection.cancel(self.call);
-            state.settle(self.shared);
+        let mut inner = self.shared.lock();
+        if inner.calls.remove(&self.call).is_some() {
+            inner.machine.cancel(self.call);
+            inner.settle(self.shared);
         }
     }
 }

@@ -1,35 +1,28 @@
 //! How a sender waits: in line for room, and until the send rate allows its event.
 
 use sente_core::{Event, Instant, ReserveError, SendError, SendOptions, Sent};
-use tokio::sync::Notify;
 
 use crate::clock::Clock;
+use crate::engine::Engine;
+use crate::handle::Handle;
 use crate::permit::Permit;
 
-/// What one can send with and wait at.
-pub(crate) trait Sender: Sync {
-    fn try_send_with(&self, event: Event, options: SendOptions) -> Result<Sent, SendError>;
-    fn reserve(&self, bytes: usize) -> impl Future<Output = Result<Permit, ReserveError>> + Send;
-    /// Tells of room for those who could not wait in line, and of the end.
-    fn room(&self) -> &Notify;
-    fn clock(&self) -> Clock;
-}
-
 /// Queues `event`, waiting for room and for the rate.
-pub(crate) async fn send(
-    sender: &impl Sender,
+pub(crate) async fn send<M: Engine>(
+    handle: &Handle<M>,
     event: Event,
     options: SendOptions,
 ) -> Result<Sent, SendError> {
+    let shared = &handle.shared;
     let mut event = event;
-    let mut permit: Option<Permit> = None;
+    let mut permit: Option<Permit<M>> = None;
     let mut has_no_line = false;
     loop {
-        let room = sender.room().notified();
+        let room = shared.room.notified();
         tokio::pin!(room);
         room.as_mut().enable();
         let sent = match &mut permit {
-            None => sender.try_send_with(event, options.clone()),
+            None => handle.try_send_with(event, options.clone()),
             Some(permit) => permit.try_send_with(event, options.clone()),
         };
         match sent {
@@ -50,7 +43,7 @@ pub(crate) async fn send(
                         needed,
                     })
                 };
-                match sender.reserve(needed).await {
+                match handle.reserve(needed).await {
                     Ok(granted) => {
                         has_no_line = false;
                         permit = Some(granted);
@@ -72,7 +65,7 @@ pub(crate) async fn send(
             }) => {
                 event = *back;
                 tokio::select! {
-                    () = due(sender.clock(), retry_at) => {}
+                    () = due(shared.clock, retry_at) => {}
                     // Also the end of the connection.
                     () = room => {}
                 }

@@ -26,10 +26,10 @@ use tokio::time::{sleep, timeout};
 
 use crate::budget::SharedRecvBudget;
 use crate::clock::Clock;
+use crate::connection::start;
 use crate::events::Events;
 use crate::handle::Handle;
 use crate::seed::{conn_id, random};
-use crate::shared::start;
 use crate::transport::Transport;
 use crate::url::{Url, WsUrl, dialect_of, offered_in};
 use crate::websocket::{self, Asked};

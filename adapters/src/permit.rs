@@ -1,33 +1,25 @@
 //! Room in the send queue that one sender holds.
 
-use sente_core::{Event, SendError, SendOptions, Sent, Ticket};
+use sente_core::{Connection, Event, SendError, SendOptions, Sent, Ticket};
 
-use crate::client::ClientHandle;
+use crate::engine::Engine;
 use crate::handle::Handle;
 
-/// Room for one event in the send queue of a connection, from
-/// [`Handle::reserve`](crate::Handle::reserve), or of the present link of a client, from
-/// [`ClientHandle::reserve`](crate::ClientHandle::reserve). Dropped, it is given to the next in
-/// line. It is the engine's [`Ticket`] once that holds its room, and who owns it.
+/// Room for one event in the send queue of a connection, or of the present link of a client, from
+/// [`Handle::reserve`]. Dropped, it is given to the next in line. It is the engine's [`Ticket`] once
+/// that holds its room, and who owns it.
 #[derive(Debug)]
 #[must_use = "dropped, the room is given back"]
-pub struct Permit {
-    place: Place,
+pub struct Permit<M: Engine = Connection> {
+    handle: Handle<M>,
     /// `None` once it is used.
     ticket: Option<Ticket>,
 }
 
-/// Where the room is.
-#[derive(Debug)]
-pub(crate) enum Place {
-    Client(ClientHandle),
-    Connection(Handle),
-}
-
-impl Permit {
-    pub(crate) const fn new(place: Place, ticket: Ticket) -> Self {
+impl<M: Engine> Permit<M> {
+    pub(crate) const fn new(handle: Handle<M>, ticket: Ticket) -> Self {
         Self {
-            place,
+            handle,
             ticket: Some(ticket),
         }
     }
@@ -60,14 +52,9 @@ impl Permit {
         let Some(ticket) = self.ticket else {
             return Err(SendError::NoReservation(Box::new(event)));
         };
-        let sent = match &self.place {
-            Place::Client(handle) => handle
-                .shared()
-                .with_waking(|client, now| client.send_reserved_with(now, ticket, event, options)),
-            Place::Connection(handle) => handle.shared.with_waking(|connection, now| {
-                connection.send_reserved_with(now, ticket, event, options)
-            }),
-        };
+        let shared = &self.handle.shared;
+        let sent = shared
+            .with_waking(|machine, now| machine.send_reserved_with(now, ticket, event, options));
         if sent.is_ok() {
             self.ticket = None;
         }
@@ -75,16 +62,10 @@ impl Permit {
     }
 }
 
-impl Drop for Permit {
+impl<M: Engine> Drop for Permit<M> {
     fn drop(&mut self) {
-        let Some(ticket) = self.ticket else { return };
-        match &self.place {
-            Place::Client(handle) => handle.shared().release(ticket),
-            Place::Connection(handle) => {
-                handle.shared.lock().tickets.remove(&ticket);
-                let shared = &handle.shared;
-                shared.with(|connection, now| connection.release(now, ticket));
-            }
+        if let Some(ticket) = self.ticket {
+            self.handle.shared.release(ticket);
         }
     }
 }

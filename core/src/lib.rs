@@ -84,6 +84,7 @@ mod error;
 mod event;
 mod extensions;
 pub mod framing;
+mod half;
 mod handlers;
 mod hub;
 mod id;
@@ -112,6 +113,7 @@ pub use connection::{
 pub use error::{BadReason, CallError, CloseReason, ReplyError, SendError};
 pub use event::{Event, EventError, EventId, EventIdError, Payload};
 pub use extensions::{Extensions, ExtensionsError};
+pub use half::SendHalf;
 pub use handlers::{Delivery, Gone, HandlerId, Pattern, Registry, RequestId};
 pub use hub::{Fanout, Hub, Target};
 pub use id::{CallId, ConnId, FlushId, ReplyToken};

@@ -1,7 +1,7 @@
 //! A connection that comes back, on a task of its own.
 
+mod attempts;
 mod handle;
-mod shared;
 
 use std::future::Future;
 use std::io;
@@ -11,16 +11,18 @@ use sente_core::{
     Attempt, Backoff, Carrier, Client, ClientConfig, ConfigError, Connect, ConnectFailure,
     Connection, ConnectionConfig, Dialect, Input, OnOffline, Role, State, Transmit, TransmitBuf,
 };
+use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 
 use crate::budget::SharedRecvBudget;
 use crate::clock::Clock;
 use crate::connect::{ConnectError, ConnectOptions, dial};
-use crate::driver::{Machine, Wants, drive};
+use crate::driver::{Driven, Wants, drive};
+use crate::engine::ClientFacts;
 use crate::seed::random;
+use crate::shared::Shared;
 use crate::transport::Transport;
 use crate::url::Url;
-use shared::Shared;
 
 pub use handle::{ClientEvents, ClientHandle};
 
@@ -93,13 +95,17 @@ where
     let clock = Clock::start();
     let mut client = Client::new(config, random()?, clock.now());
     client.connect(clock.now());
-    let (handle, events) = shared::start(client, clock);
-    let shared = handle.shared().clone();
+    let facts = ClientFacts {
+        states: watch::Sender::new(client.state().clone()),
+    };
+    let driver = Arc::new(Notify::new());
+    let shared = Shared::new(client, clock, driver, None, facts);
+    let held = shared.hold();
     tokio::spawn(async move {
         let over = Over(shared);
         run(&over.0, target).await;
     });
-    Ok((handle, events))
+    Ok(held)
 }
 
 /// What events sent offline are packed with. Each attempt makes its own for its link.
@@ -116,7 +122,7 @@ fn config(options: ClientOptions) -> Result<Arc<ClientConfig>, ConfigError> {
 }
 
 /// Dials and drives one link after another.
-async fn run<F, Fut>(shared: &Arc<Shared>, mut target: F)
+async fn run<F, Fut>(shared: &Arc<Shared<Client>>, mut target: F)
 where
     F: FnMut(Connect) -> Fut,
     Fut: Future<Output = Result<(Url, ConnectOptions), ConnectFailure>>,
@@ -177,11 +183,11 @@ async fn open(
 
 /// The link of one attempt, as the loop drives it.
 struct Link {
-    shared: Arc<Shared>,
+    shared: Arc<Shared<Client>>,
     attempt: Attempt,
 }
 
-impl Machine for Link {
+impl Driven for Link {
     fn handle_input(&self, input: Input<'_>) {
         let attempt = self.attempt;
         self.shared
@@ -225,7 +231,7 @@ impl Machine for Link {
     }
 
     fn clock(&self) -> Clock {
-        self.shared.clock()
+        self.shared.clock
     }
 }
 
@@ -234,7 +240,7 @@ fn is_closed(client: &Client) -> bool {
 }
 
 /// Says that the task is over, however it ends: also when the runtime drops it, or a panic does.
-struct Over(Arc<Shared>);
+struct Over(Arc<Shared<Client>>);
 
 impl Drop for Over {
     fn drop(&mut self) {

@@ -21,6 +21,7 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 use crate::connection::{Connection, ConnectionEvent, Input, PackedSendError, SendCapacity, State};
 use crate::error::CloseReason;
 use crate::id::Legacy;
+use crate::packer::Packer;
 use crate::state::{ClientInput, ClientPhase};
 use crate::time::Instant;
 use backoff::CustomDelay;
@@ -285,6 +286,13 @@ impl Client {
         self.link.as_ref().map(|link| &link.connection)
     }
 
+    /// What events sent now are packed with: by the open link, or for those to come.
+    pub(crate) fn packer(&self) -> &Arc<dyn Packer> {
+        let link = self.connection().filter(|_| self.sends_on_link());
+        link.map_or(&self.config.connection, Connection::config)
+            .packer()
+    }
+
     /// Counts since the client was made.
     #[must_use]
     pub fn stats(&self) -> ClientStats {
@@ -300,9 +308,7 @@ impl Client {
     #[must_use]
     pub fn send_capacity(&self) -> SendCapacity {
         match &self.link {
-            Some(link) if self.state.is_open() && self.offline.is_empty() => {
-                link.connection.send_capacity()
-            }
+            Some(link) if self.sends_on_link() => link.connection.send_capacity(),
             _ => self.offline.capacity(),
         }
     }

@@ -229,12 +229,16 @@ impl Client {
         id
     }
 
-    /// The connection that takes events now: an open one, once it has what was sent before.
+    /// The connection that takes events now.
     fn open_link(&mut self) -> Option<&mut Connection> {
-        if !self.state.is_open() || !self.offline.is_empty() {
-            return None;
-        }
-        self.link.as_mut().map(|link| &mut link.connection)
+        let sends = self.sends_on_link();
+        let link = self.link.as_mut().filter(|_| sends)?;
+        Some(&mut link.connection)
+    }
+
+    /// Whether events go to a link now: an open one that has what was sent before.
+    pub(super) fn sends_on_link(&self) -> bool {
+        self.state.is_open() && self.offline.is_empty()
     }
 
     /// Whether what is sent now can wait for the next link.

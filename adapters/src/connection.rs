@@ -1,0 +1,211 @@
+//! A connection on a task of its own: what is said and known of it besides sending.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitStatus;
+use std::sync::Arc;
+
+use sente_core::{
+    CloseReason, ConnId, Connection, Dialect, Input, Instant, Opened, RecvCapacity, State, Stats,
+    Transmit, TransmitBuf,
+};
+use tokio::sync::{Notify, watch};
+
+use crate::budget::SharedRecvBudget;
+use crate::clock::Clock;
+use crate::driver::{Driven, Wants, drive};
+use crate::engine::ConnectionFacts;
+use crate::events::Events;
+use crate::handle::{End, Handle};
+use crate::process::Child;
+use crate::shared::Shared;
+use crate::transport::Transport;
+
+const DROPPED: &str = "the transport was dropped";
+
+/// Starts to drive `connection` over `transport`, on a task of its own.
+pub(crate) fn start(
+    mut connection: Connection,
+    clock: Clock,
+    id: ConnId,
+    transport: Transport,
+    budget: &SharedRecvBudget,
+) -> (Handle, Events) {
+    let driver = Arc::new(Notify::new());
+    let mut share = budget.join(&driver);
+    if let Some(bytes) = share.news() {
+        connection.set_recv_allowance(clock.now(), bytes);
+    }
+    let facts = ConnectionFacts {
+        kill: Notify::new(),
+        end: watch::Sender::new(None),
+        id,
+        peer: transport.peer.clone(),
+        pid: transport.child.as_ref().and_then(Child::pid),
+    };
+    let shared = Shared::new(connection, clock, driver, Some(share), facts);
+    let held = shared.hold();
+    tokio::spawn(async move {
+        let mut over = Over { shared, exit: None };
+        let child = drive(&*over.shared, transport).await;
+        if let Some(child) = child {
+            over.exit = child.finish(over.shared.facts.kill.notified()).await;
+        }
+    });
+    held
+}
+
+impl Handle {
+    /// Closes now: what is queued is given up.
+    pub fn close(&self) {
+        self.shared.with_waking(Connection::close);
+    }
+
+    /// Closes now, and kills the child, if the peer is one, without the grace it has otherwise.
+    /// It is still waited for: see [`ended`](Self::ended).
+    pub fn kill(&self) {
+        self.shared.facts.kill.notify_one();
+        self.close();
+    }
+
+    /// Waits for the end: the connection is closed, its transport dropped, its child waited for.
+    ///
+    /// # Cancel safety
+    /// Safe.
+    pub async fn ended(&self) -> End {
+        let mut end = self.shared.facts.end.subscribe();
+        loop {
+            if let Some(end) = end.borrow_and_update().clone() {
+                return end;
+            }
+            if end.changed().await.is_err() {
+                // The sender lives in `shared`, which this handle holds.
+                return End {
+                    reason: CloseReason::Eof,
+                    exit: None,
+                    stats: self.stats(),
+                };
+            }
+        }
+    }
+
+    /// The id of this connection on this side.
+    #[must_use]
+    pub fn id(&self) -> ConnId {
+        self.shared.facts.id
+    }
+
+    /// What the peer is called in messages: an address, a path, a command.
+    #[must_use]
+    pub fn peer(&self) -> &str {
+        &self.shared.facts.peer
+    }
+
+    /// The child's process id, if the peer is one.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.shared.facts.pid
+    }
+
+    /// The terms of the newest handshake that was seen.
+    #[must_use]
+    pub fn opened(&self) -> Option<Opened> {
+        self.shared.lock().opened.clone()
+    }
+
+    /// The dialect in force.
+    #[must_use]
+    pub fn dialect(&self) -> Dialect {
+        self.shared.lock().machine.dialect()
+    }
+
+    /// Where the connection is in its life.
+    #[must_use]
+    pub fn state(&self) -> State {
+        self.shared.lock().machine.state()
+    }
+
+    /// Counts since the connection began.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.shared.lock().machine.stats()
+    }
+
+    /// How much waits for the application, and of how much that may be.
+    #[must_use]
+    pub fn recv_capacity(&self) -> RecvCapacity {
+        self.shared.lock().machine.recv_capacity()
+    }
+}
+
+impl Driven for Shared<Connection> {
+    fn handle_input(&self, input: Input<'_>) {
+        self.with(|connection, now| connection.handle_input(now, input));
+    }
+
+    fn handle_timeout(&self) {
+        self.with(Connection::handle_timeout);
+    }
+
+    fn handle_transmitted(&self) {
+        self.with(Connection::handle_transmitted);
+    }
+
+    fn ask(&self, out: &mut TransmitBuf) -> Wants {
+        self.with(|connection, _| Wants {
+            shutdown: out.is_empty() && connection.poll_transmit(out) == Some(Transmit::Shutdown),
+            read: connection.wants_read(),
+            timeout: connection.poll_timeout(),
+            finished: connection.is_finished(),
+            closed: connection.state() == State::Closed,
+            has_event: connection.has_event(),
+        })
+    }
+
+    fn is_closed(&self) -> bool {
+        self.with(|connection, _| connection.state() == State::Closed)
+    }
+
+    fn woken(&self) -> impl Future<Output = ()> + Send {
+        self.woken()
+    }
+
+    fn clock(&self) -> Clock {
+        self.clock
+    }
+}
+
+/// Says that the loop is over, however it ends: also when the runtime drops it, or a panic does.
+struct Over {
+    shared: Arc<Shared<Connection>>,
+    exit: Option<ExitStatus>,
+}
+
+impl Drop for Over {
+    fn drop(&mut self) {
+        let shared = &self.shared;
+        // A loop that panicked in the engine may do so again; whoever waits is told all the same.
+        let reason =
+            catch_unwind(AssertUnwindSafe(|| shared.with(end))).unwrap_or_else(|_| dropped());
+        let mut stats = Stats::default();
+        shared.let_go(|inner| stats = inner.machine.stats());
+        shared.facts.end.send_replace(Some(End {
+            reason,
+            exit: self.exit,
+            stats,
+        }));
+    }
+}
+
+/// Ends `connection`, if its loop has not, and says why it ended.
+fn end(connection: &mut Connection, now: Instant) -> CloseReason {
+    if connection.state() != State::Closed {
+        connection.handle_input(now, Input::Failed(DROPPED.to_owned()));
+    }
+    // With its receive queue full it is not closed yet; nobody will see to its timeouts.
+    connection.close(now);
+    connection.close_reason().cloned().unwrap_or_else(dropped)
+}
+
+fn dropped() -> CloseReason {
+    CloseReason::Failed(DROPPED.to_owned())
+}

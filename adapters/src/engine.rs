@@ -1,0 +1,229 @@
+//! What handles, events and drivers have in common of a connection and of a client.
+
+use std::fmt::Debug;
+
+use sente_core::{
+    Client, ClientEvent, ClientState, ConnId, Connection, ConnectionEvent, Instant, Opened,
+    RecvCapacity, ReplyToken, SendHalf, State,
+};
+use tokio::sync::{Notify, watch};
+
+use crate::handle::End;
+use crate::shared::ABANDONED;
+
+/// The machine behind a [`Handle`](crate::Handle) and its [`Events`](crate::Events): one
+/// [`Connection`], or a [`Client`] with one connection after another. There are no others.
+#[expect(private_bounds, reason = "nobody else's machine has what it takes")]
+pub trait Engine: Machine<Told = <Self as Engine>::Event> {
+    /// What it tells the application.
+    type Event: Debug + Send;
+}
+
+impl Engine for Client {
+    type Event = ClientEvent;
+}
+
+impl Engine for Connection {
+    type Event = ConnectionEvent;
+}
+
+/// What is done with either.
+pub(crate) trait Machine: SendHalf + Sized + Send + 'static {
+    /// What it tells the application.
+    type Told: Debug + Send;
+    /// What there is to know of it without its lock.
+    type Facts: Debug + Send + Sync;
+
+    fn poll_answer(&mut self) -> Option<ConnectionEvent>;
+    fn poll_event(&mut self) -> Option<Self::Told>;
+    fn has_event(&self) -> bool;
+    fn wants_read(&self) -> bool;
+    /// Of the present link; `None` without one.
+    fn recv_capacity(&self) -> Option<RecvCapacity>;
+    fn set_recv_allowance(&mut self, now: Instant, bytes: usize);
+
+    /// What happened on a link, if that is what is told.
+    fn of_link(told: Self::Told) -> Result<ConnectionEvent, Self::Told>;
+    fn told_of_link(event: ConnectionEvent) -> Self::Told;
+    /// The terms of a link, if they are told.
+    fn terms(told: &Self::Told) -> Option<&Opened>;
+    /// Whether nothing more is told after this.
+    fn is_last(told: &Self::Told) -> bool;
+    /// Whether the driver waits for this to be taken.
+    fn is_waited_for(told: &Self::Told) -> bool;
+    /// Takes note of what may have changed. Whether those who wait for room should look.
+    fn take_note(&self, facts: &Self::Facts) -> bool;
+    /// Does what has to be done where nobody reads what is told.
+    fn discard(&mut self, now: Instant, told: Self::Told);
+}
+
+impl Machine for Connection {
+    type Told = ConnectionEvent;
+    type Facts = ConnectionFacts;
+
+    fn poll_answer(&mut self) -> Option<ConnectionEvent> {
+        self.poll_answer()
+    }
+
+    fn poll_event(&mut self) -> Option<ConnectionEvent> {
+        self.poll_event()
+    }
+
+    fn has_event(&self) -> bool {
+        self.has_event()
+    }
+
+    fn wants_read(&self) -> bool {
+        self.wants_read()
+    }
+
+    fn recv_capacity(&self) -> Option<RecvCapacity> {
+        Some(self.recv_capacity())
+    }
+
+    fn set_recv_allowance(&mut self, now: Instant, bytes: usize) {
+        self.set_recv_allowance(now, bytes);
+    }
+
+    fn of_link(told: ConnectionEvent) -> Result<ConnectionEvent, ConnectionEvent> {
+        Ok(told)
+    }
+
+    fn told_of_link(event: ConnectionEvent) -> ConnectionEvent {
+        event
+    }
+
+    fn terms(told: &ConnectionEvent) -> Option<&Opened> {
+        match told {
+            ConnectionEvent::Opened(opened) => Some(opened),
+            _ => None,
+        }
+    }
+
+    fn is_last(told: &ConnectionEvent) -> bool {
+        matches!(told, ConnectionEvent::Closed(_))
+    }
+
+    fn is_waited_for(_: &ConnectionEvent) -> bool {
+        false
+    }
+
+    fn take_note(&self, _: &ConnectionFacts) -> bool {
+        // Whoever waits for room finds out that there will be none.
+        self.state() != State::Open
+    }
+
+    fn discard(&mut self, now: Instant, told: ConnectionEvent) {
+        if matches!(told, ConnectionEvent::PeerFinished) {
+            self.drain(now, now + ABANDONED);
+        } else if let Some(token) = token_in(told) {
+            self.forget(token);
+        }
+    }
+}
+
+impl Machine for Client {
+    type Told = ClientEvent;
+    type Facts = ClientFacts;
+
+    fn poll_answer(&mut self) -> Option<ConnectionEvent> {
+        Self::of_link(self.poll_answer()?).ok()
+    }
+
+    fn poll_event(&mut self) -> Option<ClientEvent> {
+        self.poll_event()
+    }
+
+    fn has_event(&self) -> bool {
+        self.has_event()
+    }
+
+    fn wants_read(&self) -> bool {
+        self.wants_read()
+    }
+
+    fn recv_capacity(&self) -> Option<RecvCapacity> {
+        self.connection().map(Connection::recv_capacity)
+    }
+
+    fn set_recv_allowance(&mut self, now: Instant, bytes: usize) {
+        self.set_recv_allowance(now, bytes);
+    }
+
+    fn of_link(told: ClientEvent) -> Result<ConnectionEvent, ClientEvent> {
+        match told {
+            ClientEvent::Link(event) => Ok(event),
+            other => Err(other),
+        }
+    }
+
+    fn told_of_link(event: ConnectionEvent) -> ClientEvent {
+        ClientEvent::Link(event)
+    }
+
+    fn terms(told: &ClientEvent) -> Option<&Opened> {
+        match told {
+            ClientEvent::Handshake(opened)
+            | ClientEvent::Opened(opened)
+            | ClientEvent::Reopened(opened) => Some(opened),
+            _ => None,
+        }
+    }
+
+    fn is_last(_: &ClientEvent) -> bool {
+        // A client that closed may be told to connect again.
+        false
+    }
+
+    fn is_waited_for(told: &ClientEvent) -> bool {
+        // The next attempt may wait for it.
+        matches!(
+            told,
+            ClientEvent::Closed(_) | ClientEvent::ConnectFailed { .. }
+        )
+    }
+
+    fn take_note(&self, facts: &ClientFacts) -> bool {
+        let state = self.state();
+        // Whoever waits for room finds out that there will be none, or that there is.
+        facts.states.send_if_modified(|known| {
+            let changed = known != state;
+            if changed {
+                known.clone_from(state);
+            }
+            changed
+        })
+    }
+
+    fn discard(&mut self, _: Instant, told: ClientEvent) {
+        if let Some(token) = Self::of_link(told).ok().and_then(token_in) {
+            self.forget(token);
+        }
+    }
+}
+
+/// The right to answer that an event brings.
+fn token_in(event: ConnectionEvent) -> Option<ReplyToken> {
+    match event {
+        ConnectionEvent::Message(message) => message.reply,
+        ConnectionEvent::BadEvent(bad) => bad.reply,
+        _ => None,
+    }
+}
+
+/// What there is to know of a connection, and to tell its driver, without its lock.
+#[derive(Debug)]
+pub(crate) struct ConnectionFacts {
+    /// The child should be killed.
+    pub(crate) kill: Notify,
+    pub(crate) end: watch::Sender<Option<End>>,
+    pub(crate) id: ConnId,
+    pub(crate) peer: String,
+    pub(crate) pid: Option<u32>,
+}
+
+/// What there is to know of a client without its lock.
+#[derive(Debug)]
+pub(crate) struct ClientFacts {
+    pub(crate) states: watch::Sender<ClientState>,
+}
