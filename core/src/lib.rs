@@ -118,7 +118,10 @@ pub use handlers::{Delivery, Gone, HandlerId, Pattern, Registry, RequestId};
 pub use hub::{Fanout, Hub, Target};
 pub use id::{CallId, ConnId, FlushId, ReplyToken};
 pub use limits::Limits;
-pub use module::{ConnectionOutbox, Module, Outbox, Published, ServerOutbox};
+pub use module::{
+    ClientOutbox, ConnectionOutbox, Module, Modules, NamespaceTaken, Outbox, Published,
+    ServerOutbox,
+};
 pub use packed::PackedEvent;
 pub use peer::{Peer, PeerChange};
 pub use profile::{Carrier, Dialect, Keepalive, Role};

@@ -49,7 +49,7 @@ impl Client {
         let new = match phase {
             ClientPhase::Idle => ClientState::Idle,
             ClientPhase::Connecting => {
-                self.attempt = Attempt(self.attempt.0.saturating_add(1));
+                self.attempt = self.attempt.next();
                 self.number = self.number.saturating_add(1);
                 self.dial_due = true;
                 ClientState::Connecting {

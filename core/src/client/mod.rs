@@ -20,7 +20,7 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use crate::connection::{Connection, ConnectionEvent, Input, PackedSendError, SendCapacity, State};
 use crate::error::CloseReason;
-use crate::id::Legacy;
+use crate::id::{ConnId, Legacy};
 use crate::packer::Packer;
 use crate::state::{ClientInput, ClientPhase};
 use crate::time::Instant;
@@ -136,6 +136,7 @@ impl Client {
         let mut rng = ChaCha12Rng::from_seed(seed);
         let mut random = [0; 16];
         rng.fill_bytes(&mut random);
+        let [link_salt @ .., _, _, _, _, _, _] = random;
         let client_id = config.client_id.clone().unwrap_or_else(|| {
             let id = uuid::Builder::from_random_bytes(random).into_uuid();
             id.as_hyphenated().to_string()
@@ -149,7 +150,7 @@ impl Client {
             custom_delay: None,
             failures: 0,
             number: 0,
-            attempt: Attempt(0),
+            attempt: Attempt::none(link_salt),
             dial_due: false,
             retry_at: now,
             link: None,
@@ -291,6 +292,13 @@ impl Client {
         let link = self.connection().filter(|_| self.sends_on_link());
         link.map_or(&self.config.connection, Connection::config)
             .packer()
+    }
+
+    /// The id of the present link until it ends, as its attempt [names](Attempt::link_id) it.
+    #[must_use]
+    pub fn link_id(&self) -> Option<ConnId> {
+        let link = self.link.as_ref().filter(|link| !link.over)?;
+        Some(link.attempt.link_id())
     }
 
     /// Counts since the client was made.

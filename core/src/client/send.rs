@@ -152,22 +152,19 @@ impl Client {
         event: Event,
         timeout: Duration,
     ) -> Result<CallId, SendError> {
-        self.tick(now);
-        self.forward_offline();
-        if !self.offline.is_empty() && self.state.is_open() {
-            // It would overtake what was sent before.
-            let (event, packed) = self.pack(event)?;
-            self.offline.refused = true;
-            self.count_refused();
-            return Err(self.full(event, packed.bytes().len()));
-        }
-        match self.open_link() {
-            Some(connection) => connection.call(now, event, timeout),
-            None => {
-                self.count_refused();
-                Err(SendError::NotOpen(Box::new(event)))
-            }
-        }
+        let (link, event) = self.link_for(now, event)?;
+        link.call(now, event, timeout)
+    }
+
+    /// Queues `event` on the open link or refuses it: it is not kept for another one.
+    pub(crate) fn send_on_link(
+        &mut self,
+        now: Instant,
+        event: Event,
+        options: SendOptions,
+    ) -> Result<Sent, SendError> {
+        let (link, event) = self.link_for(now, event)?;
+        link.send_with(now, event, options)
     }
 
     /// Settles a call as cancelled. `false` if it had settled already.
@@ -227,6 +224,57 @@ impl Client {
         self.log
             .push(ClientEvent::Link(ConnectionEvent::FlushFailed(id)));
         id
+    }
+
+    /// The link that takes `event` now, or why none does. A refusal has been counted.
+    fn link_for(
+        &mut self,
+        now: Instant,
+        event: Event,
+    ) -> Result<(&mut Connection, Event), SendError> {
+        let event = match self.no_link(now) {
+            Some(PackedSendError::Full) => {
+                let (event, packed) = self.pack(event)?;
+                self.count_refused();
+                return Err(self.full(event, packed.bytes().len()));
+            }
+            Some(_) => {
+                self.count_refused();
+                event
+            }
+            None => event,
+        };
+        match self.open_link() {
+            Some(link) => Ok((link, event)),
+            None => Err(SendError::NotOpen(Box::new(event))),
+        }
+    }
+
+    /// The link that takes a packed event now, or why none does. A refusal has been counted.
+    pub(crate) fn link_for_packed(
+        &mut self,
+        now: Instant,
+    ) -> Result<&mut Connection, PackedSendError> {
+        if let Some(refused) = self.no_link(now) {
+            self.count_refused();
+            return Err(refused);
+        }
+        self.open_link().ok_or(PackedSendError::NotOpen)
+    }
+
+    /// Why no link takes what may not be kept for another one, if none does.
+    fn no_link(&mut self, now: Instant) -> Option<PackedSendError> {
+        self.tick(now);
+        self.forward_offline();
+        if self.sends_on_link() {
+            return None;
+        }
+        if !self.state.is_open() {
+            return Some(PackedSendError::NotOpen);
+        }
+        // It would overtake what was sent before.
+        self.offline.refused = true;
+        Some(PackedSendError::Full)
     }
 
     /// The connection that takes events now.

@@ -1,13 +1,47 @@
 //! Where a client is, with what belongs to that state.
 
+use core::fmt;
+
 use crate::error::CloseReason;
+use crate::id::ConnId;
 use crate::state::ClientPhase;
 use crate::time::Instant;
 
 /// Names one attempt to connect, and the transport that came of it. Attempts of one client are
 /// numbered upwards and never reused, so that input of an old transport is known as such.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Attempt(pub(crate) u64);
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Attempt {
+    number: u64,
+    /// Random, and the same for all attempts of one client.
+    client: [u8; 10],
+}
+
+impl Attempt {
+    /// The one before the first.
+    pub(super) const fn none(client: [u8; 10]) -> Self {
+        Self { number: 0, client }
+    }
+
+    pub(super) const fn next(self) -> Self {
+        Self {
+            number: self.number.saturating_add(1),
+            client: self.client,
+        }
+    }
+
+    /// The id of the link that comes of it, if one does. Clients of different seeds never share
+    /// one, and it proves nothing. The time in it counts attempts: a client is not told the date.
+    #[must_use]
+    pub fn link_id(&self) -> ConnId {
+        ConnId::new(self.number, &self.client)
+    }
+}
+
+impl fmt::Debug for Attempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Attempt").field(&self.number).finish()
+    }
+}
 
 /// Where a client is in its life. [`state::next_client`](crate::state::next_client) has the
 /// transitions.

@@ -1,5 +1,6 @@
 //! What a module is: a machine of its own that speaks in events of one namespace.
 
+mod host;
 mod outbox;
 
 use alloc::vec::Vec;
@@ -15,7 +16,8 @@ use crate::peer::{Peer, PeerChange};
 use crate::queue::{SendOptions, Sent};
 use crate::time::Instant;
 
-pub use outbox::{ConnectionOutbox, ServerOutbox};
+pub use host::{Modules, NamespaceTaken};
+pub use outbox::{ClientOutbox, ConnectionOutbox, ServerOutbox};
 
 /// A part of an application that stands on its own: log routing, presence, a remote shell.
 ///
@@ -42,7 +44,8 @@ pub use outbox::{ConnectionOutbox, ServerOutbox};
 /// }
 /// ```
 ///
-/// and `handle_timeout` at the time of `poll_timeout`, as with a connection.
+/// and `handle_timeout` at the time of `poll_timeout`, as with a connection. [`Modules`] is that
+/// driver for several modules, on a connection or on a client that comes back.
 pub trait Module {
     /// What the module tells its application.
     type Event;
@@ -100,7 +103,8 @@ pub trait Module {
     /// gives back is offered to the next.
     ///
     /// The first handshake is [`PeerChange::Opened`] here, and the end [`PeerChange::Closed`]. That
-    /// a client is back after a loss is not known to its new connection: whoever reconnects calls
+    /// a client is back after a loss is not known to its new connection: for a
+    /// [`Client`](crate::Client) there is [`Modules`], and whoever else reconnects calls
     /// [`handle_peer`](Self::handle_peer) with [`PeerChange::Reopened`] instead of showing the
     /// `Opened` to this.
     fn handle_event(
@@ -134,8 +138,8 @@ pub trait Module {
     }
 }
 
-/// What a module says goes in here: the sending half of a client, or of a server with all its
-/// connections. The time is the one the module was called at.
+/// What a module says goes in here: the sending half of a connection or a client, or of a server with
+/// all its connections. The time is the one the module was called at.
 ///
 /// A connection that is not there (any more) refuses as one that is not open does.
 pub trait Outbox {

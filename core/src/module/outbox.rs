@@ -1,13 +1,15 @@
-//! Outboxes: over one connection, as a client has, and over a server's many.
+//! Outboxes: over one connection, over a client with one after another, and over a server's many.
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use core::time::Duration;
 
 use super::{Outbox, Published};
+use crate::client::Client;
 use crate::connection::{Connection, PackedSendError};
 use crate::error::{ReplyError, SendError};
 use crate::event::{Event, Payload};
+use crate::half::SendHalf;
 use crate::hub::{Hub, Target};
 use crate::id::{CallId, ConnId, ReplyToken};
 use crate::packed::PackedEvent;
@@ -38,15 +40,6 @@ impl<'a> ConnectionOutbox<'a> {
     fn connection(&mut self, to: ConnId) -> Option<&mut Connection> {
         (to == self.peer.connection).then_some(&mut *self.connection)
     }
-
-    fn is_meant(&self, to: &Target) -> bool {
-        match to {
-            Target::All => true,
-            Target::AllBut(except) => *except != self.peer.connection,
-            Target::Connection(connection) => *connection == self.peer.connection,
-            Target::User(user) => self.peer.user.as_ref() == Some(user),
-        }
-    }
 }
 
 impl Outbox for ConnectionOutbox<'_> {
@@ -66,16 +59,7 @@ impl Outbox for ConnectionOutbox<'_> {
         event: &Event,
         options: &SendOptions,
     ) -> Result<Published, PackError> {
-        let mut published = Published::default();
-        if self.is_meant(to) {
-            let packer = self.connection.config().packer().clone();
-            let packed = PackedEvent::pack(event, &*packer)?;
-            let result = self
-                .connection
-                .send_packed_with(self.now, &packed, options.clone());
-            published.count(self.peer.connection, result);
-        }
-        Ok(published)
+        publish_to_one(self.connection, self.peer, self.now, to, event, options)
     }
 
     fn call(&mut self, to: ConnId, event: Event, timeout: Duration) -> Result<CallId, SendError> {
@@ -101,6 +85,91 @@ impl Outbox for ConnectionOutbox<'_> {
     fn forget(&mut self, to: ConnId, token: ReplyToken) {
         if let Some(connection) = self.connection(to) {
             connection.forget(token);
+        }
+    }
+}
+
+/// The outbox over the present link of a client, which is its only peer. What was an earlier link is
+/// not there any more.
+///
+/// A module speaks to the link it was told of and to no other, so nothing is kept for the next one,
+/// whatever [`OnOffline`](crate::OnOffline) says: without a link everything is refused as not open,
+/// and as full while events that were kept for this link still wait for room on it.
+#[derive(Debug)]
+pub struct ClientOutbox<'a> {
+    client: &'a mut Client,
+    now: Instant,
+}
+
+impl<'a> ClientOutbox<'a> {
+    /// An outbox that queues on the present link of `client`, at `now`.
+    #[must_use]
+    pub const fn new(client: &'a mut Client, now: Instant) -> Self {
+        Self { client, now }
+    }
+
+    fn client(&mut self, to: ConnId) -> Option<&mut Client> {
+        (self.client.link_id() == Some(to)).then_some(&mut *self.client)
+    }
+}
+
+impl Outbox for ClientOutbox<'_> {
+    fn send_with(
+        &mut self,
+        to: ConnId,
+        event: Event,
+        options: SendOptions,
+    ) -> Result<Sent, SendError> {
+        let now = self.now;
+        match self.client(to) {
+            Some(client) => client.send_on_link(now, event, options),
+            None => Err(SendError::NotOpen(Box::new(event))),
+        }
+    }
+
+    fn publish_with(
+        &mut self,
+        to: &Target,
+        event: &Event,
+        options: &SendOptions,
+    ) -> Result<Published, PackError> {
+        let Some(peer) = self.client.link_id().map(Peer::new) else {
+            return Ok(Published::default());
+        };
+        match self.client.link_for_packed(self.now) {
+            Ok(connection) => publish_to_one(connection, &peer, self.now, to, event, options),
+            Err(refused) => {
+                let mut published = Published::default();
+                if is_meant(&peer, to) {
+                    published.count(peer.connection, Err(refused));
+                }
+                Ok(published)
+            }
+        }
+    }
+
+    fn call(&mut self, to: ConnId, event: Event, timeout: Duration) -> Result<CallId, SendError> {
+        let now = self.now;
+        call(self.client(to), now, event, timeout)
+    }
+
+    fn cancel(&mut self, to: ConnId, call: CallId) -> bool {
+        self.client(to).is_some_and(|client| client.cancel(call))
+    }
+
+    fn reply(&mut self, to: ConnId, token: ReplyToken, payload: Payload) -> Result<(), ReplyError> {
+        let now = self.now;
+        reply(self.client(to), now, token, payload)
+    }
+
+    fn reply_error(&mut self, to: ConnId, token: ReplyToken) -> Result<(), ReplyError> {
+        let now = self.now;
+        reply_error(self.client(to), now, token)
+    }
+
+    fn forget(&mut self, to: ConnId, token: ReplyToken) {
+        if let Some(client) = self.client(to) {
+            client.forget(token);
         }
     }
 }
@@ -192,49 +261,76 @@ impl Published {
     }
 }
 
+fn is_meant(peer: &Peer, to: &Target) -> bool {
+    match to {
+        Target::All => true,
+        Target::AllBut(except) => *except != peer.connection,
+        Target::Connection(connection) => *connection == peer.connection,
+        Target::User(user) => peer.user.as_ref() == Some(user),
+    }
+}
+
+/// Queues `event` for the only peer there is, if it is meant.
+fn publish_to_one(
+    connection: &mut Connection,
+    peer: &Peer,
+    now: Instant,
+    to: &Target,
+    event: &Event,
+    options: &SendOptions,
+) -> Result<Published, PackError> {
+    let mut published = Published::default();
+    if is_meant(peer, to) {
+        let packed = PackedEvent::pack(event, &**connection.config().packer())?;
+        let result = connection.send_packed_with(now, &packed, options.clone());
+        published.count(peer.connection, result);
+    }
+    Ok(published)
+}
+
 fn send(
-    to: Option<&mut Connection>,
+    to: Option<&mut impl SendHalf>,
     now: Instant,
     event: Event,
     options: SendOptions,
 ) -> Result<Sent, SendError> {
     match to {
-        Some(connection) => connection.send_with(now, event, options),
+        Some(half) => half.send_with(now, event, options),
         None => Err(SendError::NotOpen(Box::new(event))),
     }
 }
 
 fn call(
-    to: Option<&mut Connection>,
+    to: Option<&mut impl SendHalf>,
     now: Instant,
     event: Event,
     timeout: Duration,
 ) -> Result<CallId, SendError> {
     match to {
-        Some(connection) => connection.call(now, event, timeout),
+        Some(half) => half.call(now, event, timeout),
         None => Err(SendError::NotOpen(Box::new(event))),
     }
 }
 
 fn reply(
-    to: Option<&mut Connection>,
+    to: Option<&mut impl SendHalf>,
     now: Instant,
     token: ReplyToken,
     payload: Payload,
 ) -> Result<(), ReplyError> {
     match to {
-        Some(connection) => connection.reply(now, token, payload),
+        Some(half) => half.reply(now, token, payload),
         None => Err(ReplyError::NotOpen(Box::new(payload))),
     }
 }
 
 fn reply_error(
-    to: Option<&mut Connection>,
+    to: Option<&mut impl SendHalf>,
     now: Instant,
     token: ReplyToken,
 ) -> Result<(), ReplyError> {
     match to {
-        Some(connection) => connection.reply_error(now, token),
+        Some(half) => half.reply_error(now, token),
         None => Err(ReplyError::NotOpen(Box::new(Payload::from(
             sente_edn::Value::Nil,
         )))),
