@@ -3,8 +3,9 @@
 use std::fmt::Debug;
 
 use sente_core::{
-    Client, ClientEvent, ClientState, ConnId, Connection, ConnectionEvent, Instant, Opened,
-    RecvCapacity, ReplyToken, SendHalf, State,
+    Client, ClientEvent, ClientOutbox, ClientState, ConnId, Connection, ConnectionEvent,
+    ConnectionOutbox, Instant, Modules, Opened, Outbox, Peer, RecvCapacity, ReplyToken, SendHalf,
+    State,
 };
 use tokio::sync::{Notify, watch};
 
@@ -55,6 +56,23 @@ pub(crate) trait Machine: SendHalf + Sized + Send + 'static {
     fn take_note(&self, facts: &Self::Facts) -> bool;
     /// Does what has to be done where nobody reads what is told.
     fn discard(&mut self, now: Instant, told: Self::Told);
+    /// Runs `f` on an outbox for modules; `user` is whose connection it is, if that is known.
+    fn with_outbox<T>(
+        &mut self,
+        facts: &Self::Facts,
+        user: Option<&str>,
+        now: Instant,
+        f: impl FnOnce(&mut dyn Outbox) -> T,
+    ) -> T;
+    /// Shows modules what was told, and gives back what others should see.
+    fn show<E>(
+        told: Self::Told,
+        modules: &mut Modules<E>,
+        facts: &Self::Facts,
+        user: Option<&str>,
+        now: Instant,
+        out: &mut dyn Outbox,
+    ) -> Option<Self::Told>;
 }
 
 impl Machine for Connection {
@@ -119,6 +137,27 @@ impl Machine for Connection {
         } else if let Some(token) = token_in(told) {
             self.forget(token);
         }
+    }
+
+    fn with_outbox<T>(
+        &mut self,
+        facts: &ConnectionFacts,
+        user: Option<&str>,
+        now: Instant,
+        f: impl FnOnce(&mut dyn Outbox) -> T,
+    ) -> T {
+        f(&mut ConnectionOutbox::new(self, &facts.peer_of(user), now))
+    }
+
+    fn show<E>(
+        told: ConnectionEvent,
+        modules: &mut Modules<E>,
+        facts: &ConnectionFacts,
+        user: Option<&str>,
+        now: Instant,
+        out: &mut dyn Outbox,
+    ) -> Option<ConnectionEvent> {
+        modules.handle_event(now, &facts.peer_of(user), told, out)
     }
 }
 
@@ -200,6 +239,27 @@ impl Machine for Client {
             self.forget(token);
         }
     }
+
+    fn with_outbox<T>(
+        &mut self,
+        _: &ClientFacts,
+        _: Option<&str>,
+        now: Instant,
+        f: impl FnOnce(&mut dyn Outbox) -> T,
+    ) -> T {
+        f(&mut ClientOutbox::new(self, now))
+    }
+
+    fn show<E>(
+        told: ClientEvent,
+        modules: &mut Modules<E>,
+        _: &ClientFacts,
+        _: Option<&str>,
+        now: Instant,
+        out: &mut dyn Outbox,
+    ) -> Option<ClientEvent> {
+        modules.handle_client_event(now, told, out)
+    }
 }
 
 /// The right to answer that an event brings.
@@ -220,6 +280,15 @@ pub(crate) struct ConnectionFacts {
     pub(crate) id: ConnId,
     pub(crate) peer: String,
     pub(crate) pid: Option<u32>,
+}
+
+impl ConnectionFacts {
+    fn peer_of(&self, user: Option<&str>) -> Peer {
+        match user {
+            Some(user) => Peer::of_user(self.id, user),
+            None => Peer::new(self.id),
+        }
+    }
 }
 
 /// What there is to know of a client without its lock.

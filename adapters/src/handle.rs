@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 use crate::engine::Engine;
 use crate::line;
 use crate::permit::Permit;
-use crate::shared::{Owner, Shared};
+use crate::shared::{Owner, Shared, Waiter};
 
 /// Sends on a running connection, or, as [`ClientHandle`](crate::ClientHandle), over whatever link
 /// a client has. Clones are cheap and all mean the same connection or client.
@@ -141,7 +141,7 @@ impl<M: Engine> Handle<M> {
             let call = inner.machine.call(now, event, timeout);
             let call = call.map_err(CallFailure::Refused)?;
             if !inner.over {
-                inner.calls.insert(call, sender);
+                inner.calls.insert(call, Waiter::Future(sender));
             }
             call
         };

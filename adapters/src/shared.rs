@@ -1,6 +1,6 @@
 //! What the handles, the events and the driver of one connection or client share.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -36,10 +36,12 @@ pub(crate) struct Inner<M: Engine> {
     /// The link's share of the budget of received bytes, until everything received has been given
     /// out.
     pub(crate) share: Option<Share>,
-    pub(crate) calls: HashMap<CallId, oneshot::Sender<Result<Payload, CallError>>>,
+    pub(crate) calls: HashMap<CallId, Waiter>,
     pub(crate) flushes: HashMap<FlushId, oneshot::Sender<bool>>,
     /// Who waits for room; told whether there is.
     pub(crate) tickets: HashMap<Ticket, oneshot::Sender<bool>>,
+    /// Calls that settled and are told by the events.
+    settled: VecDeque<M::Event>,
     /// The newest terms that were given out.
     pub(crate) opened: Option<Opened>,
     /// The last event has been given out.
@@ -52,12 +54,21 @@ pub(crate) struct Inner<M: Engine> {
     pub(crate) over: bool,
 }
 
+/// Who waits for the end of a call.
+#[derive(Debug)]
+pub(crate) enum Waiter {
+    /// Whoever reads the events.
+    Events,
+    Future(oneshot::Sender<Result<Payload, CallError>>),
+}
+
 impl<M: Engine> Inner<M> {
     /// Hands settled calls and flushes to those who wait for them, and what else has changed to
     /// those who watch.
     pub(crate) fn settle(&mut self, shared: &Shared<M>) {
         while let Some(answer) = self.machine.poll_answer() {
-            self.answer(answer, shared);
+            let told = self.answer(answer, shared).map(M::told_of_link);
+            self.settled.extend(told);
         }
         if self.machine.take_note(&shared.facts) {
             shared.room.notify_waiters();
@@ -68,12 +79,14 @@ impl<M: Engine> Inner<M> {
     /// anything else.
     fn answer(&mut self, event: ConnectionEvent, shared: &Shared<M>) -> Option<ConnectionEvent> {
         match event {
-            ConnectionEvent::Settled { call, result } => {
-                if let Some(waiter) = self.calls.remove(&call) {
+            ConnectionEvent::Settled { call, result } => match self.calls.remove(&call) {
+                Some(Waiter::Future(waiter)) => {
                     // A waiter that is gone has cancelled.
                     let _ = waiter.send(result);
                 }
-            }
+                Some(Waiter::Events) => return Some(ConnectionEvent::Settled { call, result }),
+                None => {}
+            },
             ConnectionEvent::Flushed(flush) => self.flushed(flush, true),
             ConnectionEvent::FlushFailed(flush) => self.flushed(flush, false),
             ConnectionEvent::Granted(ticket) => self.reserved(ticket, true),
@@ -98,6 +111,9 @@ impl<M: Engine> Inner<M> {
     }
 
     pub(crate) fn next_event(&mut self, shared: &Shared<M>) -> Option<M::Event> {
+        if let Some(settled) = self.settled.pop_front() {
+            return Some(settled);
+        }
         let event = loop {
             // Polling may decode what had no room before, an answer among it.
             let other = match M::of_link(self.machine.poll_event()?) {
@@ -167,6 +183,7 @@ impl<M: Engine> Shared<M> {
             calls: HashMap::new(),
             flushes: HashMap::new(),
             tickets: HashMap::new(),
+            settled: VecDeque::new(),
             opened: None,
             told_end: false,
             discarding: false,
@@ -207,7 +224,7 @@ impl<M: Engine> Shared<M> {
             inner.keep_share(now);
             inner.settle(self);
         }
-        let arrived = inner.machine.has_event();
+        let arrived = inner.machine.has_event() || !inner.settled.is_empty();
         drop(inner);
         if arrived {
             self.arrived.notify_waiters();
@@ -243,7 +260,13 @@ impl<M: Engine> Shared<M> {
         let mut inner = self.lock();
         inner.over = true;
         last(&mut inner);
-        inner.calls.clear();
+        for (call, waiter) in std::mem::take(&mut inner.calls) {
+            if let Waiter::Events = waiter {
+                let result = Err(CallError::Closed);
+                let settled = ConnectionEvent::Settled { call, result };
+                inner.settled.push_back(M::told_of_link(settled));
+            }
+        }
         inner.flushes.clear();
         inner.tickets.clear();
         drop(inner);
