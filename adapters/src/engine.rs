@@ -48,6 +48,8 @@ pub(crate) trait Machine: SendHalf + Sized + Send + 'static {
     fn told_of_link(event: ConnectionEvent) -> Self::Told;
     /// The terms of a link, if they are told.
     fn terms(told: &Self::Told) -> Option<&Opened>;
+    /// Whether a link ended.
+    fn ends_link(told: &Self::Told) -> bool;
     /// Whether nothing more is told after this.
     fn is_last(told: &Self::Told) -> bool;
     /// Whether the driver waits for this to be taken.
@@ -118,8 +120,12 @@ impl Machine for Connection {
         }
     }
 
-    fn is_last(told: &ConnectionEvent) -> bool {
+    fn ends_link(told: &ConnectionEvent) -> bool {
         matches!(told, ConnectionEvent::Closed(_))
+    }
+
+    fn is_last(told: &ConnectionEvent) -> bool {
+        Self::ends_link(told)
     }
 
     fn is_waited_for(_: &ConnectionEvent) -> bool {
@@ -207,6 +213,10 @@ impl Machine for Client {
             | ClientEvent::Reopened(opened) => Some(opened),
             _ => None,
         }
+    }
+
+    fn ends_link(told: &ClientEvent) -> bool {
+        matches!(told, ClientEvent::Closed(_))
     }
 
     fn is_last(_: &ClientEvent) -> bool {

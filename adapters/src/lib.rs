@@ -3,7 +3,8 @@
 //!
 //! [`connect`] opens a [`Url`] and gives a [`Handle`] to send with and [`Events`] to read from;
 //! [`Listener`] is the other side. [`keep_connected`] is a client that comes back when its link is
-//! lost. One driver loop serves them all.
+//! lost. One driver loop serves them all. On top of the events, a [`Dispatcher`] shows messages to
+//! closures, and [`Events::attach`] runs modules.
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -25,6 +26,7 @@ mod client;
 mod clock;
 mod connect;
 mod connection;
+mod dispatch;
 mod driver;
 mod engine;
 mod events;
@@ -44,6 +46,7 @@ mod websocket;
 pub use budget::SharedRecvBudget;
 pub use client::{ClientEvents, ClientHandle, ClientOptions, keep_connected};
 pub use connect::{ConnectError, ConnectOptions, connect};
+pub use dispatch::{Dispatched, Dispatcher, HandlerPanic, Received, Responder};
 pub use engine::Engine;
 pub use events::Events;
 pub use handle::{CallFailure, End, Ended, Handle};
