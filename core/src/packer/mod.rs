@@ -4,6 +4,13 @@
 //! same one, nothing on the wire negotiates it.
 
 mod edn;
+#[cfg(any(feature = "json", feature = "transit"))]
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "the packers that use it come one by one"
+)]
+mod text;
 
 use alloc::string::String;
 use alloc::vec::Vec;
