@@ -4,6 +4,8 @@
 //! same one, nothing on the wire negotiates it.
 
 mod edn;
+#[cfg(feature = "json")]
+mod json;
 #[cfg(any(feature = "json", feature = "transit"))]
 #[allow(
     dead_code,
@@ -25,6 +27,8 @@ use crate::framing::Kind;
 use crate::limits::Limits;
 
 pub use edn::Edn;
+#[cfg(feature = "json")]
+pub use json::Json;
 pub use sente_edn::Shape;
 
 /// Packs and unpacks values, and walks over packed ones without building them.

@@ -198,6 +198,20 @@ impl<'a> TextCursor<'a> {
         Err(TextError::new(self.pos, "expected a string"))
     }
 
+    /// The string that [`peek`](Self::peek) has found, without stepping over it.
+    pub(crate) fn peek_string(&self) -> Result<Text<'a>, TextError> {
+        let from = self.pos.saturating_add(1);
+        let (end, escaped) =
+            scan::string(self.bytes(), from).map_err(|error| self.torn_instead(error))?;
+        let body = self.text.get(from..end).unwrap_or_default();
+        Ok(Text::new(body, escaped))
+    }
+
+    /// The text, as far as it is UTF-8.
+    pub(crate) const fn bytes(&self) -> &'a [u8] {
+        self.text.as_bytes()
+    }
+
     /// Where the last token starts.
     pub(crate) const fn start(&self) -> usize {
         self.start
@@ -302,7 +316,7 @@ impl<'a> TextCursor<'a> {
         let token = match kind {
             Kind::String => {
                 let from = self.pos.saturating_add(1);
-                let (end, escaped) = scan::string(self.text.as_bytes(), from)?;
+                let (end, escaped) = scan::string(self.bytes(), from)?;
                 let text = Text::new(self.text.get(from..end).unwrap_or_default(), escaped);
                 self.pos = end.saturating_add(1);
                 if self.at_key {
@@ -312,7 +326,7 @@ impl<'a> TextCursor<'a> {
                 }
             }
             Kind::Number => {
-                let (end, integer) = scan::number(self.text.as_bytes(), self.pos)?;
+                let (end, integer) = scan::number(self.bytes(), self.pos)?;
                 let text = self.text.get(self.pos..end).unwrap_or_default();
                 self.pos = end;
                 self.check_end("not a number")?;
@@ -365,7 +379,7 @@ impl<'a> TextCursor<'a> {
     }
 
     fn word(&mut self, word: &'static str) -> Result<(), TextError> {
-        let rest = self.text.as_bytes().get(self.pos..).unwrap_or_default();
+        let rest = self.bytes().get(self.pos..).unwrap_or_default();
         if !rest.starts_with(word.as_bytes()) {
             return Err(self.expected("expected true, false or null"));
         }
@@ -386,7 +400,7 @@ impl<'a> TextCursor<'a> {
     /// Steps over blanks, and gives the byte behind them.
     #[inline]
     fn skip_blanks(&mut self) -> Option<u8> {
-        let rest = self.text.as_bytes().get(self.pos..).unwrap_or_default();
+        let rest = self.bytes().get(self.pos..).unwrap_or_default();
         for byte in rest {
             match byte {
                 b' ' | b'\t' => self.pos = self.pos.saturating_add(1),
@@ -401,7 +415,7 @@ impl<'a> TextCursor<'a> {
     }
 
     fn byte(&self) -> Option<u8> {
-        self.text.as_bytes().get(self.pos).copied()
+        self.bytes().get(self.pos).copied()
     }
 
     fn expected(&self, message: &'static str) -> TextError {

@@ -10,7 +10,7 @@
 //!   stack of one's own needs: `Open`, then the items, then `Close`; in an object [`Token::Key`]
 //!   and the value in turn.
 //!
-//! ```ignore
+//! ```text
 //! let mut cursor = TextCursor::new(br#"["^ ","~:a\n",[1]]"#, &limits);
 //! while let Some(token) = cursor.next()? {
 //!     match token {
