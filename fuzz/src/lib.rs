@@ -3,10 +3,12 @@
 //! Ordinary tests call them with the corpora in `fuzz/corpus` and with random bytes. `cargo xtask
 //! fuzz` lets libFuzzer call them; its wrappers are in `fuzz/libfuzzer`.
 
+mod json;
 mod serde_types;
 mod stream;
 mod value;
 
+pub use json::{json_cursor, json_value};
 pub use serde_types::edn_serde;
 pub use stream::edn_stream;
 pub use value::{edn_cursor, edn_value};
@@ -43,6 +45,14 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "edn_value",
         check: edn_value,
+    },
+    Target {
+        name: "json_cursor",
+        check: json_cursor,
+    },
+    Target {
+        name: "json_value",
+        check: json_value,
     },
 ];
 
