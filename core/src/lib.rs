@@ -98,6 +98,8 @@ mod queue;
 pub mod state;
 mod time;
 mod transmit;
+#[cfg(feature = "serde")]
+mod typed;
 mod wire;
 
 pub use budget::{RecvBudget, RecvBudgetLimits};
@@ -129,3 +131,5 @@ pub use queue::{Policy, Priority, Rate, RateLimiter, ReserveError, SendOptions, 
 pub use sente_edn as edn;
 pub use time::Instant;
 pub use transmit::TransmitBuf;
+#[cfg(feature = "serde")]
+pub use typed::TypedError;
