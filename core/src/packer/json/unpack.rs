@@ -23,6 +23,7 @@ pub(super) fn unpack(
     keyword_keys: bool,
 ) -> Result<Value, UnpackError> {
     let mut cursor = TextCursor::new(packed, limits);
+    let mut keys = Keys::new(keyword_keys);
     let mut inside: Option<Open> = None;
     let mut around: Vec<Open> = Vec::new();
     while let Some(token) = cursor.next()? {
@@ -33,7 +34,7 @@ pub(super) fn unpack(
             Token::String(text) => Value::String(text.decode().into_owned()),
             Token::Key(text) => {
                 if let Some(Open::Object(_, key)) = &mut inside {
-                    *key = read_key(text, keyword_keys);
+                    *key = keys.read(text);
                 }
                 continue;
             }
@@ -63,10 +64,52 @@ pub(super) fn unpack(
     Err(TextError::new(cursor.pos(), "expected a JSON value, found nothing").into())
 }
 
-fn read_key(text: Text<'_>, keywords: bool) -> Value {
-    let text = text.decode();
-    let keyword = keywords.then(|| keyword::key(&text)).flatten();
-    keyword.map_or_else(|| Value::String(text.into_owned()), Value::Keyword)
+/// How many keys are kept: more than most messages have different ones.
+const KEPT_KEYS: usize = 32;
+
+/// Makes keys, those that come again and again only once.
+struct Keys<'t> {
+    keywords: bool,
+    /// What was last made, each at a place that its text decides.
+    recent: [Option<(&'t str, Value)>; KEPT_KEYS],
+}
+
+impl<'t> Keys<'t> {
+    const fn new(keywords: bool) -> Self {
+        Self {
+            keywords,
+            recent: [const { None }; KEPT_KEYS],
+        }
+    }
+
+    fn read(&mut self, text: Text<'t>) -> Value {
+        if !self.keywords {
+            return Value::String(text.decode().into_owned());
+        }
+        let raw = text.raw();
+        let place = self.recent.get_mut(place_of(raw));
+        if let Some(Some((known, key))) = &place
+            && *known == raw
+        {
+            return key.clone();
+        }
+        let decoded = text.decode();
+        let key = match keyword::key(&decoded) {
+            Some(keyword) => Value::Keyword(keyword),
+            None => return Value::String(decoded.into_owned()),
+        };
+        if let Some(place) = place {
+            *place = Some((raw, key.clone()));
+        }
+        key
+    }
+}
+
+fn place_of(key: &str) -> usize {
+    let byte = |byte: Option<&u8>| usize::from(byte.copied().unwrap_or_default());
+    let (first, last) = (byte(key.as_bytes().first()), byte(key.as_bytes().last()));
+    let mixed = key.len().wrapping_mul(7) ^ first ^ last.wrapping_mul(3);
+    mixed.checked_rem(KEPT_KEYS).unwrap_or_default()
 }
 
 fn read_number(number: Number<'_>) -> Value {

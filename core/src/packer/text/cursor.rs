@@ -63,6 +63,8 @@ pub(crate) struct TextCursor<'a> {
     /// Where the last token starts.
     start: usize,
     place: Place,
+    /// Why the text cannot be read any further.
+    fault: Option<TextError>,
     /// The containers that are open, an object being a set bit.
     levels: Levels,
     /// The innermost of them.
@@ -88,7 +90,7 @@ enum Place {
     /// At the bracket that closes the container, or behind the value of the text.
     End,
     /// Where the text cannot be read.
-    Stopped(TextError),
+    Stopped,
 }
 
 impl<'a> TextCursor<'a> {
@@ -108,6 +110,7 @@ impl<'a> TextCursor<'a> {
             pos: 0,
             start: 0,
             place: Place::First,
+            fault: None,
             levels: Levels::default(),
             inside: None,
             at_key: false,
@@ -120,12 +123,12 @@ impl<'a> TextCursor<'a> {
 
     /// What comes next; `None` at the end of the container that was entered, and behind the value
     /// of the text. An empty text has none.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn peek(&mut self) -> Result<Option<Kind>, TextError> {
         match self.place {
             Place::At(kind) => Ok(Some(kind)),
             Place::End => Ok(None),
-            Place::First | Place::Behind | Place::Stopped(_) => self.arrive(),
+            Place::First | Place::Behind | Place::Stopped => self.arrive(),
         }
     }
 
@@ -135,7 +138,8 @@ impl<'a> TextCursor<'a> {
     }
 
     /// Steps over the next token; `None` behind the value of the text.
-    #[inline]
+    // Measured: where the token is not looked at, none is made.
+    #[inline(always)]
     pub(crate) fn next(&mut self) -> Result<Option<Token<'a>>, TextError> {
         let Some(kind) = self.peek()? else {
             return Ok(if self.inside.is_some() {
@@ -151,9 +155,7 @@ impl<'a> TextCursor<'a> {
         }
         self.elements = self.elements.saturating_add(1);
         self.start = self.pos;
-        self.read(kind)
-            .map(Some)
-            .map_err(|error| self.stop(self.torn_instead(error)))
+        self.read(kind).map(Some).map_err(|error| self.stop(error))
     }
 
     /// Steps into the array or object that comes next, and says which it is.
@@ -244,39 +246,43 @@ impl<'a> TextCursor<'a> {
     }
 
     /// Goes to the next item.
+    #[inline(always)]
     fn arrive(&mut self) -> Result<Option<Kind>, TextError> {
         let found = match self.place {
-            Place::Stopped(error) => return Err(error),
             Place::Behind => self.go_on(),
+            Place::Stopped => return Err(self.fault()),
             _ => self.begin(),
         };
         match found {
-            Ok(place) => {
-                self.place = place;
-                Ok(match place {
-                    Place::At(kind) => Some(kind),
-                    _ => None,
-                })
+            Ok(Some(kind)) => {
+                self.place = Place::At(kind);
+                Ok(Some(kind))
             }
-            Err(error) => Err(self.stop(self.torn_instead(error))),
+            Ok(None) => {
+                self.place = Place::End;
+                Ok(None)
+            }
+            Err(error) => Err(self.stop(error)),
         }
     }
 
     /// From the start of the text or of a container.
-    fn begin(&mut self) -> Result<Place, TextError> {
+    #[inline(always)]
+    fn begin(&mut self) -> Result<Option<Kind>, TextError> {
         let byte = self.skip_blanks();
         match self.inside {
-            None if byte.is_none() && !self.torn => Ok(Place::End),
-            Some(Container::Array) if byte == Some(b']') => Ok(Place::End),
-            Some(Container::Object) if byte == Some(b'}') => Ok(Place::End),
+            None if byte.is_none() && !self.torn => Ok(None),
+            Some(Container::Array) if byte == Some(b']') => Ok(None),
+            Some(Container::Object) if byte == Some(b'}') => Ok(None),
             _ => self.at_item(byte),
         }
     }
 
     /// From behind an item.
-    fn go_on(&mut self) -> Result<Place, TextError> {
+    #[inline(always)]
+    fn go_on(&mut self) -> Result<Option<Kind>, TextError> {
         let Some(container) = self.inside else {
-            return Ok(Place::End);
+            return Ok(None);
         };
         let byte = self.skip_blanks();
         match (container, byte) {
@@ -286,7 +292,7 @@ impl<'a> TextCursor<'a> {
             }
             (_, Some(b',')) => {}
             (Container::Array, Some(b']')) | (Container::Object, Some(b'}')) => {
-                return Ok(Place::End);
+                return Ok(None);
             }
             (Container::Array, _) => return Err(self.expected("expected a comma or ]")),
             (Container::Object, _) => return Err(self.expected("expected a comma or }")),
@@ -296,7 +302,8 @@ impl<'a> TextCursor<'a> {
         self.at_item(byte)
     }
 
-    fn at_item(&self, byte: Option<u8>) -> Result<Place, TextError> {
+    #[inline(always)]
+    fn at_item(&self, byte: Option<u8>) -> Result<Option<Kind>, TextError> {
         let kind = match byte {
             Some(b'"') => Kind::String,
             _ if self.at_key => return Err(self.expected("expected a key in quotes")),
@@ -307,11 +314,11 @@ impl<'a> TextCursor<'a> {
             Some(b'n') => Kind::Null,
             _ => return Err(self.expected("expected a JSON value")),
         };
-        Ok(Place::At(kind))
+        Ok(Some(kind))
     }
 
     /// Steps over the token that starts here.
-    #[inline]
+    #[inline(always)]
     fn read(&mut self, kind: Kind) -> Result<Token<'a>, TextError> {
         let token = match kind {
             Kind::String => {
@@ -398,11 +405,18 @@ impl<'a> TextCursor<'a> {
     }
 
     /// Steps over blanks, and gives the byte behind them.
-    #[inline]
+    #[inline(always)]
     fn skip_blanks(&mut self) -> Option<u8> {
-        let rest = self.bytes().get(self.pos..).unwrap_or_default();
-        for byte in rest {
-            match byte {
+        match self.byte() {
+            Some(byte) if byte > b' ' => Some(byte),
+            _ => self.skip_some_blanks(),
+        }
+    }
+
+    fn skip_some_blanks(&mut self) -> Option<u8> {
+        let bytes = self.bytes();
+        loop {
+            match bytes.get(self.pos)? {
                 b' ' | b'\t' => self.pos = self.pos.saturating_add(1),
                 b'\n' | b'\r' => {
                     self.pos = self.pos.saturating_add(1);
@@ -411,13 +425,14 @@ impl<'a> TextCursor<'a> {
                 other => return Some(*other),
             }
         }
-        None
     }
 
+    #[inline(always)]
     fn byte(&self) -> Option<u8> {
         self.bytes().get(self.pos).copied()
     }
 
+    #[cold]
     fn expected(&self, message: &'static str) -> TextError {
         let ended = self.pos >= self.text.len();
         TextError::new(
@@ -439,8 +454,17 @@ impl<'a> TextCursor<'a> {
         }
     }
 
+    #[cold]
     fn stop(&mut self, error: TextError) -> TextError {
-        self.place = Place::Stopped(error);
+        let error = self.torn_instead(error);
+        self.place = Place::Stopped;
+        self.fault = Some(error);
         error
+    }
+
+    #[cold]
+    fn fault(&self) -> TextError {
+        self.fault
+            .unwrap_or_else(|| self.expected("expected a JSON value"))
     }
 }

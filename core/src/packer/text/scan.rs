@@ -29,7 +29,7 @@ pub(super) fn string(bytes: &[u8], from: usize) -> Result<(usize, bool), TextErr
 
 /// Where the first quote, backslash or control character stands from `at` on, or the end.
 #[inline]
-fn special(bytes: &[u8], mut at: usize) -> usize {
+pub(super) fn special(bytes: &[u8], mut at: usize) -> usize {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGHS: u64 = 0x8080_8080_8080_8080;
     let rest = bytes.get(at..).unwrap_or_default();

@@ -4,6 +4,8 @@ use alloc::vec::Vec;
 
 use sente_edn::Value;
 
+use super::scan;
+
 /// How strings are escaped, where JSON leaves a choice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Style {
@@ -24,10 +26,33 @@ pub(crate) fn write_string(text: &str, style: Style, out: &mut Vec<u8>) {
 
 /// Appends what stands between the quotes of `text` as a JSON string: to put a prefix before it.
 pub(crate) fn write_body(text: &str, style: Style, out: &mut Vec<u8>) {
+    match style {
+        Style::Jackson if !text.is_ascii() => {
+            for character in text.chars() {
+                let mut units = [0; 2];
+                match character.encode_utf16(&mut units) {
+                    [high, low] => {
+                        write_unit(*high, style, out);
+                        write_unit(*low, style, out);
+                    }
+                    _ => write_run(character.encode_utf8(&mut [0; 4]), style, out),
+                }
+            }
+        }
+        Style::JavaScript | Style::Jackson => write_run(text, style, out),
+    }
+}
+
+/// Appends a text of which only what must be is escaped.
+fn write_run(text: &str, style: Style, out: &mut Vec<u8>) {
     let bytes = text.as_bytes();
-    out.reserve(bytes.len().saturating_add(2));
     let mut from = 0;
-    for (at, byte) in bytes.iter().enumerate() {
+    loop {
+        let at = scan::special(bytes, from);
+        out.extend_from_slice(bytes.get(from..at).unwrap_or_default());
+        let Some(byte) = bytes.get(at) else {
+            return;
+        };
         let short = match byte {
             b'"' | b'\\' => *byte,
             b'\n' => b'n',
@@ -35,27 +60,15 @@ pub(crate) fn write_body(text: &str, style: Style, out: &mut Vec<u8>) {
             b'\t' => b't',
             0x8 => b'b',
             0xc => b'f',
-            0..0x20 => b'u',
-            // The first byte of a character beyond 16 bits.
-            0xf0.. if style == Style::Jackson => 0,
-            _ => continue,
+            _ => b'u',
         };
-        // A character that was written as two halves has three bytes more.
-        out.extend_from_slice(bytes.get(from..at).unwrap_or_default());
-        from = at.saturating_add(1);
-        match short {
-            0 => {
-                let character = text.get(at..).and_then(|rest| rest.chars().next());
-                for unit in character.unwrap_or_default().encode_utf16(&mut [0; 2]) {
-                    write_unit(*unit, style, out);
-                }
-                from = at.saturating_add(4);
-            }
-            b'u' => write_unit(u16::from(*byte), style, out),
-            short => out.extend_from_slice(&[b'\\', short]),
+        if short == b'u' {
+            write_unit(u16::from(*byte), style, out);
+        } else {
+            out.extend_from_slice(&[b'\\', short]);
         }
+        from = at.saturating_add(1);
     }
-    out.extend_from_slice(bytes.get(from..).unwrap_or_default());
 }
 
 fn write_unit(unit: u16, style: Style, out: &mut Vec<u8>) {
