@@ -7,11 +7,7 @@ mod edn;
 #[cfg(feature = "json")]
 mod json;
 #[cfg(any(feature = "json", feature = "transit"))]
-#[allow(
-    dead_code,
-    unused_imports,
-    reason = "the packers that use it come one by one"
-)]
+#[allow(dead_code, unused_imports, reason = "each packer uses a part of it")]
 mod text;
 
 use alloc::string::String;

@@ -132,11 +132,6 @@ impl<'a> TextCursor<'a> {
         }
     }
 
-    /// Whether what comes next is the key of an entry. Ask [`peek`](Self::peek) first.
-    pub(crate) fn at_key(&self) -> bool {
-        self.at_key && matches!(self.place, Place::At(_))
-    }
-
     /// Steps over the next token; `None` behind the value of the text.
     // Measured: where the token is not looked at, none is made.
     #[inline(always)]

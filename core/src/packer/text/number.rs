@@ -27,11 +27,6 @@ impl<'a> Number<'a> {
         self.integer.then(|| self.text.parse().ok()).flatten()
     }
 
-    /// The number, if it is an integer by its text and 64 bits without a sign hold it.
-    pub(crate) fn to_u64(self) -> Option<u64> {
-        self.integer.then(|| self.text.parse().ok()).flatten()
-    }
-
     /// The nearest number of floating point; an infinity if there is none, as in JavaScript and
     /// Java.
     pub(crate) fn to_f64(self) -> f64 {

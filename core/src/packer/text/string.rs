@@ -22,11 +22,6 @@ impl<'a> Text<'a> {
         self.body
     }
 
-    /// The string, if it is the same as in the text.
-    pub(crate) fn plain(self) -> Option<&'a str> {
-        (!self.escaped).then_some(self.body)
-    }
-
     /// The string, borrowed if there are no escapes in it. Unpaired surrogates are U+FFFD.
     pub(crate) fn decode(self) -> Cow<'a, str> {
         if !self.escaped {

@@ -109,16 +109,15 @@ fn numbers_are_read_by_their_text() {
     let number = |text: &str| {
         let mut cursor = TextCursor::new(text.as_bytes(), &Limits::default());
         match cursor.next().unwrap() {
-            Some(Token::Number(number)) => (number.to_i64(), number.to_u64(), number.to_f64()),
+            Some(Token::Number(number)) => (number.to_i64(), number.to_f64()),
             other => panic!("{other:?}"),
         }
     };
-    assert_eq!(number("-1"), (Some(-1), None, -1.0));
-    assert_eq!(number("18446744073709551615").1, Some(u64::MAX));
+    assert_eq!(number("-1"), (Some(-1), -1.0));
     assert_eq!(number("18446744073709551615").0, None);
-    assert_eq!(number("1.0"), (None, None, 1.0));
-    assert_eq!(number("1e2"), (None, None, 100.0));
-    assert_eq!(number("-1e999").2, f64::NEG_INFINITY);
+    assert_eq!(number("1.0"), (None, 1.0));
+    assert_eq!(number("1e2"), (None, 100.0));
+    assert_eq!(number("-1e999").1, f64::NEG_INFINITY);
 }
 
 #[test]
@@ -128,9 +127,7 @@ fn a_cursor_enters_skips_and_leaves() {
     assert_eq!(cursor.enter().unwrap(), Container::Array);
     assert_eq!(cursor.peek().unwrap(), Some(Kind::Object));
     assert_eq!(cursor.enter().unwrap(), Container::Object);
-    cursor.peek().unwrap();
-    assert!(cursor.at_key());
-    assert_eq!(cursor.string().unwrap().0.plain(), Some("a"));
+    assert_eq!(cursor.string().unwrap().0.decode(), "a");
     let span = cursor.skip().unwrap();
     assert_eq!(&text[span.start..span.end], b"[1,\n2]");
     assert!(!span.line_safe);
