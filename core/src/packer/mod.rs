@@ -9,6 +9,8 @@ mod json;
 #[cfg(any(feature = "json", feature = "transit"))]
 #[allow(dead_code, unused_imports, reason = "each packer uses a part of it")]
 mod text;
+#[cfg(feature = "transit")]
+mod transit;
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -26,6 +28,8 @@ pub use edn::Edn;
 #[cfg(feature = "json")]
 pub use json::Json;
 pub use sente_edn::Shape;
+#[cfg(feature = "transit")]
+pub use transit::{TransitHandlers, TransitJson, TransitJsonVerbose};
 
 /// Packs and unpacks values, and walks over packed ones without building them.
 ///

@@ -1,0 +1,505 @@
+//! Values as Transit text, with every string written out.
+
+use alloc::borrow::Cow;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::{self, Vec};
+use core::slice;
+
+use sente_edn::{Inst, MapIntoIter, MapIter, Tagged, Value};
+
+use super::decode::{self, BYTES, KEPT};
+use super::handlers::TransitHandlers;
+use crate::packer::text::{Style as Escapes, write_body, write_f64, write_string};
+
+/// Which of Transit's two texts is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Style {
+    /// Maps and tags in arrays, as machines like it.
+    Compact,
+    /// Maps and tags in objects, as people like it.
+    Verbose,
+}
+
+/// The largest integer written as a number: beyond, JavaScript's have gaps.
+const LARGEST_NUMBER: i64 = (1 << 53) - 1;
+/// How deep what handlers give may hold what handlers give.
+const MOST_HANDLED: u32 = 64;
+
+/// Appends `value`; the error says what cannot be written.
+pub(super) fn write(
+    value: &Value,
+    style: Style,
+    handlers: &TransitHandlers,
+    out: &mut Vec<u8>,
+) -> Result<(), String> {
+    let mut writer = Writer {
+        style,
+        handlers,
+        out,
+        open: Vec::new(),
+    };
+    writer.item(Item::Ref(value), false)?;
+    while let Some(level) = writer.open.last_mut() {
+        let Some(item) = level.source.next() else {
+            writer.out.extend_from_slice(level.close);
+            writer.open.pop();
+            continue;
+        };
+        let separator = match (level.layout, level.second) {
+            (Layout::Items, _) if level.first => &b""[..],
+            (Layout::Object, false) if level.first => b"",
+            (Layout::Object, true) => b":",
+            _ => b",",
+        };
+        let key = level.layout != Layout::Items && !level.second;
+        level.first = false;
+        level.second = !level.second;
+        writer.out.extend_from_slice(separator);
+        writer.item(item, key)?;
+    }
+    Ok(())
+}
+
+/// Whether a value is written as a single string, number or word.
+pub(super) fn is_scalar(packed: &[u8]) -> bool {
+    !matches!(packed.first(), Some(b'[' | b'{'))
+}
+
+struct Writer<'v, 'o> {
+    style: Style,
+    handlers: &'v TransitHandlers,
+    out: &'o mut Vec<u8>,
+    open: Vec<Level<'v>>,
+}
+
+/// A collection that is being written.
+struct Level<'v> {
+    source: Source<'v>,
+    layout: Layout,
+    close: &'static [u8],
+    /// Whether the next item is the first.
+    first: bool,
+    /// Whether the next item is a value, not a key.
+    second: bool,
+    /// In how many handlers' results it stands.
+    handled: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Layout {
+    /// Items with commas between.
+    Items,
+    /// Keys and values, each behind a comma.
+    Entries,
+    /// Keys and values in an object.
+    Object,
+}
+
+/// A value of the caller's, or of a handler's.
+enum Item<'v> {
+    Own(Value),
+    Ref(&'v Value),
+}
+
+/// What is still to be written of a collection.
+enum Source<'v> {
+    One(Option<Item<'v>>),
+    Items(slice::Iter<'v, Value>),
+    Entries(MapIter<'v>, Option<&'v Value>),
+    OwnItems(vec::IntoIter<Value>),
+    OwnEntries(MapIntoIter, Option<Value>),
+}
+
+impl<'v> Source<'v> {
+    fn next(&mut self) -> Option<Item<'v>> {
+        match self {
+            Self::One(item) => item.take(),
+            Self::Items(items) => items.next().map(Item::Ref),
+            Self::OwnItems(items) => items.next().map(Item::Own),
+            Self::Entries(entries, value) => value
+                .take()
+                .or_else(|| {
+                    let (key, behind) = entries.next()?;
+                    *value = Some(behind);
+                    Some(key)
+                })
+                .map(Item::Ref),
+            Self::OwnEntries(entries, value) => value
+                .take()
+                .or_else(|| {
+                    let (key, behind) = entries.next()?;
+                    *value = Some(behind);
+                    Some(key)
+                })
+                .map(Item::Own),
+        }
+    }
+}
+
+impl<'v> Writer<'v, '_> {
+    /// Writes an atom, or what a collection begins with: its items are then the next.
+    fn item(&mut self, item: Item<'v>, key: bool) -> Result<(), String> {
+        match item {
+            Item::Ref(Value::Vector(items)) => {
+                self.items(Source::Items(items.iter()), None);
+            }
+            Item::Own(Value::Vector(items)) => {
+                self.items(Source::OwnItems(items.into_vec().into_iter()), None);
+            }
+            Item::Ref(Value::List(items)) => {
+                self.items(Source::Items(items.iter()), Some("list"));
+            }
+            Item::Own(Value::List(items)) => {
+                self.items(Source::OwnItems(items.into_vec().into_iter()), Some("list"));
+            }
+            Item::Ref(Value::Set(items)) => {
+                self.items(Source::Items(items.iter()), Some("set"));
+            }
+            Item::Own(Value::Set(items)) => {
+                self.items(Source::OwnItems(items.into_iter()), Some("set"));
+            }
+            Item::Ref(Value::Map(map)) => {
+                let plain = self.has_plain_keys(map.keys())?;
+                self.entries(Source::Entries(map.iter(), None), plain);
+            }
+            Item::Own(Value::Map(map)) => {
+                let plain = self.has_plain_keys(map.keys())?;
+                self.entries(Source::OwnEntries(map.into_iter(), None), plain);
+            }
+            Item::Ref(Value::Tagged(tagged)) => {
+                let behind = Behind::of(tagged, self.handlers)?;
+                self.tagged(behind, key)?;
+            }
+            Item::Own(Value::Tagged(tagged)) => {
+                let behind = Behind::of_own(tagged, self.handlers)?;
+                self.tagged(behind, key)?;
+            }
+            Item::Ref(atom) => self.atom(atom, key)?,
+            Item::Own(atom) => self.atom(&atom, key)?,
+        }
+        Ok(())
+    }
+
+    /// Whether all keys can be written as strings.
+    fn has_plain_keys<'k>(&self, keys: impl Iterator<Item = &'k Value>) -> Result<bool, String> {
+        for key in keys {
+            let plain = match key {
+                Value::Ratio(_)
+                | Value::List(_)
+                | Value::Vector(_)
+                | Value::Set(_)
+                | Value::Map(_) => false,
+                Value::Tagged(tagged) => Behind::of(tagged, self.handlers)?.scalar().is_some(),
+                _ => true,
+            };
+            if !plain {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn push(&mut self, source: Source<'v>, layout: Layout, close: &'static [u8], handled: u32) {
+        self.open.push(Level {
+            source,
+            layout,
+            close,
+            first: true,
+            second: false,
+            handled,
+        });
+    }
+
+    /// In how many handlers' results the next item stands.
+    fn handled(&self) -> u32 {
+        self.open.last().map_or(0, |level| level.handled)
+    }
+
+    fn items(&mut self, source: Source<'v>, tag: Option<&str>) {
+        let close: &[u8] = match tag {
+            None => b"]",
+            Some(tag) => {
+                self.open_tag(tag);
+                self.close_tagged(b"]]", b"]}")
+            }
+        };
+        self.out.push(b'[');
+        let handled = self.handled();
+        self.push(source, Layout::Items, close, handled);
+    }
+
+    fn entries(&mut self, source: Source<'v>, plain: bool) {
+        let handled = self.handled();
+        if !plain {
+            self.items(source, Some("cmap"));
+            return;
+        }
+        match self.style {
+            Style::Compact => {
+                self.out.extend_from_slice(b"[\"^ \"");
+                self.push(source, Layout::Entries, b"]", handled);
+            }
+            Style::Verbose => {
+                self.out.push(b'{');
+                self.push(source, Layout::Object, b"}", handled);
+            }
+        }
+    }
+
+    fn tagged(&mut self, behind: Behind<'v>, key: bool) -> Result<(), String> {
+        let handled = self.handled().saturating_add(u32::from(behind.handled));
+        if handled > MOST_HANDLED {
+            return Err(format!(
+                "what the handlers give nests more than {MOST_HANDLED} levels deep"
+            ));
+        }
+        if let Some((tag, text)) = behind.scalar() {
+            self.prefixed(&format!("~{tag}"), text);
+            return Ok(());
+        }
+        let Some(tag) = behind.tag else {
+            return self.item(behind.rep, key);
+        };
+        self.open_tag(&tag);
+        let close = self.close_tagged(b"]", b"}");
+        self.push(Source::One(Some(behind.rep)), Layout::Items, close, handled);
+        Ok(())
+    }
+
+    /// Up to what stands behind the tag.
+    fn open_tag(&mut self, tag: &str) {
+        self.out.push(match self.style {
+            Style::Compact => b'[',
+            Style::Verbose => b'{',
+        });
+        self.prefixed("~#", tag);
+        self.out.push(match self.style {
+            Style::Compact => b',',
+            Style::Verbose => b':',
+        });
+    }
+
+    const fn close_tagged(&self, compact: &'static [u8], verbose: &'static [u8]) -> &'static [u8] {
+        match self.style {
+            Style::Compact => compact,
+            Style::Verbose => verbose,
+        }
+    }
+
+    fn prefixed(&mut self, prefix: &str, text: &str) {
+        self.out.push(b'"');
+        // A prefix has nothing to escape, but a tag that is one character may.
+        write_body(prefix, Escapes::Jackson, self.out);
+        write_body(text, Escapes::Jackson, self.out);
+        self.out.push(b'"');
+    }
+
+    fn atom(&mut self, atom: &Value, key: bool) -> Result<(), String> {
+        match atom {
+            Value::Nil if key => self.prefixed("~_", ""),
+            Value::Nil => self.out.extend_from_slice(b"null"),
+            Value::Bool(value) if key => self.prefixed(if *value { "~?t" } else { "~?f" }, ""),
+            Value::Bool(value) => {
+                let word: &[u8] = if *value { b"true" } else { b"false" };
+                self.out.extend_from_slice(word);
+            }
+            Value::Int(value) if key || value.saturating_abs() > LARGEST_NUMBER => {
+                self.out.extend_from_slice(b"\"~i");
+                sente_edn::write(atom, self.out);
+                self.out.push(b'"');
+            }
+            Value::Int(_) => sente_edn::write(atom, self.out),
+            Value::BigInt(value) => self.prefixed("~n", value.as_str()),
+            Value::Float(value) if !value.is_finite() => {
+                let name = if value.is_nan() {
+                    "NaN"
+                } else if value.is_sign_positive() {
+                    "INF"
+                } else {
+                    "-INF"
+                };
+                self.prefixed("~z", name);
+            }
+            Value::Float(value) => {
+                if key {
+                    self.out.extend_from_slice(b"\"~d");
+                }
+                // It is finite.
+                let _ = write_f64(*value, self.out);
+                if key {
+                    self.out.push(b'"');
+                }
+            }
+            Value::Decimal(value) => self.prefixed("~f", &format!("{value}")),
+            Value::Ratio(ratio) => {
+                self.open_tag("ratio");
+                self.out.push(b'[');
+                self.prefixed("~n", ratio.numerator().as_str());
+                self.out.push(b',');
+                self.prefixed("~n", ratio.denominator().as_str());
+                let close = self.close_tagged(b"]]", b"]}");
+                self.out.extend_from_slice(close);
+            }
+            // Clojure's characters have 16 bits. EDN writes one beyond them as a string, too.
+            Value::Char(value) if value.len_utf16() > 1 => {
+                write_string(value.encode_utf8(&mut [0; 4]), Escapes::Jackson, self.out);
+            }
+            Value::Char(value) => self.prefixed("~c", value.encode_utf8(&mut [0; 4])),
+            Value::String(text) => {
+                let escape = text.starts_with(['~', '^', '`']);
+                self.prefixed(if escape { "~" } else { "" }, text);
+            }
+            Value::Keyword(name) => self.prefixed("~:", name.as_str()),
+            Value::Symbol(name) => self.prefixed("~$", name.as_str()),
+            Value::Inst(inst) => self.inst(*inst),
+            Value::Uuid(uuid) => self.prefixed("~u", &format!("{uuid}")),
+            other => return Err(format!("{other} is of a kind that is not known here")),
+        }
+        Ok(())
+    }
+
+    fn inst(&mut self, inst: Inst) {
+        let date = match self.style {
+            Style::Compact => None,
+            Style::Verbose => decode::to_rfc3339(inst),
+        };
+        match date {
+            Some(date) => self.prefixed("~t", &date),
+            None => self.prefixed("~m", &format!("{}", inst.as_millis())),
+        }
+    }
+}
+
+/// What a tagged value is on the wire.
+struct Behind<'v> {
+    /// `None` for the array of one type that EDN shows behind a tag. What a peer can do with that
+    /// is a plain array: the real readers know no other.
+    tag: Option<Cow<'v, str>>,
+    rep: Item<'v>,
+    /// Whether a handler has made it.
+    handled: bool,
+}
+
+/// How a tagged value is written.
+enum Way {
+    /// As another tag and value.
+    As(String, Value, Origin),
+    /// As the tag and the value in it.
+    Kept,
+    /// As what is behind the tag.
+    Array,
+    /// As it is.
+    Plain,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    Bytes,
+    Handler,
+}
+
+impl Way {
+    fn of(tagged: &Tagged, handlers: &TransitHandlers) -> Result<Self, String> {
+        let name = tagged.tag().as_str();
+        let value = tagged.value();
+        if let Some(write) = handlers.writer(name) {
+            let (tag, rep) = write(value).map_err(|message| format!("{name}: {message}"))?;
+            return Ok(Self::As(tag, rep, Origin::Handler));
+        }
+        Ok(match (name, value.as_sequence(), value.as_str()) {
+            (BYTES, _, Some(text)) => match decode::bytes(text) {
+                Ok(text) => {
+                    let rep = Value::String(text.into_owned());
+                    Self::As(String::from("b"), rep, Origin::Bytes)
+                }
+                Err(_) => Self::Plain,
+            },
+            (KEPT, Some([Value::String(tag), rep]), _) if decode::is_kept(tag, rep) => Self::Kept,
+            ("array/int" | "array/float" | "array/double" | "array/char", Some(_), _) => {
+                Self::Array
+            }
+            _ if decode::is_own(name) => {
+                return Err(format!(
+                    "the tag {name} has a meaning of its own in Transit"
+                ));
+            }
+            _ => Self::Plain,
+        })
+    }
+}
+
+impl<'v> Behind<'v> {
+    fn new(tag: impl Into<Cow<'v, str>>, rep: Item<'v>) -> Self {
+        Self {
+            tag: Some(tag.into()),
+            rep,
+            handled: false,
+        }
+    }
+
+    fn of(tagged: &'v Tagged, handlers: &TransitHandlers) -> Result<Self, String> {
+        let value = tagged.value();
+        Ok(match Way::of(tagged, handlers)? {
+            Way::As(tag, rep, origin) => Self::made(tag, rep, origin),
+            Way::Kept => match value.as_sequence() {
+                Some([Value::String(tag), rep]) => Self::new(tag, Item::Ref(rep)),
+                _ => Self::new(KEPT, Item::Ref(value)),
+            },
+            Way::Array => Self {
+                tag: None,
+                rep: Item::Ref(value),
+                handled: false,
+            },
+            Way::Plain => Self::new(tagged.tag().as_str(), Item::Ref(value)),
+        })
+    }
+
+    fn of_own(tagged: Tagged, handlers: &TransitHandlers) -> Result<Self, String> {
+        let way = Way::of(&tagged, handlers)?;
+        let name = String::from(tagged.tag().as_str());
+        let value = tagged.into_value();
+        Ok(match way {
+            Way::As(tag, rep, origin) => Self::made(tag, rep, origin),
+            Way::Kept => {
+                let mut items = match value {
+                    Value::Vector(items) => items.into_vec(),
+                    Value::List(items) => items.into_vec(),
+                    other => alloc::vec![other],
+                };
+                let rep = items.pop().unwrap_or_default();
+                match items.pop() {
+                    Some(Value::String(tag)) => Self::new(tag, Item::Own(rep)),
+                    _ => Self::new(name, Item::Own(rep)),
+                }
+            }
+            Way::Array => Self {
+                tag: None,
+                rep: Item::Own(value),
+                handled: false,
+            },
+            Way::Plain => Self::new(name, Item::Own(value)),
+        })
+    }
+
+    fn made(tag: String, rep: Value, origin: Origin) -> Self {
+        Self {
+            tag: Some(Cow::Owned(tag)),
+            rep: Item::Own(rep),
+            handled: origin == Origin::Handler,
+        }
+    }
+
+    /// The tag and the text, if it is written as a string of the kind `~Xtext`.
+    fn scalar(&self) -> Option<(&str, &str)> {
+        let tag = self.tag.as_deref()?;
+        match &self.rep {
+            Item::Own(Value::String(text)) | Item::Ref(Value::String(text))
+                if decode::is_letter(tag) =>
+            {
+                Some((tag, text))
+            }
+            _ => None,
+        }
+    }
+}
