@@ -62,3 +62,17 @@ pub(crate) fn message(packer: &dyn Packer, value: &Value) -> String {
 pub(crate) fn read(packer: &dyn Packer, frame: &str) -> Result<Value, UnpackError> {
     packer.unpack_message(&Bytes::from(frame.to_owned()), &Limits::default())
 }
+
+/// A value a test wrote as EDN.
+pub(crate) fn value(text: &str) -> Value {
+    edn(text).unwrap_or_else(|| panic!("{text}"))
+}
+
+/// A value, packed.
+pub(crate) fn packed(packer: &dyn Packer, value: &Value) -> String {
+    let mut out = Vec::new();
+    packer
+        .pack(value, &mut out)
+        .unwrap_or_else(|error| panic!("{value}: {error}"));
+    String::from_utf8(out).unwrap()
+}

@@ -4,11 +4,11 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 /// How many digits a code's place has.
-const DIGITS: usize = 44;
+const DIGITS: u16 = 44;
 /// The character of the digit zero.
 const ZERO: u8 = b'0';
 /// How many strings the cache holds. The next one starts it anew.
-pub(super) const CAPACITY: usize = DIGITS * DIGITS;
+pub(super) const CAPACITY: usize = 44 * 44;
 /// The fewest UTF-16 units a string needs to be worth a number.
 const SHORTEST: usize = 4;
 
@@ -34,7 +34,7 @@ pub(super) fn number_of(code: &str) -> Option<usize> {
     let first = digit()?;
     let number = match digit() {
         None => first,
-        Some(second) => first.wrapping_mul(44).wrapping_add(second),
+        Some(second) => first.wrapping_mul(i32::from(DIGITS)).wrapping_add(second),
     };
     usize::try_from(number)
         .ok()
@@ -43,8 +43,7 @@ pub(super) fn number_of(code: &str) -> Option<usize> {
 
 /// Appends the code of a number below [`CAPACITY`], in quotes.
 pub(super) fn write_code(number: u16, out: &mut Vec<u8>) {
-    let digits = u16::try_from(DIGITS).unwrap_or(u16::MAX);
-    let [high, low] = [number / digits, number % digits];
+    let [high, low] = [number / DIGITS, number % DIGITS];
     // Both are below 44.
     let digit = |value: u16| ZERO.saturating_add(u8::try_from(value).unwrap_or_default());
     out.extend_from_slice(b"\"^");

@@ -188,11 +188,11 @@ fn shape(atom: &Atom<'_>) -> Shape {
     match atom {
         Atom::Nil => Shape::Nil,
         Atom::Bool(_) => Shape::Bool,
-        Atom::Number(_) => Shape::Number,
         Atom::String(_) => Shape::String,
         Atom::Scalar(tag, text) => decode::shape(*tag, text),
         Atom::Value(sente_edn::Value::Uuid(_)) => Shape::Tagged,
-        Atom::Value(_) => Shape::Number,
+        // A ratio.
+        Atom::Number(_) | Atom::Value(_) => Shape::Number,
     }
 }
 
