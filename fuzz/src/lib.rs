@@ -6,11 +6,13 @@
 mod json;
 mod serde_types;
 mod stream;
+mod transit;
 mod value;
 
 pub use json::{json_cursor, json_value};
 pub use serde_types::edn_serde;
 pub use stream::edn_stream;
+pub use transit::{transit_message, transit_value};
 pub use value::{edn_cursor, edn_value};
 
 use sente_edn::{Dialect, Limits};
@@ -53,6 +55,14 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "json_value",
         check: json_value,
+    },
+    Target {
+        name: "transit_message",
+        check: transit_message,
+    },
+    Target {
+        name: "transit_value",
+        check: transit_value,
     },
 ];
 
