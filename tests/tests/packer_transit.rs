@@ -199,6 +199,8 @@ fn composite_forms_of_scalars_and_mixed_forms_are_read() {
         ("-0.0", "-0.0"),
         ("1e400", "##Inf"),
         ("\"~d1e3\"", "1000.0"),
+        // As transit-js writes keys.
+        ("[\"^ \",\"~i1.5\",1,\"~i-2e-7\",2]", "{1.5 1, -2.0E-7 2}"),
         ("\"~dNaN\"", "##NaN"),
         ("\"~\"", "\"~\""),
         ("[1] [2", "[1]"),
@@ -251,7 +253,7 @@ fn what_is_no_transit_is_refused_with_its_place() {
         ),
         ("[\"~#i\",5]", "expected a string behind a tag"),
         ("[\"~#with-meta\",[]]", "there is nothing behind a tag"),
-        ("\"~i1.5\"", "not an integer of 64 bits at byte 0"),
+        ("\"~i1.5.\"", "not a number at byte 0"),
         ("[1,\"~i\"]", "not an integer of 64 bits at byte 3"),
         ("\"~n1x\"", "not an integer"),
         ("\"~f1..\"", "not a decimal number"),
@@ -306,9 +308,39 @@ fn dates_are_gregorian_at_all_times_and_in_milliseconds_where_readers_differ() {
         ("2020-01-02T03:04:05.123456Z", 1_577_934_245_123),
         ("2020-01-02T03:04:05+01:30", 1_577_928_845_000),
         ("2020-01-02T03:04:05-00:00", 1_577_934_245_000),
+        ("2020-01-02", 1_577_923_200_000),
+        ("2020", 1_577_836_800_000),
+        // As transit-js writes years that have no four digits.
+        ("365-12-20T01:06:31.023Z", -50_618_386_408_977),
+        ("10000-01-01T00:00:00.000Z", 253_402_300_800_000),
+        // And as JavaScript does.
+        ("+010000-01-01T00:00:00.000Z", 253_402_300_800_000),
     ] {
         let value = read(&TransitJson::new(), &format!("\"~t{text}\"")).unwrap();
         assert_eq!(value.as_inst().map(Inst::as_millis), Some(millis), "{text}");
+    }
+}
+
+#[test]
+fn dates_beyond_those_of_edn_are_kept_in_milliseconds() {
+    for (text, expected) in [
+        ("+275760-09-13T00:00:00.000Z", "8640000000000000"),
+        ("-271821-04-20T00:00:00.000Z", "-8640000000000000"),
+        ("+999999-12-31T23:59:59.999Z", "31494784780799999"),
+    ] {
+        let value = reads(&format!("\"~t{text}\""));
+        assert_eq!(value, format!("#transit/tagged [\"m\" \"{expected}\"]"));
+        assert_eq!(verbose(&value), format!("\"~m{expected}\""));
+    }
+    for text in [
+        "1000000-01-01",
+        "-",
+        "+-2020-01-01",
+        "2020-13-01",
+        "202x-01-01",
+        "é020-01-01",
+    ] {
+        assert!(refusal(&format!("\"~t{text}\"")).contains("not a date"));
     }
 }
 

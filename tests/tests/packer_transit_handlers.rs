@@ -126,3 +126,22 @@ fn handlers_write_values_behind_their_tags() {
         "{shown}"
     );
 }
+
+#[test]
+fn a_handler_that_gives_a_key_two_forms_is_found_out() {
+    let odd = std::sync::atomic::AtomicBool::new(false);
+    let handlers = TransitHandlers::new().write("odd", move |rep| {
+        let first = !odd.fetch_xor(true, std::sync::atomic::Ordering::Relaxed);
+        let tag = if first { "q" } else { "long" };
+        Ok((tag.into(), rep.clone()))
+    });
+    for packer in [
+        &TransitJson::new().handlers(handlers.clone()) as &dyn Packer,
+        &TransitJsonVerbose::new().handlers(handlers.clone()),
+    ] {
+        let error = packer
+            .pack(&value("{#odd \"x\" 1}"), &mut Vec::new())
+            .unwrap_err();
+        assert_eq!(error.message, "a handler gives one key two forms");
+    }
+}

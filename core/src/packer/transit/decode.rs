@@ -112,7 +112,12 @@ fn own(tag: char, text: &str) -> Result<Value, &'static str> {
     Ok(match tag {
         ':' => keyword(text).map_or_else(|| keep(":"), Value::Keyword),
         '$' => symbol(text).map_or_else(|| keep("$"), Value::Symbol),
-        'i' => Value::Int(text.parse().map_err(|_| "not an integer of 64 bits")?),
+        'i' => match text.parse() {
+            Ok(value) => Value::Int(value),
+            // transit-js has one kind of number, and writes any of them so where it is a key.
+            Err(_) if text.contains(['.', 'e']) => Value::Float(float(text).ok_or("not a number")?),
+            Err(_) => return Err("not an integer of 64 bits"),
+        },
         'n' => Value::BigInt(BigInt::new(text).map_err(|_| "not an integer")?),
         'f' => Value::Decimal(Decimal::new(text).map_err(|_| "not a decimal number")?),
         'd' => Value::Float(float(text).ok_or("not a number")?),
@@ -127,7 +132,13 @@ fn own(tag: char, text: &str) -> Result<Value, &'static str> {
             let millis: i64 = text.parse().map_err(|_| "not a time in milliseconds")?;
             Inst::from_millis(millis).map_or_else(|_| keep("m"), Value::Inst)
         }
-        't' => Value::Inst(rfc3339(text).ok_or("not a date")?),
+        't' => {
+            let millis = rfc3339(text).ok_or("not a date")?;
+            Inst::from_millis(millis).map_or_else(
+                |_| kept("m", Value::String(format!("{millis}"))),
+                Value::Inst,
+            )
+        }
         'u' => Value::Uuid(Uuid::parse(text).map_err(|_| "not a UUID")?),
         _ => {
             let text = bytes(text)?;
@@ -246,22 +257,33 @@ pub(super) fn bytes(text: &str) -> Result<Cow<'_, str>, &'static str> {
     Ok(Cow::Owned(BASE64_STANDARD.encode(decoded)))
 }
 
-/// Years before which the calendar of `#inst` is not that of RFC 3339: its first Gregorian day is
-/// 15 October 1582.
-const GREGORIAN: &str = "1583";
-/// Five turns of the Gregorian calendar, in years and in milliseconds.
-const TURNS: u32 = 2_000;
-const TURNS_MILLIS: i64 = 730_485 * 86_400_000;
+/// How long the Gregorian calendar takes to turn, in years and in milliseconds.
+const TURN: i64 = 400;
+const TURN_MILLIS: i64 = 146_097 * 86_400_000;
 
-/// A date as in `~t`: the Gregorian calendar at all times, as transit-java and transit-js read it.
-fn rfc3339(text: &str) -> Option<Inst> {
-    let (year, rest) = text.split_at_checked(4)?;
-    if year >= GREGORIAN || !year.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Inst::parse(text).ok();
+/// A date as in `~t`, in milliseconds. Its calendar is Gregorian at all times, as transit-java and
+/// transit-js read it; that of `#inst` is not before 1582. The year may have one to six digits:
+/// JavaScript writes `+010000`, transit-js `365` and `10000`.
+fn rfc3339(text: &str) -> Option<i64> {
+    let sign = usize::from(text.starts_with(['+', '-']));
+    let digits = text.get(sign..)?;
+    let length = digits.find('-').unwrap_or(digits.len());
+    let (year, rest) = text.split_at_checked(sign.checked_add(length)?)?;
+    if length > 6
+        || !digits
+            .get(..length)?
+            .bytes()
+            .all(|byte| byte.is_ascii_digit())
+    {
+        return None;
     }
-    let later = year.parse::<u32>().ok()?.checked_add(TURNS)?;
-    let date = Inst::parse(&format!("{later}{rest}")).ok()?;
-    Inst::from_millis(date.as_millis().checked_sub(TURNS_MILLIS)?).ok()
+    // The date in the turn that began with 2000.
+    let year: i64 = year.parse().ok()?;
+    let turns = year.checked_sub(2000)?.checked_div_euclid(TURN)?;
+    let near = year.checked_sub(turns.checked_mul(TURN)?)?;
+    let date = Inst::parse(&format!("{near}{rest}")).ok()?;
+    date.as_millis()
+        .checked_add(turns.checked_mul(TURN_MILLIS)?)
 }
 
 /// The milliseconds from which on `#inst` and RFC 3339 print the same: 1583.

@@ -75,8 +75,9 @@ impl TransitHandlers {
     }
 
     /// A value tagged `tag` is written as `handler` says: the tag for the wire, and what stands
-    /// behind it. It may use Transit's own tags. What it gives may hold further tagged values, but
-    /// their handlers may not go on without end: 64 levels are too deep.
+    /// behind it. It may use Transit's own tags, and is asked twice about a key, which must give the
+    /// same. What it gives may hold further tagged values, but their handlers may not go on without
+    /// end: more than 64 levels are an error.
     #[must_use]
     pub fn write<F>(mut self, tag: &str, handler: F) -> Self
     where

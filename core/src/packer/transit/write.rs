@@ -258,8 +258,12 @@ impl<'v> Writer<'v, '_> {
             self.prefixed(&format!("~{tag}"), text);
             return Ok(());
         }
+        if key {
+            // The map was found to have plain keys only.
+            return Err(String::from("a handler gives one key two forms"));
+        }
         let Some(tag) = behind.tag else {
-            return self.item(behind.rep, key);
+            return self.item(behind.rep, false);
         };
         self.open_tag(&tag);
         let close = self.close_tagged(b"]", b"}");
