@@ -11,6 +11,8 @@ mod json;
 mod text;
 #[cfg(feature = "transit")]
 mod transit;
+#[cfg(feature = "msgpack")]
+pub mod msgpack;
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -27,6 +29,8 @@ use crate::limits::Limits;
 pub use edn::Edn;
 #[cfg(feature = "json")]
 pub use json::Json;
+#[cfg(feature = "msgpack")]
+pub use msgpack::MsgPack;
 pub use sente_edn::Shape;
 #[cfg(feature = "transit")]
 pub use transit::{TransitHandlers, TransitJson, TransitJsonVerbose};

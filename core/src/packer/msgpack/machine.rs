@@ -1,0 +1,255 @@
+//! Steps over packed values without recursion, and hands what it finds to a sink.
+
+use super::ext::{self, Ext};
+use super::stack::Stack;
+use super::token::{Fault, REFERENCE, Reader, Token};
+use crate::limits::Limits;
+
+/// Reads packed values one by one; what becomes of them is up to the sink.
+#[derive(Debug)]
+pub(super) struct Machine<'a> {
+    pub(super) reader: Reader<'a>,
+    budget: Budget,
+    depth: usize,
+    elements: usize,
+    /// As many items as all collections together can have: each takes at least a byte.
+    most: usize,
+    open: Stack<Open<'a>>,
+}
+
+/// What is done with the values that are found.
+pub(super) trait Sink<'a> {
+    /// A value that has no items, or a typed array.
+    fn atom(&mut self, atom: Atom<'a>, place: Place) -> Result<(), &'static str>;
+
+    /// A collection of so many items, keys and values counted one by one. `place` is what stands
+    /// before its items, and for a set before the array in it.
+    fn open(&mut self, kind: Kind, count: usize, place: Place);
+
+    /// The end of the collection that was opened last, at this byte.
+    fn close(&mut self, kind: Kind, at: usize);
+
+    /// A reference to the key of this number.
+    fn reference(&mut self, number: u8, place: Place) -> Result<(), Fault> {
+        let _ = number;
+        Err(Fault::new(
+            place.start,
+            "a reference to a key that stands elsewhere",
+        ))
+    }
+}
+
+/// A value that has no items, or a typed array.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Atom<'a> {
+    /// Anything but arrays, maps and extensions.
+    Plain(Token<'a>),
+    /// An extension, and its bytes.
+    Ext(Ext<'a>, &'a [u8]),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Array,
+    Map,
+    Set,
+}
+
+/// Where something stands.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    pub(super) start: usize,
+    pub(super) end: usize,
+    /// Its first byte.
+    pub(super) head: u8,
+    /// Whether it is a map's key.
+    pub(super) is_key: bool,
+}
+
+/// What a message may ask for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Budget {
+    max_depth: usize,
+    max_elements: usize,
+}
+
+impl Budget {
+    /// For what this side has packed itself.
+    pub(super) const UNLIMITED: Self = Self::depth(usize::MAX);
+
+    pub(super) const fn new(limits: &Limits) -> Self {
+        Self {
+            max_depth: limits.max_depth,
+            max_elements: limits.max_elements,
+        }
+    }
+
+    /// So many levels, and as many elements as there are bytes.
+    pub(super) const fn depth(max_depth: usize) -> Self {
+        Self {
+            max_depth,
+            max_elements: usize::MAX,
+        }
+    }
+}
+
+/// A collection whose items are being read.
+#[derive(Clone, Copy, Debug)]
+struct Open<'a> {
+    kind: Kind,
+    /// How many items are left.
+    left: usize,
+    /// What follows the extension that a set is.
+    after: Reader<'a>,
+}
+
+impl<'a> Machine<'a> {
+    pub(super) const fn new(bytes: &'a [u8], budget: Budget) -> Self {
+        Self::resume(Reader::new(bytes), budget)
+    }
+
+    /// Goes on where something else has read before.
+    pub(super) const fn resume(reader: Reader<'a>, budget: Budget) -> Self {
+        Self {
+            reader,
+            budget,
+            depth: 0,
+            elements: 0,
+            most: reader.rest.len(),
+            open: Stack::new(Open {
+                kind: Kind::Array,
+                left: 0,
+                after: Reader::new(&[]),
+            }),
+        }
+    }
+
+    /// Steps into the array that comes next, and says how many items it has.
+    pub(super) fn enter(&mut self) -> Result<usize, Fault> {
+        let start = self.reader.at();
+        let Token::Array(count) = self.reader.token()? else {
+            return Err(Fault::new(start, "expected an array"));
+        };
+        self.deepen(start)?;
+        self.count(count, start)?;
+        Ok(count)
+    }
+
+    /// Steps out of an array whose items have been read.
+    pub(super) const fn leave(&mut self) {
+        self.depth = self.depth.saturating_sub(1);
+    }
+
+    /// Reads one value with all that is in it.
+    pub(super) fn value<S: Sink<'a>>(&mut self, sink: &mut S) -> Result<(), Fault> {
+        let mut is_key = false;
+        loop {
+            self.step(is_key, sink)?;
+            // Out of what is complete, and on to the next item.
+            is_key = loop {
+                let Some(mut open) = self.open.pop() else {
+                    return Ok(());
+                };
+                if let Some(left) = open.left.checked_sub(1) {
+                    // Of a map's entry the key comes first, when an even number is left.
+                    let is_key = open.kind == Kind::Map && open.left.is_multiple_of(2);
+                    open.left = left;
+                    self.open.push(open);
+                    break is_key;
+                }
+                if open.kind == Kind::Set {
+                    self.reader = open.after;
+                }
+                self.leave();
+                sink.close(open.kind, self.reader.at());
+            };
+        }
+    }
+
+    /// Reads an atom, or the head of a collection.
+    fn step<S: Sink<'a>>(&mut self, is_key: bool, sink: &mut S) -> Result<(), Fault> {
+        let start = self.reader.at();
+        let head = self.reader.peek().unwrap_or_default();
+        let token = self.reader.token()?;
+        let place = Place {
+            start,
+            end: self.reader.at(),
+            head,
+            is_key,
+        };
+        let wrong = |what| Fault::new(start, what);
+        match token {
+            Token::Array(count) => self.begin(Kind::Array, count, self.reader, place, sink),
+            Token::Map(count) => {
+                let count = count.saturating_mul(2);
+                self.begin(Kind::Map, count, self.reader, place, sink)
+            }
+            Token::Ext(ext::SET, content) => {
+                let after = self.reader;
+                self.reader = after.inside(content);
+                let place = Place {
+                    end: self.reader.at(),
+                    ..place
+                };
+                if !self.reader.is_array() {
+                    return Err(wrong("a set without an array in it"));
+                }
+                match self.reader.token()? {
+                    Token::Array(count) => self.begin(Kind::Set, count, after, place, sink),
+                    _ => Err(wrong("a set without an array in it")),
+                }
+            }
+            Token::Ext(REFERENCE, content) => match content {
+                [number] if is_key => sink.reference(*number, place),
+                _ => Err(wrong("a key reference where no key stands")),
+            },
+            Token::Ext(id, content) => {
+                let ext = Ext::read(id, content).map_err(wrong)?;
+                self.count(ext.elements(), start)?;
+                sink.atom(Atom::Ext(ext, content), place).map_err(wrong)
+            }
+            token => sink.atom(Atom::Plain(token), place).map_err(wrong),
+        }
+    }
+
+    fn begin<S: Sink<'a>>(
+        &mut self,
+        kind: Kind,
+        count: usize,
+        after: Reader<'a>,
+        place: Place,
+        sink: &mut S,
+    ) -> Result<(), Fault> {
+        self.deepen(place.start)?;
+        self.count(count, place.start)?;
+        self.open.push(Open {
+            kind,
+            left: count,
+            after,
+        });
+        sink.open(kind, count, place);
+        Ok(())
+    }
+
+    fn deepen(&mut self, at: usize) -> Result<(), Fault> {
+        let limit = self.budget.max_depth;
+        if self.depth >= limit {
+            return Err(Fault::over(at, "levels of nesting", limit));
+        }
+        self.depth = self.depth.saturating_add(1);
+        Ok(())
+    }
+
+    /// Counts items before they are read, so that no room is made for those that cannot be there.
+    fn count(&mut self, count: usize, at: usize) -> Result<(), Fault> {
+        self.elements = self.elements.saturating_add(count);
+        if self.elements > self.most {
+            return Err(Fault::new(at, "more items than the message has bytes"));
+        }
+        let limit = self.budget.max_elements;
+        if self.elements > limit {
+            return Err(Fault::over(at, "elements", limit));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,294 @@
+//! The tokens of MessagePack: what the first byte of a value says, and the bytes that belong to it.
+
+use alloc::format;
+use alloc::string::String;
+use core::ops::Range;
+
+use crate::packer::UnpackError;
+
+/// A key reference is an extension of this type: the number of a key that was named before.
+pub(super) const REFERENCE: i8 = 8;
+
+/// What an integer of 64 bits without a sign begins with.
+pub(super) const UINT64: u8 = 0xcf;
+
+/// A value, or the head of a collection whose items follow.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Token<'a> {
+    Nil,
+    Bool(bool),
+    Int(i64),
+    /// An integer that only `uint64` can be: one of 2^63 and more.
+    Large(u64),
+    Float(f64),
+    /// What should be UTF-8.
+    Str(&'a [u8]),
+    Bin(&'a [u8]),
+    /// So many items follow.
+    Array(usize),
+    /// So many keys and values follow.
+    Map(usize),
+    /// An extension of this type.
+    Ext(i8, &'a [u8]),
+}
+
+/// Takes tokens off the front of some bytes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reader<'a> {
+    pub(super) rest: &'a [u8],
+    /// Where `rest` ends in the message.
+    pub(super) end: usize,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) const fn new(bytes: &'a [u8]) -> Self {
+        Self {
+            rest: bytes,
+            end: bytes.len(),
+        }
+    }
+
+    /// Where the next byte stands in the message.
+    #[inline]
+    pub(super) const fn at(&self) -> usize {
+        self.end.saturating_sub(self.rest.len())
+    }
+
+    /// A reader of the content of an extension that this one has just taken.
+    pub(super) const fn inside(&self, content: &'a [u8]) -> Self {
+        Self {
+            rest: content,
+            end: self.at(),
+        }
+    }
+
+    /// What stands at these bytes of the message, which are still to be taken.
+    pub(super) fn part(&self, range: Range<usize>) -> Self {
+        let from = range.start.saturating_sub(self.at());
+        let to = range.end.saturating_sub(self.at());
+        Self {
+            rest: self.rest.get(from..to).unwrap_or_default(),
+            end: range.end,
+        }
+    }
+
+    /// Whether an array comes next.
+    pub(super) fn is_array(&self) -> bool {
+        matches!(self.peek(), Some(0x90..=0x9f | 0xdc | 0xdd))
+    }
+
+    /// The first byte of what comes next.
+    #[inline]
+    pub(super) fn peek(&self) -> Option<u8> {
+        self.rest.first().copied()
+    }
+
+    /// Takes the next token. A collection claims no more items than there are bytes.
+    #[inline]
+    pub(super) fn token(&mut self) -> Result<Token<'a>, Fault> {
+        let Some((&first, rest)) = self.rest.split_first() else {
+            return Err(self.truncated());
+        };
+        self.rest = rest;
+        Ok(match first {
+            0x00..=0x7f => Token::Int(i64::from(first)),
+            0x80..=0x8f => return self.map(usize::from(first & 0x0f)),
+            0x90..=0x9f => return self.array(usize::from(first & 0x0f)),
+            0xa0..=0xbf => Token::Str(self.take(usize::from(first & 0x1f))?),
+            0xc0 => Token::Nil,
+            0xc1 => {
+                let at = self.at().saturating_sub(1);
+                return Err(Fault::new(at, "the byte c1, which begins no value"));
+            }
+            0xc2 => Token::Bool(false),
+            0xc3 => Token::Bool(true),
+            0xc4 => Token::Bin(self.sized_1()?),
+            0xc5 => Token::Bin(self.sized_2()?),
+            0xc6 => Token::Bin(self.sized_4()?),
+            0xc7 => {
+                let length = usize::from(self.byte()?);
+                self.extension(length)?
+            }
+            0xc8 => {
+                let length = usize::from(self.u16()?);
+                self.extension(length)?
+            }
+            0xc9 => {
+                let length = self.length()?;
+                self.extension(length)?
+            }
+            0xca => Token::Float(f64::from(f32::from_be_bytes(self.bytes()?))),
+            0xcb => Token::Float(f64::from_be_bytes(self.bytes()?)),
+            0xcc => Token::Int(i64::from(self.byte()?)),
+            0xcd => Token::Int(i64::from(self.u16()?)),
+            0xce => Token::Int(i64::from(u32::from_be_bytes(self.bytes()?))),
+            UINT64 => {
+                let value = u64::from_be_bytes(self.bytes()?);
+                i64::try_from(value).map_or(Token::Large(value), Token::Int)
+            }
+            0xd0 => Token::Int(i64::from(i8::from_be_bytes(self.bytes()?))),
+            0xd1 => Token::Int(i64::from(i16::from_be_bytes(self.bytes()?))),
+            0xd2 => Token::Int(i64::from(i32::from_be_bytes(self.bytes()?))),
+            0xd3 => Token::Int(i64::from_be_bytes(self.bytes()?)),
+            0xd4 => self.extension(1)?,
+            0xd5 => self.extension(2)?,
+            0xd6 => self.extension(4)?,
+            0xd7 => self.extension(8)?,
+            0xd8 => self.extension(16)?,
+            0xd9 => Token::Str(self.sized_1()?),
+            0xda => Token::Str(self.sized_2()?),
+            0xdb => Token::Str(self.sized_4()?),
+            0xdc => {
+                let count = usize::from(self.u16()?);
+                return self.array(count);
+            }
+            0xdd => {
+                let count = self.length()?;
+                return self.array(count);
+            }
+            0xde => {
+                let count = usize::from(self.u16()?);
+                return self.map(count);
+            }
+            0xdf => {
+                let count = self.length()?;
+                return self.map(count);
+            }
+            0xe0..=0xff => Token::Int(i64::from(i8::from_be_bytes([first]))),
+        })
+    }
+
+    /// Takes so many bytes.
+    #[inline]
+    fn take(&mut self, length: usize) -> Result<&'a [u8], Fault> {
+        let Some((bytes, rest)) = self.rest.split_at_checked(length) else {
+            return Err(self.truncated());
+        };
+        self.rest = rest;
+        Ok(bytes)
+    }
+
+    #[inline]
+    fn bytes<const N: usize>(&mut self) -> Result<[u8; N], Fault> {
+        let Some((bytes, rest)) = self.rest.split_first_chunk() else {
+            return Err(self.truncated());
+        };
+        self.rest = rest;
+        Ok(*bytes)
+    }
+
+    #[inline]
+    fn byte(&mut self) -> Result<u8, Fault> {
+        let [byte] = self.bytes()?;
+        Ok(byte)
+    }
+
+    #[inline]
+    fn u16(&mut self) -> Result<u16, Fault> {
+        Ok(u16::from_be_bytes(self.bytes()?))
+    }
+
+    #[inline]
+    fn length(&mut self) -> Result<usize, Fault> {
+        let length = u32::from_be_bytes(self.bytes()?);
+        Ok(usize::try_from(length).unwrap_or(usize::MAX))
+    }
+
+    #[inline]
+    fn sized_1(&mut self) -> Result<&'a [u8], Fault> {
+        let length = usize::from(self.byte()?);
+        self.take(length)
+    }
+
+    fn sized_2(&mut self) -> Result<&'a [u8], Fault> {
+        let length = usize::from(self.u16()?);
+        self.take(length)
+    }
+
+    fn sized_4(&mut self) -> Result<&'a [u8], Fault> {
+        let length = self.length()?;
+        self.take(length)
+    }
+
+    #[inline]
+    fn extension(&mut self, length: usize) -> Result<Token<'a>, Fault> {
+        let id = i8::from_be_bytes(self.bytes()?);
+        Ok(Token::Ext(id, self.take(length)?))
+    }
+
+    #[inline]
+    fn array(&mut self, count: usize) -> Result<Token<'a>, Fault> {
+        if count > self.rest.len() {
+            return Err(self.truncated());
+        }
+        Ok(Token::Array(count))
+    }
+
+    #[inline]
+    fn map(&mut self, count: usize) -> Result<Token<'a>, Fault> {
+        if count.saturating_mul(2) > self.rest.len() {
+            return Err(self.truncated());
+        }
+        Ok(Token::Map(count))
+    }
+
+    #[cold]
+    const fn truncated(&self) -> Fault {
+        Fault::new(self.end, "the message ends within a value")
+    }
+}
+
+/// Why bytes could not be read, and where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Fault {
+    pub(super) at: usize,
+    pub(super) what: What,
+}
+
+/// What was wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum What {
+    /// Not what it should be.
+    Wrong(&'static str),
+    /// More of this than the limit.
+    Over(&'static str, usize),
+}
+
+impl Fault {
+    pub(super) const fn new(at: usize, what: &'static str) -> Self {
+        Self {
+            at,
+            what: What::Wrong(what),
+        }
+    }
+
+    pub(super) const fn over(at: usize, what: &'static str, limit: usize) -> Self {
+        Self {
+            at,
+            what: What::Over(what, limit),
+        }
+    }
+
+    pub(super) fn message(&self) -> String {
+        match self.what {
+            What::Wrong(what) => String::from(what),
+            What::Over(what, limit) => format!("over the limit of {limit} {what}"),
+        }
+    }
+}
+
+impl From<Fault> for UnpackError {
+    fn from(fault: Fault) -> Self {
+        match fault.what {
+            What::Wrong(_) => Self::Other {
+                offset: fault.at,
+                message: fault.message(),
+            },
+            What::Over(what, limit) => Self::OverLimit {
+                offset: fault.at,
+                what,
+                limit,
+            },
+        }
+    }
+}
