@@ -36,12 +36,10 @@ pub(super) fn resolve(frame: &[u8], limits: &Limits) -> Result<Option<Vec<u8>>, 
         return Ok(None);
     }
     let end = machine.reader.at();
-    let over = Fault::over(end, "bytes", limits.max_opened_bytes);
-    resolve.to.finish(end).map_err(|_| over)?;
-    if message.len() > limits.max_opened_bytes {
-        return Err(over);
+    match resolve.to.finish(end) {
+        Ok(()) if message.len() <= limits.max_opened_bytes => Ok(Some(message)),
+        _ => Err(Fault::over(end, "bytes", limits.max_opened_bytes)),
     }
-    Ok(Some(message))
 }
 
 /// Appends `message` with references wherever the real writer has them.
@@ -121,7 +119,7 @@ impl<'a, 'o> Rewrite<'a, 'o> {
         if kind == Kind::Set {
             self.copy_to(at);
             if let Some(open) = self.sets.pop() {
-                self.to.close_ext(&open, ext::SET);
+                self.to.close_ext(open, ext::SET);
             }
         }
     }
@@ -160,14 +158,13 @@ pub(super) struct Watch<'k, 'a> {
 }
 
 impl<'a> Sink<'a> for Watch<'_, 'a> {
-    fn atom(&mut self, atom: Atom<'a>, place: Place) -> Result<(), &'static str> {
+    fn atom(&mut self, atom: Atom<'a>, place: Place) {
         if place.is_key
             && has_number(&atom)
             && let Some(keys) = &mut self.keys
         {
             keys.add(self.from.part(place.start..place.end));
         }
-        Ok(())
     }
 
     fn open(&mut self, _: Kind, _: usize, _: Place) {}
@@ -188,12 +185,11 @@ struct Resolve<'a, 'o> {
 }
 
 impl<'a> Sink<'a> for Resolve<'a, '_> {
-    fn atom(&mut self, atom: Atom<'a>, place: Place) -> Result<(), &'static str> {
+    fn atom(&mut self, atom: Atom<'a>, place: Place) {
         if place.is_key && has_number(&atom) {
             let frame = Reader::new(self.to.from);
             self.keys.add(frame.part(place.start..place.end));
         }
-        Ok(())
     }
 
     fn open(&mut self, kind: Kind, _: usize, place: Place) {
@@ -230,16 +226,16 @@ struct Shorten<'a, 'o> {
 }
 
 impl<'a> Sink<'a> for Shorten<'a, '_> {
-    fn atom(&mut self, atom: Atom<'a>, place: Place) -> Result<(), &'static str> {
+    fn atom(&mut self, atom: Atom<'a>, place: Place) {
         let key = match atom {
             Atom::Plain(Token::Str(text)) if place.is_key => (false, text),
             Atom::Ext(Ext::Keyword(name), _) if place.is_key => (true, name),
-            _ => return Ok(()),
+            _ => return,
         };
         if let Some(number) = self.keys.get(&key) {
             self.to.cut(place);
             self.to.to.ext(REFERENCE, &[*number]);
-            return Ok(());
+            return;
         }
         self.is_doubtful |= core::str::from_utf8(key.1).is_err();
         if let Ok(number) = u8::try_from(self.keys.len())
@@ -247,7 +243,6 @@ impl<'a> Sink<'a> for Shorten<'a, '_> {
         {
             self.keys.insert(key, number);
         }
-        Ok(())
     }
 
     fn open(&mut self, kind: Kind, _: usize, place: Place) {

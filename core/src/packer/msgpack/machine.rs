@@ -20,7 +20,7 @@ pub(super) struct Machine<'a> {
 /// What is done with the values that are found.
 pub(super) trait Sink<'a> {
     /// A value that has no items, or a typed array.
-    fn atom(&mut self, atom: Atom<'a>, place: Place) -> Result<(), &'static str>;
+    fn atom(&mut self, atom: Atom<'a>, place: Place);
 
     /// A collection of so many items, keys and values counted one by one. `place` is what stands
     /// before its items, and for a set before the array in it.
@@ -142,32 +142,41 @@ impl<'a> Machine<'a> {
 
     /// Reads one value with all that is in it.
     pub(super) fn value<S: Sink<'a>>(&mut self, sink: &mut S) -> Result<(), Fault> {
+        // At first what is around the value itself: nothing more is to come there.
+        let mut inside = Open {
+            kind: Kind::Array,
+            left: 0,
+            after: self.reader,
+        };
         let mut is_key = false;
         loop {
-            self.step(is_key, sink)?;
+            if let Some(open) = self.step(is_key, sink)? {
+                self.open.push(core::mem::replace(&mut inside, open));
+            }
             // Out of what is complete, and on to the next item.
-            is_key = loop {
-                let Some(mut open) = self.open.pop() else {
+            loop {
+                if let Some(left) = inside.left.checked_sub(1) {
+                    // Of a map's entry the key comes first, when an even number is left.
+                    is_key = inside.kind == Kind::Map && inside.left.is_multiple_of(2);
+                    inside.left = left;
+                    break;
+                }
+                let Some(outer) = self.open.pop() else {
                     return Ok(());
                 };
-                if let Some(left) = open.left.checked_sub(1) {
-                    // Of a map's entry the key comes first, when an even number is left.
-                    let is_key = open.kind == Kind::Map && open.left.is_multiple_of(2);
-                    open.left = left;
-                    self.open.push(open);
-                    break is_key;
-                }
-                if open.kind == Kind::Set {
-                    self.reader = open.after;
+                if inside.kind == Kind::Set {
+                    self.reader = inside.after;
                 }
                 self.leave();
-                sink.close(open.kind, self.reader.at());
-            };
+                sink.close(inside.kind, self.reader.at());
+                inside = outer;
+            }
         }
     }
 
-    /// Reads an atom, or the head of a collection.
-    fn step<S: Sink<'a>>(&mut self, is_key: bool, sink: &mut S) -> Result<(), Fault> {
+    /// Reads an atom, or the head of a collection, which is then open.
+    #[inline]
+    fn step<S: Sink<'a>>(&mut self, is_key: bool, sink: &mut S) -> Result<Option<Open<'a>>, Fault> {
         let start = self.reader.at();
         let head = self.reader.peek().unwrap_or_default();
         let token = self.reader.token()?;
@@ -178,57 +187,47 @@ impl<'a> Machine<'a> {
             is_key,
         };
         let wrong = |what| Fault::new(start, what);
-        match token {
-            Token::Array(count) => self.begin(Kind::Array, count, self.reader, place, sink),
-            Token::Map(count) => {
-                let count = count.saturating_mul(2);
-                self.begin(Kind::Map, count, self.reader, place, sink)
-            }
+        let after = self.reader;
+        let (kind, count, place) = match token {
+            Token::Array(count) => (Kind::Array, count, place),
+            Token::Map(count) => (Kind::Map, count.saturating_mul(2), place),
             Token::Ext(ext::SET, content) => {
-                let after = self.reader;
                 self.reader = after.inside(content);
                 let place = Place {
                     end: self.reader.at(),
                     ..place
                 };
-                if !self.reader.is_array() {
-                    return Err(wrong("a set without an array in it"));
-                }
-                match self.reader.token()? {
-                    Token::Array(count) => self.begin(Kind::Set, count, after, place, sink),
-                    _ => Err(wrong("a set without an array in it")),
+                match self.reader.is_array().then(|| self.reader.token()) {
+                    Some(Ok(Token::Array(count))) => (Kind::Set, count, place),
+                    Some(Err(fault)) => return Err(fault),
+                    _ => return Err(wrong("a set without an array in it")),
                 }
             }
-            Token::Ext(REFERENCE, content) => match content {
-                [number] if is_key => sink.reference(*number, place),
-                _ => Err(wrong("a key reference where no key stands")),
-            },
+            Token::Ext(REFERENCE, content) => {
+                return match content {
+                    [number] if is_key => sink.reference(*number, place).map(|()| None),
+                    _ => Err(wrong("a key reference where no key stands")),
+                };
+            }
             Token::Ext(id, content) => {
                 let ext = Ext::read(id, content).map_err(wrong)?;
                 self.count(ext.elements(), start)?;
-                sink.atom(Atom::Ext(ext, content), place).map_err(wrong)
+                sink.atom(Atom::Ext(ext, content), place);
+                return Ok(None);
             }
-            token => sink.atom(Atom::Plain(token), place).map_err(wrong),
-        }
-    }
-
-    fn begin<S: Sink<'a>>(
-        &mut self,
-        kind: Kind,
-        count: usize,
-        after: Reader<'a>,
-        place: Place,
-        sink: &mut S,
-    ) -> Result<(), Fault> {
-        self.deepen(place.start)?;
-        self.count(count, place.start)?;
-        self.open.push(Open {
+            token => {
+                sink.atom(Atom::Plain(token), place);
+                return Ok(None);
+            }
+        };
+        self.deepen(start)?;
+        self.count(count, start)?;
+        sink.open(kind, count, place);
+        Ok(Some(Open {
             kind,
             left: count,
             after,
-        });
-        sink.open(kind, count, place);
-        Ok(())
+        }))
     }
 
     fn deepen(&mut self, at: usize) -> Result<(), Fault> {

@@ -41,9 +41,29 @@
 //!   reads them as the nearest it has: see [`MsgPack::safe_integers`].
 //! - ClojureScript has no characters and ratios; it reads strings and floats.
 //!
+//! # Rust types
+//!
+//! serde's types are written and read as `sente_edn::serde` does: fields and variants are keywords,
+//! and read from strings, too; enums have the same forms; [`Keyword`](sente_edn::Keyword),
+//! [`Inst`](sente_edn::Inst), [`Uuid`](sente_edn::Uuid), [`Value`] and the others of that crate are
+//! what the table above says, and its modules `as_set`, `jiff` and so on work. What differs:
+//!
+//! | Rust | is written as | and read from |
+//! |---|---|---|
+//! | `f32` | `float 32` | any number |
+//! | bytes | `bin` | `bin`, strings as their UTF-8, arrays of integers |
+//! | `Vec`, `HashSet`, … | array | arrays, sets, typed arrays in Java's order of bytes, `bin` |
+//! | integers | as above; beyond 64 bits with a sign they are an error | any that fit |
+//! | [`Decimal`](sente_edn::Decimal) | `float 64` | floats and integers, by their shortest digits |
+//! | [`List`](sente_edn::List), [`Vector`](sente_edn::Vector) | array | arrays |
+//! | names that are no keywords in EDN | the same extension | the same |
+//!
+//! `&str` is borrowed if it is UTF-8, and an error if not; `#[serde(borrow)] Cow<str>` takes both.
+//! Values may nest [`MAX_DEPTH`] levels.
+//!
 //! # What a stranger's bytes can do
 //!
-//! They are read without recursion within [`Limits`], in time linear in their length but for large
+//! They are read without recursion, but for Rust types, within [`Limits`], in time linear in their length but for large
 //! maps and sets, and take memory for no more items than there are bytes.
 
 mod ext;
@@ -63,10 +83,10 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use sente_edn::Value;
 
+pub use self::serde::{Error, MAX_DEPTH, from_slice, to_vec, to_writer};
 use crate::framing::Kind;
 use crate::limits::Limits;
 use crate::packer::{PackError, Packer, Span, Tokens, UnpackError, Visit};
-pub use self::serde::{Error, MAX_DEPTH, from_slice, to_vec, to_writer};
 
 use out::Head;
 use pack::Style;
@@ -236,7 +256,6 @@ const NAME: &str = "msgpack";
 
 impl MsgPack {
     fn shorten(self, message: &[u8], out: &mut Vec<u8>) -> Result<(), PackError> {
-        keys::shorten(message, out)
-            .map_err(|fault| PackError::new(self.name(), fault.message()))
+        keys::shorten(message, out).map_err(|fault| PackError::new(self.name(), fault.message()))
     }
 }

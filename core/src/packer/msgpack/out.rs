@@ -29,7 +29,7 @@ struct Late {
 }
 
 /// Which head was left open.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 #[must_use]
 pub(super) struct Open(usize);
 
@@ -64,6 +64,13 @@ impl<'o> Out<'o> {
 
     #[inline]
     pub(super) fn int(&mut self, value: i64) {
+        match u8::try_from(value) {
+            Ok(value @ 0..0x80) => self.bytes.push(value),
+            _ => self.longer_int(value),
+        }
+    }
+
+    fn longer_int(&mut self, value: i64) {
         if let Ok(value) = u64::try_from(value) {
             self.natural(value);
         } else if let Ok(value) = i8::try_from(value) {
@@ -205,17 +212,17 @@ impl<'o> Out<'o> {
     }
 
     /// What was written since is an array of so many items.
-    pub(super) fn close_array(&mut self, open: &Open, count: usize) {
+    pub(super) fn close_array(&mut self, open: Open, count: usize) {
         self.close(open, Head::array(count), count);
     }
 
     /// What was written since is a map of so many entries.
-    pub(super) fn close_map(&mut self, open: &Open, count: usize) {
+    pub(super) fn close_map(&mut self, open: Open, count: usize) {
         self.close(open, Head::map(count), count);
     }
 
     /// What was written since is the content of an extension.
-    pub(super) fn close_ext(&mut self, open: &Open, id: i8) {
+    pub(super) fn close_ext(&mut self, open: Open, id: i8) {
         let Some(late) = self.late.get(open.0) else {
             return;
         };
@@ -225,11 +232,9 @@ impl<'o> Out<'o> {
         self.close(open, Head::ext(id, length), length);
     }
 
-    fn close(&mut self, open: &Open, head: Head, length: usize) {
+    fn close(&mut self, open: Open, head: Head, length: usize) {
         self.too_long |= u32::try_from(length).is_err();
-        self.saved = self
-            .saved
-            .saturating_add(ROOM.saturating_sub(head.length));
+        self.saved = self.saved.saturating_add(ROOM.saturating_sub(head.length));
         if let Some(late) = self.late.get_mut(open.0) {
             late.head = head;
         }

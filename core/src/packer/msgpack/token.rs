@@ -1,5 +1,7 @@
 //! The tokens of MessagePack: what the first byte of a value says, and the bytes that belong to it.
 
+use alloc::borrow::Cow;
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 use core::ops::Range;
@@ -158,6 +160,43 @@ impl<'a> Reader<'a> {
         })
     }
 
+    /// Takes a string, if it comes next in one of its shorter forms.
+    #[inline]
+    pub(super) fn short_str(&mut self) -> Option<&'a [u8]> {
+        let (length, rest) = match self.rest {
+            [head @ 0xa0..=0xbf, rest @ ..] => (head & 0x1f, rest),
+            [0xd9, length, rest @ ..] => (*length, rest),
+            _ => return None,
+        };
+        let (text, rest) = rest.split_at_checked(usize::from(length))?;
+        self.rest = rest;
+        Some(text)
+    }
+
+    /// Takes a keyword, if it comes next in one of its shorter forms.
+    #[inline]
+    pub(super) fn short_keyword(&mut self) -> Option<&'a [u8]> {
+        let (length, rest) = match self.rest {
+            [0xc7, length, 0, rest @ ..] => (*length, rest),
+            [head @ 0xd4..=0xd8, 0, rest @ ..] => (1 << (head & 0x0f).saturating_sub(4), rest),
+            _ => return None,
+        };
+        let (name, rest) = rest.split_at_checked(usize::from(length))?;
+        self.rest = rest;
+        Some(name)
+    }
+
+    /// Takes an integer of seven bits, if one comes next.
+    #[inline]
+    pub(super) fn short_int(&mut self) -> Option<u8> {
+        let (&first, rest) = self.rest.split_first()?;
+        if first >= 0x80 {
+            return None;
+        }
+        self.rest = rest;
+        Some(first)
+    }
+
     /// Takes so many bytes.
     #[inline]
     fn take(&mut self, length: usize) -> Result<&'a [u8], Fault> {
@@ -217,7 +256,7 @@ impl<'a> Reader<'a> {
     }
 
     #[inline]
-    fn array(&mut self, count: usize) -> Result<Token<'a>, Fault> {
+    fn array(&self, count: usize) -> Result<Token<'a>, Fault> {
         if count > self.rest.len() {
             return Err(self.truncated());
         }
@@ -225,7 +264,7 @@ impl<'a> Reader<'a> {
     }
 
     #[inline]
-    fn map(&mut self, count: usize) -> Result<Token<'a>, Fault> {
+    fn map(&self, count: usize) -> Result<Token<'a>, Fault> {
         if count.saturating_mul(2) > self.rest.len() {
             return Err(self.truncated());
         }
@@ -233,21 +272,28 @@ impl<'a> Reader<'a> {
     }
 
     #[cold]
-    const fn truncated(&self) -> Fault {
+    fn truncated(&self) -> Fault {
         Fault::new(self.end, "the message ends within a value")
     }
 }
 
-/// Why bytes could not be read, and where.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Fault {
-    pub(super) at: usize,
-    pub(super) what: What,
+/// What should be UTF-8 as text, with U+FFFD in place of what is not.
+#[inline]
+pub(super) fn text(bytes: &[u8]) -> Cow<'_, str> {
+    // Quicker than looking for what is wrong at once, since hardly ever anything is.
+    match core::str::from_utf8(bytes) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => String::from_utf8_lossy(bytes),
+    }
 }
+
+/// Why bytes could not be read, and where. It is small, so that what can be read is not slowed down.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Fault(Box<(usize, What)>);
 
 /// What was wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum What {
+enum What {
     /// Not what it should be.
     Wrong(&'static str),
     /// More of this than the limit.
@@ -255,22 +301,22 @@ pub(super) enum What {
 }
 
 impl Fault {
-    pub(super) const fn new(at: usize, what: &'static str) -> Self {
-        Self {
-            at,
-            what: What::Wrong(what),
-        }
+    #[cold]
+    pub(super) fn new(at: usize, what: &'static str) -> Self {
+        Self(Box::new((at, What::Wrong(what))))
     }
 
-    pub(super) const fn over(at: usize, what: &'static str, limit: usize) -> Self {
-        Self {
-            at,
-            what: What::Over(what, limit),
-        }
+    #[cold]
+    pub(super) fn over(at: usize, what: &'static str, limit: usize) -> Self {
+        Self(Box::new((at, What::Over(what, limit))))
+    }
+
+    pub(super) fn at(&self) -> usize {
+        self.0.0
     }
 
     pub(super) fn message(&self) -> String {
-        match self.what {
+        match self.0.1 {
             What::Wrong(what) => String::from(what),
             What::Over(what, limit) => format!("over the limit of {limit} {what}"),
         }
@@ -279,13 +325,14 @@ impl Fault {
 
 impl From<Fault> for UnpackError {
     fn from(fault: Fault) -> Self {
-        match fault.what {
-            What::Wrong(_) => Self::Other {
-                offset: fault.at,
-                message: fault.message(),
+        let (offset, what) = *fault.0;
+        match what {
+            What::Wrong(what) => Self::Other {
+                offset,
+                message: String::from(what),
             },
             What::Over(what, limit) => Self::OverLimit {
-                offset: fault.at,
+                offset,
                 what,
                 limit,
             },

@@ -1,6 +1,5 @@
 //! Packed bytes as values.
 
-use alloc::string::String;
 use alloc::vec::Vec;
 
 use sente_edn::{BigInt, Map, Set, Value};
@@ -9,7 +8,7 @@ use super::Endian;
 use super::keys;
 use super::machine::{Atom, Budget, Kind, Machine, Place, Sink};
 use super::tagged;
-use super::token::{Fault, Token};
+use super::token::{self, Fault, Token};
 use crate::limits::Limits;
 
 /// The value packed in `packed`, which may refer to its own keys.
@@ -41,12 +40,11 @@ impl Built {
 }
 
 impl<'a> Sink<'a> for Built {
-    fn atom(&mut self, atom: Atom<'a>, _: Place) -> Result<(), &'static str> {
+    fn atom(&mut self, atom: Atom<'a>, _: Place) {
         self.place(match atom {
             Atom::Plain(token) => plain(token),
             Atom::Ext(ext, _) => ext.into_value(self.endian),
         });
-        Ok(())
     }
 
     fn open(&mut self, _: Kind, count: usize, _: Place) {
@@ -75,7 +73,7 @@ fn plain(token: Token<'_>) -> Value {
         Token::Int(value) => Value::Int(value),
         Token::Large(value) => Value::BigInt(BigInt::from(i128::from(value))),
         Token::Float(value) => Value::Float(value),
-        Token::Str(text) => Value::String(String::from_utf8_lossy(text).into_owned()),
+        Token::Str(text) => Value::String(token::text(text).into_owned()),
         Token::Bin(bytes) => tagged::bytes(bytes),
         _ => Value::Nil,
     }

@@ -1,14 +1,12 @@
 //! Walking over packed values without building them.
 
-use alloc::string::String;
-
 use sente_edn::Shape;
 use smol_str::SmolStr;
 
 use super::ext::{self, Ext};
 use super::machine::{Atom, Budget, Kind, Machine, Place, Sink};
 use super::stack::Stack;
-use super::token::{Fault, Reader, Token, UINT64};
+use super::token::{self, Fault, Reader, Token, UINT64};
 use crate::limits::Limits;
 use crate::packer::{Cursor, Span, UnpackError};
 
@@ -95,7 +93,7 @@ impl Cursor for Walk<'_> {
             return Err(Fault::new(at, "expected a keyword").into());
         };
         let span = self.skip_one()?;
-        Ok((SmolStr::new(String::from_utf8_lossy(name)), span))
+        Ok((SmolStr::new(token::text(name)), span))
     }
 }
 
@@ -119,7 +117,7 @@ pub(super) fn entries(packed: &[u8], limits: &Limits, visit: &mut dyn FnMut(&str
             return;
         };
         if let Some(key) = key {
-            visit(&String::from_utf8_lossy(key), value);
+            visit(&token::text(key), value);
         }
     }
 }
@@ -152,7 +150,7 @@ impl Facts {
 }
 
 impl<'a> Sink<'a> for Facts {
-    fn atom(&mut self, atom: Atom<'a>, place: Place) -> Result<(), &'static str> {
+    fn atom(&mut self, atom: Atom<'a>, place: Place) {
         match atom {
             Atom::Plain(token) => {
                 if self.first {
@@ -167,7 +165,6 @@ impl<'a> Sink<'a> for Facts {
                 self.portable &= ext.is_portable(content);
             }
         }
-        Ok(())
     }
 
     fn open(&mut self, kind: Kind, _: usize, _: Place) {

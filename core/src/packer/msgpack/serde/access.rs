@@ -3,12 +3,12 @@
 use alloc::borrow::Cow;
 use alloc::string::ToString;
 
-use sente_edn::Value;
 use ::serde::de::value::{CowStrDeserializer, U8Deserializer};
 use ::serde::de::{
     DeserializeSeed, EnumAccess, Error as _, IntoDeserializer, MapAccess, SeqAccess, VariantAccess,
     Visitor,
 };
+use sente_edn::Value;
 
 use super::de::Reading;
 use super::error::Error;

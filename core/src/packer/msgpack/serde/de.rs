@@ -2,25 +2,27 @@
 
 use alloc::borrow::Cow;
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::ToString;
 use alloc::vec::Vec;
-use core::fmt;
 
-use sente_edn::Value;
 use ::serde::Deserialize;
-use ::serde::de::value::{CowStrDeserializer, SeqDeserializer};
+use ::serde::de::value::CowStrDeserializer;
 use ::serde::de::{DeserializeSeed, IntoDeserializer, Visitor};
+use sente_edn::Value;
 
 use super::MAX_DEPTH;
 use super::access::{self, Entries, Items, Special, Variant};
 use super::error::Error;
 use super::names::{self, Kind};
+use super::visit::{
+    Bytes, too_deep, too_many, typed_array, visit_all, visit_ext, visit_text, wrong,
+};
 use crate::packer::msgpack::Endian;
 use crate::packer::msgpack::ext::{self, Ext};
 use crate::packer::msgpack::keys::{self, Numbered, Watch};
 use crate::packer::msgpack::machine::{Budget, Machine};
 use crate::packer::msgpack::tagged;
-use crate::packer::msgpack::token::{Fault, REFERENCE, Reader, Token};
+use crate::packer::msgpack::token::{self, REFERENCE, Reader, Token};
 
 /// Reads one value for serde.
 pub(super) struct Reading<'de> {
@@ -177,7 +179,11 @@ impl<'de> Reading<'de> {
         Ok(())
     }
 
+    #[inline]
     fn integer<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, Error> {
+        if let Some(value) = self.reader.short_int() {
+            return visitor.visit_u64(u64::from(value));
+        }
         match self.reader.token()? {
             Token::Int(value) => visitor.visit_i64(value),
             Token::Large(value) => visitor.visit_u64(value),
@@ -198,6 +204,9 @@ impl<'de> Reading<'de> {
 
     #[inline]
     fn string<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, Error> {
+        if let Some(text) = self.reader.short_str() {
+            return visit_text(text, visitor);
+        }
         match self.reader.token()? {
             Token::Str(text) => visit_text(text, visitor),
             Token::Ext(ext::KEYWORD, name) if self.is_key => visit_text(name, visitor),
@@ -218,6 +227,13 @@ impl<'de> Reading<'de> {
 
     #[inline]
     fn name<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, Error> {
+        if let Some(name) = self
+            .reader
+            .short_keyword()
+            .or_else(|| self.reader.short_str())
+        {
+            return visit_text(name, visitor);
+        }
         match self.reader.token()? {
             Token::Ext(ext::KEYWORD, name) | Token::Str(name) => visit_text(name, visitor),
             Token::Int(value) => match u64::try_from(value) {
@@ -295,8 +311,12 @@ impl<'de> Reading<'de> {
             (names::BIG_INT, Token::Large(value)) => return visitor.visit_u64(value),
             // MessagePack has no decimals: they come back as the floats they were written as.
             (names::DECIMAL, Token::Int(value)) => return visitor.visit_string(value.to_string()),
-            (names::DECIMAL, Token::Float(value)) => return visitor.visit_string(value.to_string()),
-            (names::LIST | names::VECTOR, Token::Array(count)) => return self.items(count, visitor),
+            (names::DECIMAL, Token::Float(value)) => {
+                return visitor.visit_string(value.to_string());
+            }
+            (names::LIST | names::VECTOR, Token::Array(count)) => {
+                return self.items(count, visitor);
+            }
             (names::MAP, Token::Map(count)) => return self.entries(count, visitor),
             (names::SET, Token::Ext(ext::SET, content)) => {
                 let content = self.reader.inside(content);
@@ -320,132 +340,6 @@ impl<'de> Reading<'de> {
             }
             (names::TAGGED, value @ Value::Tagged(_)) => access::tagged(value, visitor),
             _ => Err(wrong(token, &visitor)),
-        }
-    }
-}
-
-/// An extension as serde has a word for it, and else as its text.
-fn visit_ext<'de, V: Visitor<'de>>(
-    value: Value,
-    exact: bool,
-    visitor: V,
-) -> Result<V::Value, Error> {
-    let (kind, text) = match value {
-        Value::Int(value) => return visitor.visit_i64(value),
-        Value::Char(value) => return visitor.visit_char(value),
-        Value::String(text) => return visitor.visit_string(text),
-        Value::Tagged(_) if exact => return visitor.visit_enum(Special::Tagged(value)),
-        Value::Tagged(_) => return access::tagged(value, visitor),
-        Value::Keyword(keyword) => (Kind::Keyword, keyword.as_str().to_string()),
-        Value::Symbol(symbol) => (Kind::Symbol, symbol.as_str().to_string()),
-        Value::BigInt(value) => (Kind::BigInt, value.as_str().to_string()),
-        Value::Ratio(value) => (Kind::Ratio, value.to_string()),
-        Value::Inst(value) => (Kind::Inst, value.to_string()),
-        Value::Uuid(value) => (Kind::Uuid, value.to_string()),
-        _ => return visitor.visit_unit(),
-    };
-    if exact {
-        visitor.visit_enum(Special::Text(kind, Cow::Owned(text)))
-    } else {
-        visitor.visit_string(text)
-    }
-}
-
-fn visit_text<'de, V: Visitor<'de>>(text: &'de [u8], visitor: V) -> Result<V::Value, Error> {
-    match core::str::from_utf8(text) {
-        Ok(text) => visitor.visit_borrowed_str(text),
-        Err(_) => visitor.visit_string(String::from_utf8_lossy(text).into_owned()),
-    }
-}
-
-/// The elements of a typed array, in Java's order of bytes.
-fn typed_array<'de, V: Visitor<'de>>(
-    id: i8,
-    content: &[u8],
-    visitor: V,
-) -> Result<V::Value, Error> {
-    match id {
-        ext::INTS => visit_all(ext::ints(content, Endian::Big), visitor),
-        ext::FLOATS => visit_all(ext::floats(content, Endian::Big), visitor),
-        _ => visit_all(ext::doubles(content, Endian::Big), visitor),
-    }
-}
-
-fn visit_all<'de, T, V: Visitor<'de>>(
-    items: impl Iterator<Item = T>,
-    visitor: V,
-) -> Result<V::Value, Error>
-where
-    T: IntoDeserializer<'de, Error>,
-{
-    let mut items = SeqDeserializer::new(items);
-    let value = visitor.visit_seq(&mut items)?;
-    items.end()?;
-    Ok(value)
-}
-
-/// An array of integers as bytes.
-struct Bytes;
-
-impl<'de> Visitor<'de> for Bytes {
-    type Value = Vec<u8>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("bytes")
-    }
-
-    fn visit_seq<A: ::serde::de::SeqAccess<'de>>(self, mut items: A) -> Result<Vec<u8>, A::Error> {
-        let mut bytes = Vec::new();
-        while let Some(byte) = items.next_element()? {
-            bytes.push(byte);
-        }
-        Ok(bytes)
-    }
-}
-
-#[cold]
-fn too_deep(at: usize) -> Error {
-    Fault::over(at, "levels of nesting", MAX_DEPTH).into()
-}
-
-#[cold]
-fn too_many(what: &str, count: usize) -> Error {
-    Error::new(format!("expected only {count} {what}"))
-}
-
-#[cold]
-fn wrong<'de, V: Visitor<'de>>(token: Token<'de>, visitor: &V) -> Error {
-    let expected: &dyn ::serde::de::Expected = visitor;
-    Error::new(format!("found {}, expected {expected}", Found(token)))
-}
-
-struct Found<'de>(Token<'de>);
-
-impl fmt::Display for Found<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Token::Nil => f.write_str("nil"),
-            Token::Bool(value) => write!(f, "boolean `{value}`"),
-            Token::Int(value) => write!(f, "integer `{value}`"),
-            Token::Large(value) => write!(f, "integer `{value}`"),
-            Token::Float(value) => write!(f, "float `{}`", Value::Float(value)),
-            Token::Str(_) => f.write_str("a string"),
-            Token::Bin(_) => f.write_str("bytes"),
-            Token::Array(_) => f.write_str("an array"),
-            Token::Map(_) => f.write_str("a map"),
-            Token::Ext(ext::KEYWORD, name) => {
-                write!(f, "keyword `:{}`", String::from_utf8_lossy(name))
-            }
-            Token::Ext(ext::SYMBOL, name) => {
-                write!(f, "symbol `{}`", String::from_utf8_lossy(name))
-            }
-            Token::Ext(ext::CHAR, _) => f.write_str("a character"),
-            Token::Ext(ext::RATIO, _) => f.write_str("a ratio"),
-            Token::Ext(ext::SET, _) => f.write_str("a set"),
-            Token::Ext(ext::INTS..=ext::DOUBLES, _) => f.write_str("a typed array"),
-            Token::Ext(ext::INSTANT, _) => f.write_str("an instant"),
-            Token::Ext(ext::UUID, _) => f.write_str("a UUID"),
-            Token::Ext(id, _) => write!(f, "an extension of type {id}"),
         }
     }
 }
@@ -575,8 +469,7 @@ impl<'de> ::serde::Deserializer<'de> for &mut Reading<'de> {
     ) -> Result<V::Value, Error> {
         match self.reader.token()? {
             Token::Ext(ext::KEYWORD, name) | Token::Str(name) => {
-                let name: CowStrDeserializer<'_, Error> =
-                    String::from_utf8_lossy(name).into_deserializer();
+                let name: CowStrDeserializer<'_, Error> = token::text(name).into_deserializer();
                 visitor.visit_enum(name)
             }
             Token::Map(1) => {

@@ -81,7 +81,7 @@ impl Error {
 impl From<Fault> for Error {
     #[cold]
     fn from(fault: Fault) -> Self {
-        Self::new(fault.message()).at(fault.at)
+        Self::new(fault.message()).at(fault.at())
     }
 }
 

@@ -6,6 +6,7 @@ mod error;
 mod names;
 mod owned;
 mod ser;
+mod visit;
 
 use alloc::vec::Vec;
 
@@ -25,7 +26,8 @@ pub const MAX_DEPTH: usize = 128;
 /// Reads packed bytes into a Rust type, which may borrow strings and bytes from them.
 ///
 /// What follows the first value is ignored, as Sente does. References to keys are followed, so that
-/// a frame can be read as it came. Types are taken as the [module](self#rust-types) says.
+/// a frame can be read as it came. Types are taken as the
+/// [module](super#rust-types) says.
 ///
 /// # Errors
 /// If the bytes cannot be read, are not what the type takes, or nest deeper than [`MAX_DEPTH`].

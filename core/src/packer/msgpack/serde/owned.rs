@@ -2,10 +2,10 @@
 
 use alloc::vec;
 
-use sente_edn::Value;
 use ::serde::de::value::SeqDeserializer;
 use ::serde::de::{Deserializer, IntoDeserializer, Visitor};
 use ::serde::forward_to_deserialize_any;
+use sente_edn::Value;
 
 use super::error::Error;
 

@@ -4,8 +4,8 @@ use alloc::format;
 use alloc::vec::Vec;
 use core::mem;
 
-use sente_edn::{BigInt, Decimal, Inst, Ratio, Symbol, Tagged, Uuid, Value};
 use ::serde::ser::{self, Serialize};
+use sente_edn::{BigInt, Decimal, Inst, Ratio, Symbol, Tagged, Uuid, Value};
 
 use super::MAX_DEPTH;
 use super::error::Error;
@@ -19,6 +19,8 @@ pub(super) struct Serializer<'o> {
     out: Out<'o>,
     depth: usize,
     mode: Mode,
+    /// Tags that are being written, and what is behind them.
+    tagged: Vec<Vec<Value>>,
 }
 
 /// Which of `sente-edn`'s types is being written.
@@ -44,6 +46,7 @@ impl<'o> Serializer<'o> {
             out: Out::new(out),
             depth: 0,
             mode: Mode::Plain,
+            tagged: Vec::new(),
         }
     }
 
@@ -68,34 +71,64 @@ impl<'o> Serializer<'o> {
         self.out.ext(ext::KEYWORD, name.as_bytes());
     }
 
+    #[inline]
     fn sequence(&mut self, count: Option<usize>) -> Result<Compound<'_, 'o>, Error> {
-        let kind = match mem::take(&mut self.mode) {
-            Mode::Tagged => return Ok(Compound::new(self, Kind::Tagged(Vec::new()), None, None)),
-            Mode::Set => Kind::Set(self.out.open()),
-            _ => Kind::Array,
-        };
-        self.deepen()?;
-        let late = match count {
-            Some(count) => {
+        match (self.mode, count) {
+            (Mode::Plain, Some(count)) => {
+                self.deepen()?;
                 self.out.array(count);
-                None
+                Ok(Compound::new(self, Kind::Known, count))
             }
-            None => Some(self.out.open()),
-        };
-        Ok(Compound::new(self, kind, late, count))
+            _ => self.odd_sequence(count),
+        }
     }
 
+    /// A set, a tagged form, or a sequence of unknown length.
+    #[inline(never)]
+    fn odd_sequence(&mut self, count: Option<usize>) -> Result<Compound<'_, 'o>, Error> {
+        let set = match mem::take(&mut self.mode) {
+            Mode::Tagged => {
+                self.tagged.push(Vec::new());
+                return Ok(Compound::new(self, Kind::Tagged, 0));
+            }
+            Mode::Set => Some(self.out.open()),
+            _ => None,
+        };
+        self.deepen()?;
+        Ok(match (set, count) {
+            (None, Some(count)) => {
+                self.out.array(count);
+                Compound::new(self, Kind::Known, count)
+            }
+            (Some(set), Some(count)) => {
+                self.out.array(count);
+                Compound::new(self, Kind::Set(set), count)
+            }
+            (None, None) => {
+                let array = self.out.open();
+                Compound::new(self, Kind::Array(array), 0)
+            }
+            (Some(set), None) => {
+                let array = self.out.open();
+                Compound::new(self, Kind::SetOfArray(set, array), 0)
+            }
+        })
+    }
+
+    #[inline]
     fn map(&mut self, count: Option<usize>) -> Result<Compound<'_, 'o>, Error> {
         self.mode = Mode::Plain;
         self.deepen()?;
-        let late = match count {
+        Ok(match count {
             Some(count) => {
                 self.out.map(count);
-                None
+                Compound::new(self, Kind::Known, count)
             }
-            None => Some(self.out.open()),
-        };
-        Ok(Compound::new(self, Kind::Map, late, count))
+            None => {
+                let map = self.out.open();
+                Compound::new(self, Kind::Map(map), 0)
+            }
+        })
     }
 
     /// A variant that has something in it.
@@ -149,7 +182,8 @@ impl<'o> Serializer<'o> {
             Mode::Inst => pack::instant(Inst::parse(text).map_err(|_| wrong())?, &mut self.out),
             Mode::Uuid => pack::uuid(Uuid::parse(text).map_err(|_| wrong())?, &mut self.out),
             Mode::Raw => {
-                let value = sente_edn::from_str(text).map_err(|error| Error::new(format!("{error}")))?;
+                let value =
+                    sente_edn::from_str(text).map_err(|error| Error::new(format!("{error}")))?;
                 self.value(&value)?;
             }
             _ => self.out.str(text),
@@ -158,40 +192,38 @@ impl<'o> Serializer<'o> {
     }
 }
 
-/// What kind of collection is being written, and what is to be done at its end.
+/// What is to be done at the end of a collection.
+#[derive(Clone, Copy, Debug)]
 enum Kind {
-    Array,
-    Map,
-    /// An array within this extension.
-    Set(Open),
-    /// A collection that is the value of a one-entry map.
+    /// Nothing: its head says how many items it has.
+    Known,
+    /// It is the value of a one-entry map.
     Variant,
-    /// A tag and the value behind it, collected to be written together.
-    Tagged(Vec<Value>),
+    /// To say how many items it had.
+    Array(Open),
+    Map(Open),
+    /// To say how long the extension around the array is.
+    Set(Open),
+    SetOfArray(Open, Open),
+    /// To write the tag and the form behind it, which have been collected.
+    Tagged,
 }
 
 /// A collection that is being written.
 pub(super) struct Compound<'s, 'o> {
     to: &'s mut Serializer<'o>,
     kind: Kind,
-    /// Its head, if how many items there are is not known before the end.
-    late: Option<Open>,
-    /// How many there are said to be.
-    said: Option<usize>,
+    /// How many items its head says it has, if there is one.
+    said: usize,
     count: usize,
 }
 
 impl<'s, 'o> Compound<'s, 'o> {
-    const fn new(
-        to: &'s mut Serializer<'o>,
-        kind: Kind,
-        late: Option<Open>,
-        said: Option<usize>,
-    ) -> Self {
+    #[inline]
+    const fn new(to: &'s mut Serializer<'o>, kind: Kind, said: usize) -> Self {
         Self {
             to,
             kind,
-            late,
             said,
             count: 0,
         }
@@ -200,19 +232,28 @@ impl<'s, 'o> Compound<'s, 'o> {
     #[inline]
     fn item<T: Serialize + ?Sized>(&mut self, item: &T) -> Result<(), Error> {
         let index = self.count;
-        self.count = index.saturating_add(1);
-        if let Kind::Tagged(parts) = &mut self.kind {
-            let value = sente_edn::serde::to_value(item);
-            parts.push(value.map_err(|error| Error::new(format!("{error}")))?);
-            return Ok(());
+        self.count = index.wrapping_add(1);
+        if matches!(self.kind, Kind::Tagged) {
+            return self.part(item);
         }
         let done = item.serialize(&mut *self.to);
         done.map_err(|error| error.within(&index))
     }
 
+    /// A tag, or the form behind it.
+    #[inline(never)]
+    fn part<T: Serialize + ?Sized>(&mut self, item: &T) -> Result<(), Error> {
+        let value = sente_edn::serde::to_value(item);
+        let value = value.map_err(|error| Error::new(format!("{error}")))?;
+        if let Some(parts) = self.to.tagged.last_mut() {
+            parts.push(value);
+        }
+        Ok(())
+    }
+
     #[inline]
     fn field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result<(), Error> {
-        self.count = self.count.saturating_add(1);
+        self.count = self.count.wrapping_add(1);
         self.to.name(name);
         let done = value.serialize(&mut *self.to);
         done.map_err(|error| error.within(&format_args!(":{name}")))
@@ -220,28 +261,39 @@ impl<'s, 'o> Compound<'s, 'o> {
 
     #[inline]
     fn finish(self) -> Result<(), Error> {
-        if let Some(said) = self.said
-            && said != self.count
-        {
+        self.to.depth = self.to.depth.saturating_sub(1);
+        if matches!(self.kind, Kind::Known) && self.count == self.said {
+            return Ok(());
+        }
+        self.finish_odd()
+    }
+
+    #[inline(never)]
+    fn finish_odd(self) -> Result<(), Error> {
+        let is_known = matches!(self.kind, Kind::Known | Kind::Variant | Kind::Set(_));
+        if is_known && self.count != self.said {
+            let (count, said) = (self.count, self.said);
             return Err(Error::new(format!(
-                "a collection of {} was said to have {said}",
-                self.count
+                "a collection of {count} was said to have {said}"
             )));
         }
-        if let Kind::Tagged(parts) = self.kind {
-            return self.to.value(&tagged(parts)?);
-        }
-        self.to.depth = self.to.depth.saturating_sub(1);
         let out = &mut self.to.out;
-        match (&self.late, &self.kind) {
-            (Some(late), Kind::Map) => out.close_map(late, self.count),
-            (Some(late), _) => out.close_array(late, self.count),
-            (None, _) => {}
-        }
         match self.kind {
-            Kind::Set(open) => out.close_ext(&open, ext::SET),
+            Kind::Known => {}
             Kind::Variant => self.to.depth = self.to.depth.saturating_sub(1),
-            _ => {}
+            Kind::Array(array) => out.close_array(array, self.count),
+            Kind::Map(map) => out.close_map(map, self.count),
+            Kind::Set(set) => out.close_ext(set, ext::SET),
+            Kind::SetOfArray(set, array) => {
+                out.close_array(array, self.count);
+                out.close_ext(set, ext::SET);
+            }
+            Kind::Tagged => {
+                // It was not entered.
+                self.to.depth = self.to.depth.saturating_add(1);
+                let parts = self.to.tagged.pop().unwrap_or_default();
+                self.to.value(&tagged(parts)?)?;
+            }
         }
         Ok(())
     }
@@ -437,7 +489,7 @@ impl<'s, 'o> ser::Serializer for &'s mut Serializer<'o> {
         self.variant(name)?;
         self.deepen()?;
         self.out.array(count);
-        Ok(Compound::new(self, Kind::Variant, None, Some(count)))
+        Ok(Compound::new(self, Kind::Variant, count))
     }
 
     #[inline]
@@ -446,11 +498,7 @@ impl<'s, 'o> ser::Serializer for &'s mut Serializer<'o> {
     }
 
     #[inline]
-    fn serialize_struct(
-        self,
-        _: &'static str,
-        count: usize,
-    ) -> Result<Compound<'s, 'o>, Error> {
+    fn serialize_struct(self, _: &'static str, count: usize) -> Result<Compound<'s, 'o>, Error> {
         self.map(Some(count))
     }
 
@@ -464,7 +512,7 @@ impl<'s, 'o> ser::Serializer for &'s mut Serializer<'o> {
         self.variant(name)?;
         self.deepen()?;
         self.out.map(count);
-        Ok(Compound::new(self, Kind::Variant, None, Some(count)))
+        Ok(Compound::new(self, Kind::Variant, count))
     }
 }
 
