@@ -3,7 +3,7 @@
 use ::serde::Deserialize;
 use ::serde::de::IntoDeserializer;
 use ::serde::de::value::{Error, StrDeserializer};
-use sente_edn::{BigInt, Inst, Keyword, Ratio, Symbol, Uuid, Value};
+use sente_edn::{BigInt, Dialect, Inst, Keyword, Limits as EdnLimits, Ratio, Symbol, Uuid, Value};
 
 use super::Endian;
 use super::tagged;
@@ -100,7 +100,7 @@ impl<'a> Ext<'a> {
                 tagged::array(tagged::INTS, ints(bytes, endian).map(Value::from).collect())
             }
             Self::Floats(bytes) => {
-                let items = floats(bytes, endian).map(Value::from).collect();
+                let items = floats(bytes, endian).map(shortest).collect();
                 tagged::array(tagged::FLOATS, items)
             }
             Self::Doubles(bytes) => {
@@ -138,22 +138,53 @@ pub(super) fn doubles(bytes: &[u8], endian: Endian) -> impl ExactSizeIterator<It
     })
 }
 
+/// The number that has the digits by which a float of 32 bits is printed, so that `0.1` is `0.1`.
+fn shortest(value: f32) -> Value {
+    let short = alloc::format!("{value:e}").parse().unwrap_or(f64::NAN);
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "it is compared with the original"
+    )]
+    let is_same = (short as f32).to_bits() == value.to_bits();
+    Value::Float(if is_same { short } else { f64::from(value) })
+}
+
 /// A keyword, if either of Clojure's EDN readers takes its name.
 fn keyword(name: &[u8]) -> Option<Keyword> {
     let name = &*token::text(name);
-    // serde's way in is the quickest, and the only one that takes what either reader does; but it
-    // takes a keyword with its colon, too.
-    if name.starts_with(':') {
-        return None;
+    if is_plain(name) {
+        let name: StrDeserializer<'_, Error> = name.into_deserializer();
+        return Keyword::deserialize(name).ok();
     }
-    let name: StrDeserializer<'_, Error> = name.into_deserializer();
-    Keyword::deserialize(name).ok()
+    match read_name(&alloc::format!(":{name}"))? {
+        Value::Keyword(keyword) if keyword.as_str() == name => Some(keyword),
+        _ => None,
+    }
 }
 
 fn symbol(name: &[u8]) -> Option<Symbol> {
     let name = &*token::text(name);
-    let name: StrDeserializer<'_, Error> = name.into_deserializer();
-    Symbol::deserialize(name).ok()
+    if is_plain(name) {
+        let name: StrDeserializer<'_, Error> = name.into_deserializer();
+        return Symbol::deserialize(name).ok();
+    }
+    match read_name(name)? {
+        Value::Symbol(symbol) if symbol.as_str() == name => Some(symbol),
+        _ => None,
+    }
+}
+
+/// Whether there is nothing in a name that could end it. Most are so, and for them serde's way in
+/// is the quickest that takes what either of Clojure's readers does.
+fn is_plain(name: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./?!*+<>=".contains(&byte);
+    name.bytes().all(is_plain)
+}
+
+/// Reads a name as the wider of Clojure's readers does.
+fn read_name(text: &str) -> Option<Value> {
+    let limits = EdnLimits::unlimited().dialect(Dialect::Either).max_depth(0);
+    sente_edn::from_slice_with(text.as_bytes(), &limits).ok()
 }
 
 fn first_char(content: &[u8]) -> Option<char> {
