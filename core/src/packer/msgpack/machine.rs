@@ -127,11 +127,13 @@ impl<'a> Machine<'a> {
     /// Steps into the array that comes next, and says how many items it has.
     pub(super) fn enter(&mut self) -> Result<usize, Fault> {
         let start = self.reader.at();
-        let Token::Array(count) = self.reader.token()? else {
+        let mut reader = self.reader;
+        let Token::Array(count) = reader.token()? else {
             return Err(Fault::new(start, "expected an array"));
         };
         self.deepen(start)?;
         self.count(count, start)?;
+        self.reader = reader;
         Ok(count)
     }
 
