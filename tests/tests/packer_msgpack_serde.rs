@@ -466,7 +466,7 @@ fn what_does_not_fit_is_an_error_that_says_where() {
     let error = from_slice::<Vec<u8>>(&hex("9201")).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "the message ends within a value at byte 1"
+        "the message ends within a value at byte 2"
     );
     assert!(from_slice::<u8>(&[]).is_err());
 }
