@@ -4,12 +4,14 @@
 //! fuzz` lets libFuzzer call them; its wrappers are in `fuzz/libfuzzer`.
 
 mod json;
+mod msgpack;
 mod serde_types;
 mod stream;
 mod transit;
 mod value;
 
 pub use json::{json_cursor, json_value};
+pub use msgpack::{msgpack_serde, msgpack_value};
 pub use serde_types::edn_serde;
 pub use stream::edn_stream;
 pub use transit::{transit_message, transit_value};
@@ -63,6 +65,12 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "transit_value",
         check: transit_value,
+        name: "msgpack_serde",
+        check: msgpack_serde,
+    },
+    Target {
+        name: "msgpack_value",
+        check: msgpack_value,
     },
 ];
 
