@@ -59,18 +59,20 @@ pub const TARGETS: &[Target] = &[
         check: json_value,
     },
     Target {
-        name: "transit_message",
-        check: transit_message,
-    },
-    Target {
-        name: "transit_value",
-        check: transit_value,
         name: "msgpack_serde",
         check: msgpack_serde,
     },
     Target {
         name: "msgpack_value",
         check: msgpack_value,
+    },
+    Target {
+        name: "transit_message",
+        check: transit_message,
+    },
+    Target {
+        name: "transit_value",
+        check: transit_value,
     },
 ];
 
