@@ -219,6 +219,9 @@ fn from_packed<T: DeserializeOwned>(packed: &PackedPayload) -> Result<T, TypedEr
         #[cfg(feature = "json")]
         "json" => serde_json::from_slice(&packed.bytes)
             .map_err(|error| TypedError::from_json(name, &packed.bytes, &error)),
+        #[cfg(feature = "msgpack")]
+        "msgpack" => crate::packer::msgpack::from_slice(&packed.bytes)
+            .map_err(|error| TypedError::new(name, error.offset(), error)),
         _ => {
             let value = packed
                 .packer
@@ -246,6 +249,11 @@ fn to_packed<T: Serialize + ?Sized>(
         }
         #[cfg(feature = "json")]
         "json" => serde_json::to_vec(data).map_err(|error| TypedError::new(name, None, error))?,
+        #[cfg(feature = "msgpack")]
+        "msgpack" => {
+            return crate::packer::msgpack::to_vec(data)
+                .map_err(|error| TypedError::new(name, None, error));
+        }
         _ => {
             let value = sente_edn::serde::to_value(data)
                 .map_err(|error| TypedError::from_edn(name, &error))?;

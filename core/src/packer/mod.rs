@@ -6,13 +6,16 @@
 mod edn;
 #[cfg(feature = "json")]
 mod json;
+#[cfg(feature = "msgpack")]
+pub mod msgpack;
 #[cfg(any(feature = "json", feature = "transit"))]
-#[allow(dead_code, unused_imports, reason = "each packer uses a part of it")]
+#[cfg_attr(
+    not(all(feature = "json", feature = "transit")),
+    allow(dead_code, unused_imports, reason = "each packer uses a part of it")
+)]
 mod text;
 #[cfg(feature = "transit")]
 mod transit;
-#[cfg(feature = "msgpack")]
-pub mod msgpack;
 
 use alloc::string::String;
 use alloc::vec::Vec;

@@ -219,11 +219,6 @@ impl<'a> TextCursor<'a> {
         self.pos
     }
 
-    /// How many containers are open.
-    pub(crate) const fn depth(&self) -> usize {
-        self.levels.len()
-    }
-
     fn leave_to(&mut self, levels: usize) -> Result<(), TextError> {
         while self.levels.len() > levels {
             self.next()?;
