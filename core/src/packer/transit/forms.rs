@@ -10,15 +10,19 @@ use super::scan::MAP;
 use super::{decode, json_limits};
 use crate::limits::Limits;
 use crate::packer::UnpackError;
-use crate::packer::text::{Container, Kind as Json, Number, TextCursor, Token};
+use crate::packer::text::{Container, Kind as Json, Number, TextCursor, TextError, Token};
 
-/// One step over a message.
-#[derive(Clone, Debug)]
-pub(super) enum Form<'a> {
-    Atom(Atom<'a>),
-    Open(Kind<'a>),
-    /// The end of the collection, or of the tagged value, last opened.
+/// One step over a message. What it led to, [`Forms`] holds until the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// To an [`atom`](Forms::atom).
+    Atom,
+    /// Into a collection, or behind a [`tag`](Forms::tag).
+    Open(Kind),
+    /// Out of the collection, or of the tagged value, last opened.
     Close,
+    /// Nowhere: the value has ended.
+    End,
 }
 
 /// What is made of no other values.
@@ -35,15 +39,41 @@ pub(super) enum Atom<'a> {
 }
 
 /// What is made of others.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Kind<'a> {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
     Vector,
     List,
     Set,
     /// Keys and values come in turn.
     Map,
     /// One value, behind a tag that is not Transit's own.
-    Tagged(Cow<'a, str>),
+    Tagged,
+}
+
+/// What is wrong with a message.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Fault {
+    Depth { offset: usize, limit: usize },
+    Text(TextError),
+}
+
+impl From<TextError> for Fault {
+    fn from(error: TextError) -> Self {
+        Self::Text(error)
+    }
+}
+
+impl From<Fault> for UnpackError {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Depth { offset, limit } => Self::OverLimit {
+                offset,
+                what: "levels of nesting",
+                limit,
+            },
+            Fault::Text(error) => error.into(),
+        }
+    }
 }
 
 /// The steps over the first value of a text, in order, in bounded memory and without recursion.
@@ -57,6 +87,8 @@ pub(super) struct Forms<'a> {
     head: Option<Cow<'a, str>>,
     /// Where the last item begins.
     start: usize,
+    atom: Atom<'a>,
+    tag: Cow<'a, str>,
 }
 
 /// A collection that is open.
@@ -90,7 +122,24 @@ impl<'a> Forms<'a> {
             max_depth: limits.max_depth,
             head: None,
             start: 0,
+            atom: Atom::Nil,
+            tag: Cow::Borrowed(""),
         }
+    }
+
+    /// The atom that the last step led to.
+    pub(super) const fn atom(&self) -> &Atom<'a> {
+        &self.atom
+    }
+
+    /// The same, taken out.
+    pub(super) fn take_atom(&mut self) -> Atom<'a> {
+        core::mem::replace(&mut self.atom, Atom::Nil)
+    }
+
+    /// The tag that the last step led behind, taken out.
+    pub(super) fn take_tag(&mut self) -> Cow<'a, str> {
+        core::mem::replace(&mut self.tag, Cow::Borrowed(""))
     }
 
     /// Where the item begins that the last step began with.
@@ -108,8 +157,8 @@ impl<'a> Forms<'a> {
         self.open.len()
     }
 
-    /// The next step; `None` behind the value.
-    pub(super) fn next(&mut self) -> Result<Option<Form<'a>>, UnpackError> {
+    /// Takes the next step.
+    pub(super) fn next(&mut self) -> Result<Step, Fault> {
         // The brackets around a value in quotes are part of it.
         let mut inside = false;
         loop {
@@ -118,8 +167,8 @@ impl<'a> Forms<'a> {
                 if !inside {
                     self.start = self.text.start();
                 }
-                let atom = self.string(head)?;
-                return self.atom(atom);
+                self.string(head)?;
+                return self.at_atom();
             }
             if let Some(Level {
                 rule: Rule::One,
@@ -140,23 +189,23 @@ impl<'a> Forms<'a> {
             inside = true;
             match json {
                 Json::Array | Json::Object => {
-                    if let Some(form) = self.container()? {
-                        return Ok(Some(form));
+                    if let Some(step) = self.container()? {
+                        return Ok(step);
                     }
                 }
                 Json::Null | Json::Bool | Json::Number | Json::String => {
-                    let atom = match self.text.next()? {
-                        Some(Token::Null) => Atom::Nil,
-                        Some(Token::Bool(value)) => Atom::Bool(value),
-                        Some(Token::Number(number)) => Atom::Number(number),
+                    match self.text.next()? {
+                        Some(Token::Null) => self.atom = Atom::Nil,
+                        Some(Token::Bool(value)) => self.atom = Atom::Bool(value),
+                        Some(Token::Number(number)) => self.atom = Atom::Number(number),
                         Some(Token::String(text) | Token::Key(text)) => {
-                            self.string(text.decode())?
+                            self.string(text.decode())?;
                         }
                         Some(Token::Open(_) | Token::Close) | None => {
                             return Err(self.error("expected a value"));
                         }
-                    };
-                    return self.atom(atom);
+                    }
+                    return self.at_atom();
                 }
             }
         }
@@ -164,7 +213,7 @@ impl<'a> Forms<'a> {
 
     /// Steps into the array or object that comes next, and over what says what it is. `None` if
     /// that is nothing to be told of: the value is what comes next.
-    fn container(&mut self) -> Result<Option<Form<'a>>, UnpackError> {
+    fn container(&mut self) -> Result<Option<Step>, Fault> {
         let container = self.text.enter()?;
         let first = match self.text.peek()? {
             Some(Json::String) => Some(self.text.string()?.0.decode()),
@@ -194,7 +243,7 @@ impl<'a> Forms<'a> {
     }
 
     /// What stands behind a tag that has been read.
-    fn tagged(&mut self, tag: Cow<'a, str>) -> Result<Option<Form<'a>>, UnpackError> {
+    fn tagged(&mut self, tag: Cow<'a, str>) -> Result<Option<Step>, Fault> {
         let Some(next) = self.text.peek()? else {
             return Err(self.error("there is nothing behind a tag"));
         };
@@ -227,7 +276,8 @@ impl<'a> Forms<'a> {
                 let [above, below] = self.two_integers()?;
                 let ratio = decode::ratio(&above, &below).map_err(|message| self.error(message))?;
                 self.text.leave()?;
-                self.atom(Atom::Value(ratio))
+                self.atom = Atom::Value(ratio);
+                self.at_atom().map(Some)
             }
             "u" if next == Json::Array => {
                 let [high, low] = self.two_integers()?.map(|half| half.to_i64());
@@ -235,20 +285,24 @@ impl<'a> Forms<'a> {
                     return Err(self.error("half of a UUID has 64 bits"));
                 };
                 self.text.leave()?;
-                self.atom(Atom::Value(decode::uuid(high, low)))
+                self.atom = Atom::Value(decode::uuid(high, low));
+                self.at_atom().map(Some)
             }
             own if decode::is_own(own) => {
                 let letter = own.chars().next().unwrap_or_default();
-                let atom = self.composite_scalar(letter)?;
+                self.composite_scalar(letter)?;
                 self.text.leave()?;
-                self.atom(atom)
+                self.at_atom().map(Some)
             }
-            _ => self.push(Rule::One, false, Kind::Tagged(tag)),
+            _ => {
+                self.tag = tag;
+                self.push(Rule::One, false, Kind::Tagged)
+            }
         }
     }
 
     /// Steps into an array that is nothing else.
-    fn plain_array(&mut self) -> Result<(), UnpackError> {
+    fn plain_array(&mut self) -> Result<(), Fault> {
         self.text.enter()?;
         if self.text.peek()? == Some(Json::String) {
             let head = self.text.string()?.0.decode();
@@ -261,7 +315,7 @@ impl<'a> Forms<'a> {
     }
 
     /// Reads an array of two integers.
-    fn two_integers(&mut self) -> Result<[BigInt; 2], UnpackError> {
+    fn two_integers(&mut self) -> Result<[BigInt; 2], Fault> {
         const EXPECTED: &str = "expected an array of two integers behind a tag";
         if self.text.peek()? != Some(Json::Array) {
             return Err(self.error(EXPECTED));
@@ -285,12 +339,15 @@ impl<'a> Forms<'a> {
     }
 
     /// Reads what stands behind one of Transit's letters as a tag: `["~#m",0]`.
-    fn composite_scalar(&mut self, letter: char) -> Result<Atom<'a>, UnpackError> {
+    fn composite_scalar(&mut self, letter: char) -> Result<(), Fault> {
         match self.text.next()? {
-            Some(Token::String(text)) => match self.string(text.decode())? {
-                Atom::String(text) => self.scalar(letter, text),
-                _ => Err(self.error("expected a string behind a tag")),
-            },
+            Some(Token::String(text)) => {
+                self.string(text.decode())?;
+                match self.take_atom() {
+                    Atom::String(text) => self.scalar(letter, text),
+                    _ => Err(self.error("expected a string behind a tag")),
+                }
+            }
             Some(Token::Number(number)) if letter == 'm' && number.is_integer() => {
                 self.scalar(letter, Cow::Borrowed(number.text()))
             }
@@ -298,8 +355,8 @@ impl<'a> Forms<'a> {
         }
     }
 
-    /// What a string means that is no tag and no marker.
-    fn string(&self, text: Cow<'a, str>) -> Result<Atom<'a>, UnpackError> {
+    /// Finds what a string means that is no tag and no marker.
+    fn string(&mut self, text: Cow<'a, str>) -> Result<(), Fault> {
         let mut chars = text.chars();
         match (chars.next(), chars.next()) {
             (Some('^'), Some(' ')) if text == MAP => {
@@ -309,23 +366,30 @@ impl<'a> Forms<'a> {
             (Some('~'), Some('#')) => {
                 Err(self.error("a tag stands at the head of an array of two only"))
             }
-            (Some('~'), Some('~' | '^' | '`')) => Ok(Atom::String(behind(text, 1))),
+            (Some('~'), Some('~' | '^' | '`')) => {
+                self.atom = Atom::String(behind(text, 1));
+                Ok(())
+            }
             (Some('~'), Some(letter)) => {
                 let rest = behind(text, letter.len_utf8().saturating_add(1));
                 self.scalar(letter, rest)
             }
-            _ => Ok(Atom::String(text)),
+            _ => {
+                self.atom = Atom::String(text);
+                Ok(())
+            }
         }
     }
 
-    fn scalar(&self, letter: char, text: Cow<'a, str>) -> Result<Atom<'a>, UnpackError> {
-        match (letter, &*text) {
-            ('_', _) => Ok(Atom::Nil),
-            ('?', "t") => Ok(Atom::Bool(true)),
-            ('?', "f") => Ok(Atom::Bool(false)),
-            ('?', _) => Err(self.error("expected t or f")),
-            _ => Ok(Atom::Scalar(letter, text)),
-        }
+    fn scalar(&mut self, letter: char, text: Cow<'a, str>) -> Result<(), Fault> {
+        self.atom = match (letter, &*text) {
+            ('_', _) => Atom::Nil,
+            ('?', "t") => Atom::Bool(true),
+            ('?', "f") => Atom::Bool(false),
+            ('?', _) => return Err(self.error("expected t or f")),
+            _ => Atom::Scalar(letter, text),
+        };
+        Ok(())
     }
 
     /// An item of the collection that is open begins.
@@ -335,21 +399,15 @@ impl<'a> Forms<'a> {
         }
     }
 
-    fn push(
-        &mut self,
-        rule: Rule,
-        tagged: bool,
-        kind: Kind<'a>,
-    ) -> Result<Option<Form<'a>>, UnpackError> {
+    fn push(&mut self, rule: Rule, tagged: bool, kind: Kind) -> Result<Option<Step>, Fault> {
         self.push_level(rule, tagged)?;
-        Ok(Some(Form::Open(kind)))
+        Ok(Some(Step::Open(kind)))
     }
 
-    fn push_level(&mut self, rule: Rule, tagged: bool) -> Result<(), UnpackError> {
+    fn push_level(&mut self, rule: Rule, tagged: bool) -> Result<(), Fault> {
         if self.open.len() >= self.max_depth {
-            return Err(UnpackError::OverLimit {
+            return Err(Fault::Depth {
                 offset: self.start,
-                what: "levels of nesting",
                 limit: self.max_depth,
             });
         }
@@ -361,20 +419,20 @@ impl<'a> Forms<'a> {
         Ok(())
     }
 
-    fn atom(&mut self, atom: Atom<'a>) -> Result<Option<Form<'a>>, UnpackError> {
+    fn at_atom(&mut self) -> Result<Step, Fault> {
         self.leave_silent()?;
-        Ok(Some(Form::Atom(atom)))
+        Ok(Step::Atom)
     }
 
     /// Steps out of the innermost collection, over what is left of it.
-    fn close(&mut self) -> Result<Option<Form<'a>>, UnpackError> {
+    fn close(&mut self) -> Result<Step, Fault> {
         self.leave()?;
         self.leave_silent()?;
-        Ok(Some(Form::Close))
+        Ok(Step::Close)
     }
 
     /// Steps out of the brackets around a value that nobody is told of.
-    fn leave_silent(&mut self) -> Result<(), UnpackError> {
+    fn leave_silent(&mut self) -> Result<(), Fault> {
         while let Some(Level {
             rule: Rule::Silent, ..
         }) = self.open.last()
@@ -384,7 +442,7 @@ impl<'a> Forms<'a> {
         Ok(())
     }
 
-    fn leave(&mut self) -> Result<(), UnpackError> {
+    fn leave(&mut self) -> Result<(), Fault> {
         if let Some(level) = self.open.pop() {
             self.text.leave()?;
             if level.tagged {
@@ -394,9 +452,9 @@ impl<'a> Forms<'a> {
         Ok(())
     }
 
-    fn end_of_container(&mut self) -> Result<Option<Form<'a>>, UnpackError> {
+    fn end_of_container(&mut self) -> Result<Step, Fault> {
         match self.open.last() {
-            None => Ok(None),
+            None => Ok(Step::End),
             Some(Level {
                 rule: Rule::One | Rule::Silent,
                 ..
@@ -410,11 +468,8 @@ impl<'a> Forms<'a> {
         }
     }
 
-    fn error(&self, message: &'static str) -> UnpackError {
-        UnpackError::Other {
-            offset: self.text.start(),
-            message: String::from(message),
-        }
+    const fn error(&self, message: &'static str) -> Fault {
+        Fault::Text(TextError::new(self.text.start(), message))
     }
 }
 

@@ -23,7 +23,8 @@
 //! | `#q "x"`: one character, a string | `"~qx"` | the same | the same |
 //!
 //! Both forms are read by both packers, and so are Transit's quotes `["~#'",1]`, a UUID of two
-//! integers, and `with-meta`, whose metadata is dropped.
+//! integers, `with-meta`, whose metadata is dropped, and what transit-js writes in its own way:
+//! `"~i1.5"` for a key, and years that have no four digits.
 //!
 //! # What EDN has no form for
 //!
@@ -53,6 +54,7 @@ mod frame;
 mod handlers;
 mod read;
 mod scan;
+mod tagged;
 mod walk;
 mod write;
 

@@ -1,12 +1,13 @@
 //! Values made of packed ones.
 
+use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use sente_edn::{BigInt, Map, Set, Value};
 
 use super::decode;
-use super::forms::{Atom, Form, Forms, Kind};
+use super::forms::{Atom, Forms, Kind, Step};
 use super::handlers::TransitHandlers;
 use crate::limits::Limits;
 use crate::packer::UnpackError;
@@ -18,30 +19,64 @@ pub(super) fn read(
     limits: &Limits,
 ) -> Result<Value, UnpackError> {
     let mut forms = Forms::new(packed, limits);
-    let mut open: Vec<(Kind<'_>, Vec<Value>, usize)> = Vec::new();
+    let mut open: Vec<Open<'_>> = Vec::new();
     loop {
-        let form = forms.next()?;
+        let step = forms.next()?;
         let start = forms.start();
-        let done = match form {
-            Some(Form::Open(kind)) => {
-                open.push((kind, Vec::new(), start));
+        let done = match step {
+            Step::Open(kind) => {
+                open.push(Open {
+                    kind,
+                    tag: forms.take_tag(),
+                    start,
+                    items: Vec::new(),
+                });
                 continue;
             }
-            Some(Form::Atom(atom)) => {
-                value(atom, handlers).map_err(|message| error(start, message))?
+            Step::Atom => {
+                value(forms.take_atom(), handlers).map_err(|message| error(start, message))?
             }
-            Some(Form::Close) => match open.pop() {
-                Some((kind, items, start)) => {
-                    collect(kind, items, handlers).map_err(|message| error(start, message))?
+            Step::Close => match open.pop() {
+                Some(done) => {
+                    let start = done.start;
+                    done.collect(handlers)
+                        .map_err(|message| error(start, message))?
                 }
                 None => Value::Nil,
             },
-            None => return Err(error(packed.len(), String::from("there is no value"))),
+            Step::End => return Err(error(packed.len(), String::from("there is no value"))),
         };
         match open.last_mut() {
-            Some((_, items, _)) => items.push(done),
+            Some(outer) => outer.items.push(done),
             None => return Ok(done),
         }
+    }
+}
+
+/// A collection that is being read.
+struct Open<'a> {
+    kind: Kind,
+    /// The tag before a tagged value.
+    tag: Cow<'a, str>,
+    start: usize,
+    items: Vec<Value>,
+}
+
+impl Open<'_> {
+    /// The collection of its items. Of equal keys the last entry counts, as in the real readers.
+    fn collect(self, handlers: &TransitHandlers) -> Result<Value, String> {
+        let mut items = self.items;
+        Ok(match self.kind {
+            Kind::Vector => Value::Vector(items.into()),
+            Kind::List => Value::List(items.into()),
+            Kind::Set => Value::Set(items.into_iter().collect::<Set>()),
+            Kind::Map => {
+                let mut items = items.into_iter();
+                let entries = core::iter::from_fn(|| Some((items.next()?, items.next()?)));
+                Value::Map(entries.collect::<Map>())
+            }
+            Kind::Tagged => decode::tagged(&self.tag, items.pop().unwrap_or_default(), handlers)?,
+        })
     }
 }
 
@@ -63,24 +98,5 @@ fn value(atom: Atom<'_>, handlers: &TransitHandlers) -> Result<Value, String> {
         Atom::String(text) => Value::String(text.into_owned()),
         Atom::Scalar(tag, text) => decode::scalar(tag, text, handlers)?,
         Atom::Value(value) => value,
-    })
-}
-
-/// A collection of its items. Of equal keys the last entry counts, as in the real readers.
-fn collect(
-    kind: Kind<'_>,
-    mut items: Vec<Value>,
-    handlers: &TransitHandlers,
-) -> Result<Value, String> {
-    Ok(match kind {
-        Kind::Vector => Value::Vector(items.into()),
-        Kind::List => Value::List(items.into()),
-        Kind::Set => Value::Set(items.into_iter().collect::<Set>()),
-        Kind::Map => {
-            let mut items = items.into_iter();
-            let entries = core::iter::from_fn(|| Some((items.next()?, items.next()?)));
-            Value::Map(entries.collect::<Map>())
-        }
-        Kind::Tagged(tag) => decode::tagged(&tag, items.pop().unwrap_or_default(), handlers)?,
     })
 }

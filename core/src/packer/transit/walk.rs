@@ -1,21 +1,20 @@
 //! Stepping over packed values without building them.
 
-use alloc::string::String;
-
 use memchr::memchr2;
 use smol_str::SmolStr;
 
 use super::decode;
-use super::forms::{Atom, Form, Forms, Kind};
+use super::forms::{Atom, Fault, Forms, Kind, Step};
 use crate::limits::Limits;
+use crate::packer::text::TextError;
 use crate::packer::{Cursor, Shape, Span, UnpackError};
 
 /// A place among the packed values of a message.
 pub(super) struct Walk<'a> {
     forms: Forms<'a>,
     packed: &'a [u8],
-    /// What comes next, if it has been looked at, and where it begins.
-    ahead: Option<(Form<'a>, usize)>,
+    /// The step that was taken to see what comes next, if one was.
+    ahead: Option<Step>,
 }
 
 /// Calls `visit` for the entries of a packed map whose keys are keywords.
@@ -35,7 +34,7 @@ impl<'a> Walk<'a> {
     }
 
     fn entries(&mut self, visit: &mut dyn FnMut(&str, Span)) -> Result<(), UnpackError> {
-        if !matches!(self.take()?, Some((Form::Open(Kind::Map), _))) {
+        if self.take()? != Step::Open(Kind::Map) {
             return Ok(());
         }
         while let Some(shape) = self.peek()? {
@@ -53,35 +52,38 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// What comes next, left where it is.
-    fn look(&mut self) -> Result<Option<&Form<'a>>, UnpackError> {
-        if self.ahead.is_none() {
-            self.ahead = self.step()?;
-        }
-        Ok(self.ahead.as_ref().map(|(form, _)| form))
+    /// The next step, to be taken again.
+    fn look(&mut self) -> Result<Step, Fault> {
+        let step = self.take()?;
+        self.ahead = Some(step);
+        Ok(step)
     }
 
-    /// What comes next, and where it begins.
-    fn take(&mut self) -> Result<Option<(Form<'a>, usize)>, UnpackError> {
+    fn take(&mut self) -> Result<Step, Fault> {
         match self.ahead.take() {
-            Some(ahead) => Ok(Some(ahead)),
-            None => self.step(),
+            Some(step) => Ok(step),
+            None => self.forms.next(),
         }
     }
 
-    fn step(&mut self) -> Result<Option<(Form<'a>, usize)>, UnpackError> {
-        let form = self.forms.next()?;
-        Ok(form.map(|form| (form, self.forms.start())))
-    }
-
-    /// Steps over the rest of the collections above `depth`.
-    fn close_to(&mut self, depth: usize) -> Result<(), UnpackError> {
-        while self.forms.depth() > depth {
-            if let Some((Form::Atom(atom), start)) = self.take()? {
-                prove(&atom, start)?;
+    /// Steps over the rest of the collection that was just opened.
+    fn close(&mut self) -> Result<(), Fault> {
+        let outer = self.forms.depth().saturating_sub(1);
+        while self.forms.depth() > outer {
+            if self.forms.next()? == Step::Atom {
+                self.prove()?;
             }
         }
         Ok(())
+    }
+
+    /// Proves that the last atom can be read.
+    fn prove(&self) -> Result<(), Fault> {
+        match self.forms.atom() {
+            Atom::Scalar(tag, text) => decode::check(*tag, text)
+                .map_err(|message| TextError::new(self.forms.start(), message).into()),
+            _ => Ok(()),
+        }
     }
 
     fn span(&self, start: usize, shape: Shape, truthy: bool) -> Span {
@@ -94,28 +96,28 @@ impl<'a> Walk<'a> {
     }
 
     fn error(&self, message: &'static str) -> UnpackError {
-        other(self.forms.start(), message)
+        TextError::new(self.forms.start(), message).into()
     }
 }
 
 impl Cursor for Walk<'_> {
     fn peek(&mut self) -> Result<Option<Shape>, UnpackError> {
         Ok(match self.look()? {
-            Some(Form::Atom(atom)) => Some(shape(atom)),
-            Some(Form::Open(kind)) => Some(match kind {
+            Step::Atom => Some(shape(self.forms.atom())),
+            Step::Open(kind) => Some(match kind {
                 Kind::Vector => Shape::Vector,
                 Kind::List => Shape::List,
                 Kind::Set => Shape::Set,
                 Kind::Map => Shape::Map,
-                Kind::Tagged(_) => Shape::Tagged,
+                Kind::Tagged => Shape::Tagged,
             }),
-            Some(Form::Close) | None => None,
+            Step::Close | Step::End => None,
         })
     }
 
     fn enter(&mut self) -> Result<(), UnpackError> {
         match self.look()? {
-            Some(Form::Open(Kind::Vector | Kind::List)) => {
+            Step::Open(Kind::Vector | Kind::List) => {
                 self.ahead = None;
                 Ok(())
             }
@@ -124,45 +126,36 @@ impl Cursor for Walk<'_> {
     }
 
     fn leave(&mut self) -> Result<(), UnpackError> {
-        while let Some((form, start)) = self.take()? {
-            match form {
-                Form::Atom(atom) => prove(&atom, start)?,
-                Form::Open(_) => {
-                    let depth = self.forms.depth().saturating_sub(1);
-                    self.close_to(depth)?;
-                }
-                Form::Close => return Ok(()),
+        loop {
+            match self.take()? {
+                Step::Atom => self.prove()?,
+                Step::Open(_) => self.close()?,
+                Step::Close => return Ok(()),
+                Step::End => return Err(self.error("there is nothing to leave")),
             }
         }
-        Err(self.error("there is nothing to leave"))
     }
 
     fn skip(&mut self) -> Result<Span, UnpackError> {
         let Some(shape) = self.peek()? else {
             return Err(self.error("expected another value"));
         };
+        let start = self.forms.start();
         let mut truthy = true;
-        let mut from = self.forms.start();
-        if let Some((form, start)) = self.take()? {
-            from = start;
-            match form {
-                Form::Atom(atom) => {
-                    prove(&atom, start)?;
-                    truthy = !matches!(atom, Atom::Nil | Atom::Bool(false));
-                }
-                Form::Open(_) => {
-                    let depth = self.forms.depth().saturating_sub(1);
-                    self.close_to(depth)?;
-                }
-                Form::Close => {}
+        match self.take()? {
+            Step::Atom => {
+                self.prove()?;
+                truthy = !matches!(self.forms.atom(), Atom::Nil | Atom::Bool(false));
             }
+            Step::Open(_) => self.close()?,
+            Step::Close | Step::End => {}
         }
-        Ok(self.span(from, shape, truthy))
+        Ok(self.span(start, shape, truthy))
     }
 
     fn keyword_span(&mut self) -> Result<(SmolStr, Span), UnpackError> {
-        let name = match self.look()? {
-            Some(Form::Atom(Atom::Scalar(':', text))) => {
+        let name = match (self.look()?, self.forms.atom()) {
+            (Step::Atom, Atom::Scalar(':', text)) => {
                 decode::keyword(text).map(|name| SmolStr::new(name.as_str()))
             }
             _ => None,
@@ -171,16 +164,6 @@ impl Cursor for Walk<'_> {
             Some(name) => Ok((name, self.skip()?)),
             None => Err(self.error("expected a keyword")),
         }
-    }
-}
-
-/// Proves that an atom can be read.
-fn prove(atom: &Atom<'_>, start: usize) -> Result<(), UnpackError> {
-    match atom {
-        Atom::Scalar(tag, text) => {
-            decode::check(*tag, text).map_err(|message| other(start, message))
-        }
-        _ => Ok(()),
     }
 }
 
@@ -193,12 +176,5 @@ fn shape(atom: &Atom<'_>) -> Shape {
         Atom::Value(sente_edn::Value::Uuid(_)) => Shape::Tagged,
         // A ratio.
         Atom::Number(_) | Atom::Value(_) => Shape::Number,
-    }
-}
-
-fn other(offset: usize, message: &str) -> UnpackError {
-    UnpackError::Other {
-        offset,
-        message: String::from(message),
     }
 }

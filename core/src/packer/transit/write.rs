@@ -1,15 +1,15 @@
 //! Values as Transit text, with every string written out.
 
-use alloc::borrow::Cow;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::{self, Vec};
 use core::slice;
 
-use sente_edn::{Inst, MapIntoIter, MapIter, Tagged, Value};
+use sente_edn::{Inst, MapIntoIter, MapIter, Value};
 
-use super::decode::{self, BYTES, KEPT};
+use super::decode;
 use super::handlers::TransitHandlers;
+use super::tagged::{Behind, Item};
 use crate::packer::text::{Style as Escapes, write_body, write_f64, write_string};
 
 /// Which of Transit's two texts is written.
@@ -39,24 +39,21 @@ pub(super) fn write(
         out,
         open: Vec::new(),
     };
-    writer.item(Item::Ref(value), false)?;
+    writer.borrowed(value, false)?;
     while let Some(level) = writer.open.last_mut() {
-        let Some(item) = level.source.next() else {
+        // Two ways, because a value that may be either takes its time to move about.
+        if let Some(item) = level.source.next_borrowed() {
+            let (separator, key) = level.step();
+            writer.out.extend_from_slice(separator);
+            writer.borrowed(item, key)?;
+        } else if let Some(item) = level.source.next_owned() {
+            let (separator, key) = level.step();
+            writer.out.extend_from_slice(separator);
+            writer.owned(item, key)?;
+        } else {
             writer.out.extend_from_slice(level.close);
             writer.open.pop();
-            continue;
-        };
-        let separator = match (level.layout, level.second) {
-            (Layout::Items, _) if level.first => &b""[..],
-            (Layout::Object, false) if level.first => b"",
-            (Layout::Object, true) => b":",
-            _ => b",",
-        };
-        let key = level.layout != Layout::Items && !level.second;
-        level.first = false;
-        level.second = !level.second;
-        writer.out.extend_from_slice(separator);
-        writer.item(item, key)?;
+        }
     }
     Ok(())
 }
@@ -86,6 +83,21 @@ struct Level<'v> {
     handled: u32,
 }
 
+impl Level<'_> {
+    /// What stands before the next item, and whether that is a key.
+    fn step(&mut self) -> (&'static [u8], bool) {
+        let separator: &[u8] = match (self.layout, self.second) {
+            (Layout::Items, _) | (Layout::Object, false) if self.first => b"",
+            (Layout::Object, true) => b":",
+            _ => b",",
+        };
+        let key = self.layout != Layout::Items && !self.second;
+        self.first = false;
+        self.second = !self.second;
+        (separator, key)
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Layout {
     /// Items with commas between.
@@ -94,12 +106,6 @@ enum Layout {
     Entries,
     /// Keys and values in an object.
     Object,
-}
-
-/// A value of the caller's, or of a handler's.
-enum Item<'v> {
-    Own(Value),
-    Ref(&'v Value),
 }
 
 /// What is still to be written of a collection.
@@ -112,71 +118,81 @@ enum Source<'v> {
 }
 
 impl<'v> Source<'v> {
-    fn next(&mut self) -> Option<Item<'v>> {
+    fn next_borrowed(&mut self) -> Option<&'v Value> {
         match self {
-            Self::One(item) => item.take(),
-            Self::Items(items) => items.next().map(Item::Ref),
-            Self::OwnItems(items) => items.next().map(Item::Own),
-            Self::Entries(entries, value) => value
-                .take()
-                .or_else(|| {
-                    let (key, behind) = entries.next()?;
-                    *value = Some(behind);
-                    Some(key)
-                })
-                .map(Item::Ref),
-            Self::OwnEntries(entries, value) => value
-                .take()
-                .or_else(|| {
-                    let (key, behind) = entries.next()?;
-                    *value = Some(behind);
-                    Some(key)
-                })
-                .map(Item::Own),
+            Self::Items(items) => items.next(),
+            Self::Entries(entries, value) => value.take().or_else(|| {
+                let (key, behind) = entries.next()?;
+                *value = Some(behind);
+                Some(key)
+            }),
+            Self::One(item) => match item.take() {
+                Some(Item::Ref(item)) => Some(item),
+                other => {
+                    *item = other;
+                    None
+                }
+            },
+            Self::OwnItems(_) | Self::OwnEntries(..) => None,
+        }
+    }
+
+    fn next_owned(&mut self) -> Option<Value> {
+        match self {
+            Self::OwnItems(items) => items.next(),
+            Self::OwnEntries(entries, value) => value.take().or_else(|| {
+                let (key, behind) = entries.next()?;
+                *value = Some(behind);
+                Some(key)
+            }),
+            Self::One(item) => match item.take() {
+                Some(Item::Own(item)) => Some(item),
+                _ => None,
+            },
+            Self::Items(_) | Self::Entries(..) => None,
         }
     }
 }
 
 impl<'v> Writer<'v, '_> {
     /// Writes an atom, or what a collection begins with: its items are then the next.
-    fn item(&mut self, item: Item<'v>, key: bool) -> Result<(), String> {
-        match item {
-            Item::Ref(Value::Vector(items)) => {
-                self.items(Source::Items(items.iter()), None);
-            }
-            Item::Own(Value::Vector(items)) => {
-                self.items(Source::OwnItems(items.into_vec().into_iter()), None);
-            }
-            Item::Ref(Value::List(items)) => {
-                self.items(Source::Items(items.iter()), Some("list"));
-            }
-            Item::Own(Value::List(items)) => {
-                self.items(Source::OwnItems(items.into_vec().into_iter()), Some("list"));
-            }
-            Item::Ref(Value::Set(items)) => {
-                self.items(Source::Items(items.iter()), Some("set"));
-            }
-            Item::Own(Value::Set(items)) => {
-                self.items(Source::OwnItems(items.into_iter()), Some("set"));
-            }
-            Item::Ref(Value::Map(map)) => {
+    fn borrowed(&mut self, value: &'v Value, key: bool) -> Result<(), String> {
+        match value {
+            Value::Vector(items) => self.items(Source::Items(items.iter()), None),
+            Value::List(items) => self.items(Source::Items(items.iter()), Some("list")),
+            Value::Set(items) => self.items(Source::Items(items.iter()), Some("set")),
+            Value::Map(map) => {
                 let plain = self.has_plain_keys(map.keys())?;
                 self.entries(Source::Entries(map.iter(), None), plain);
             }
-            Item::Own(Value::Map(map)) => {
+            Value::Tagged(tagged) => {
+                let behind = Behind::of(tagged, self.handlers)?;
+                return self.tagged(behind, key);
+            }
+            atom => return self.atom(atom, key),
+        }
+        Ok(())
+    }
+
+    /// The same, of what a handler has given.
+    fn owned(&mut self, value: Value, key: bool) -> Result<(), String> {
+        match value {
+            Value::Vector(items) => {
+                self.items(Source::OwnItems(items.into_vec().into_iter()), None);
+            }
+            Value::List(items) => {
+                self.items(Source::OwnItems(items.into_vec().into_iter()), Some("list"));
+            }
+            Value::Set(items) => self.items(Source::OwnItems(items.into_iter()), Some("set")),
+            Value::Map(map) => {
                 let plain = self.has_plain_keys(map.keys())?;
                 self.entries(Source::OwnEntries(map.into_iter(), None), plain);
             }
-            Item::Ref(Value::Tagged(tagged)) => {
-                let behind = Behind::of(tagged, self.handlers)?;
-                self.tagged(behind, key)?;
-            }
-            Item::Own(Value::Tagged(tagged)) => {
+            Value::Tagged(tagged) => {
                 let behind = Behind::of_own(tagged, self.handlers)?;
-                self.tagged(behind, key)?;
+                return self.tagged(behind, key);
             }
-            Item::Ref(atom) => self.atom(atom, key)?,
-            Item::Own(atom) => self.atom(&atom, key)?,
+            atom => return self.atom(&atom, key),
         }
         Ok(())
     }
@@ -255,7 +271,7 @@ impl<'v> Writer<'v, '_> {
             ));
         }
         if let Some((tag, text)) = behind.scalar() {
-            self.prefixed(&format!("~{tag}"), text);
+            self.prefixed("~", &format!("{tag}{text}"));
             return Ok(());
         }
         if key {
@@ -263,7 +279,10 @@ impl<'v> Writer<'v, '_> {
             return Err(String::from("a handler gives one key two forms"));
         }
         let Some(tag) = behind.tag else {
-            return self.item(behind.rep, false);
+            return match behind.rep {
+                Item::Own(rep) => self.owned(rep, false),
+                Item::Ref(rep) => self.borrowed(rep, false),
+            };
         };
         self.open_tag(&tag);
         let close = self.close_tagged(b"]", b"}");
@@ -291,10 +310,10 @@ impl<'v> Writer<'v, '_> {
         }
     }
 
+    /// Writes a string that begins with a prefix in which nothing needs JSON's escapes.
     fn prefixed(&mut self, prefix: &str, text: &str) {
         self.out.push(b'"');
-        // A prefix has nothing to escape, but a tag that is one character may.
-        write_body(prefix, Escapes::Jackson, self.out);
+        self.out.extend_from_slice(prefix.as_bytes());
         write_body(text, Escapes::Jackson, self.out);
         self.out.push(b'"');
     }
@@ -371,139 +390,6 @@ impl<'v> Writer<'v, '_> {
         match date {
             Some(date) => self.prefixed("~t", &date),
             None => self.prefixed("~m", &format!("{}", inst.as_millis())),
-        }
-    }
-}
-
-/// What a tagged value is on the wire.
-struct Behind<'v> {
-    /// `None` for the array of one type that EDN shows behind a tag. What a peer can do with that
-    /// is a plain array: the real readers know no other.
-    tag: Option<Cow<'v, str>>,
-    rep: Item<'v>,
-    /// Whether a handler has made it.
-    handled: bool,
-}
-
-/// How a tagged value is written.
-enum Way {
-    /// As another tag and value.
-    As(String, Value, Origin),
-    /// As the tag and the value in it.
-    Kept,
-    /// As what is behind the tag.
-    Array,
-    /// As it is.
-    Plain,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Origin {
-    Bytes,
-    Handler,
-}
-
-impl Way {
-    fn of(tagged: &Tagged, handlers: &TransitHandlers) -> Result<Self, String> {
-        let name = tagged.tag().as_str();
-        let value = tagged.value();
-        if let Some(write) = handlers.writer(name) {
-            let (tag, rep) = write(value).map_err(|message| format!("{name}: {message}"))?;
-            return Ok(Self::As(tag, rep, Origin::Handler));
-        }
-        Ok(match (name, value.as_sequence(), value.as_str()) {
-            (BYTES, _, Some(text)) => match decode::bytes(text) {
-                Ok(text) => {
-                    let rep = Value::String(text.into_owned());
-                    Self::As(String::from("b"), rep, Origin::Bytes)
-                }
-                Err(_) => Self::Plain,
-            },
-            (KEPT, Some([Value::String(tag), rep]), _) if decode::is_kept(tag, rep) => Self::Kept,
-            ("array/int" | "array/float" | "array/double" | "array/char", Some(_), _) => {
-                Self::Array
-            }
-            _ if decode::is_own(name) => {
-                return Err(format!(
-                    "the tag {name} has a meaning of its own in Transit"
-                ));
-            }
-            _ => Self::Plain,
-        })
-    }
-}
-
-impl<'v> Behind<'v> {
-    fn new(tag: impl Into<Cow<'v, str>>, rep: Item<'v>) -> Self {
-        Self {
-            tag: Some(tag.into()),
-            rep,
-            handled: false,
-        }
-    }
-
-    fn of(tagged: &'v Tagged, handlers: &TransitHandlers) -> Result<Self, String> {
-        let value = tagged.value();
-        Ok(match Way::of(tagged, handlers)? {
-            Way::As(tag, rep, origin) => Self::made(tag, rep, origin),
-            Way::Kept => match value.as_sequence() {
-                Some([Value::String(tag), rep]) => Self::new(tag, Item::Ref(rep)),
-                _ => Self::new(KEPT, Item::Ref(value)),
-            },
-            Way::Array => Self {
-                tag: None,
-                rep: Item::Ref(value),
-                handled: false,
-            },
-            Way::Plain => Self::new(tagged.tag().as_str(), Item::Ref(value)),
-        })
-    }
-
-    fn of_own(tagged: Tagged, handlers: &TransitHandlers) -> Result<Self, String> {
-        let way = Way::of(&tagged, handlers)?;
-        let name = String::from(tagged.tag().as_str());
-        let value = tagged.into_value();
-        Ok(match way {
-            Way::As(tag, rep, origin) => Self::made(tag, rep, origin),
-            Way::Kept => {
-                let mut items = match value {
-                    Value::Vector(items) => items.into_vec(),
-                    Value::List(items) => items.into_vec(),
-                    other => alloc::vec![other],
-                };
-                let rep = items.pop().unwrap_or_default();
-                match items.pop() {
-                    Some(Value::String(tag)) => Self::new(tag, Item::Own(rep)),
-                    _ => Self::new(name, Item::Own(rep)),
-                }
-            }
-            Way::Array => Self {
-                tag: None,
-                rep: Item::Own(value),
-                handled: false,
-            },
-            Way::Plain => Self::new(name, Item::Own(value)),
-        })
-    }
-
-    fn made(tag: String, rep: Value, origin: Origin) -> Self {
-        Self {
-            tag: Some(Cow::Owned(tag)),
-            rep: Item::Own(rep),
-            handled: origin == Origin::Handler,
-        }
-    }
-
-    /// The tag and the text, if it is written as a string of the kind `~Xtext`.
-    fn scalar(&self) -> Option<(&str, &str)> {
-        let tag = self.tag.as_deref()?;
-        match &self.rep {
-            Item::Own(Value::String(text)) | Item::Ref(Value::String(text))
-                if decode::is_letter(tag) =>
-            {
-                Some((tag, text))
-            }
-            _ => None,
         }
     }
 }
