@@ -101,7 +101,7 @@ use walk::Walk;
 /// let value = edn::from_str(r#"[[:chat/say {:text "hi"}] "cb-7"]"#)?;
 /// let mut packed = Vec::new();
 /// MsgPack::new().pack(&value, &mut packed)?;
-/// assert_eq!(packed.len(), 30);
+/// assert_eq!(packed.len(), 27);
 /// assert_eq!(MsgPack::new().unpack(&packed, &Limits::default())?, value);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
