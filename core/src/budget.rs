@@ -52,7 +52,8 @@ const KEPT_FOR_NEWCOMERS: usize = 4;
 /// applications that are slow to read cannot shut others out. Where nothing is left, newcomers wait
 /// before those who need more, and each are served in the order they came. All allowances together never pass the total. A connection may pass its own by the one
 /// frame that did not fit any more, and holds besides what it has read of the next one, so the bytes
-/// held are bounded by the total and two frames for each connection.
+/// held are bounded by the total and two frames for each connection, each with what its packer opens
+/// it to (at most `Limits::max_opened_bytes`).
 ///
 /// The owner of the connections uses it so:
 ///

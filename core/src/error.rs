@@ -46,12 +46,13 @@ pub enum SendError {
         /// When the next event may be sent.
         retry_at: Instant,
     },
-    /// The packed event is over `Limits::max_frame_bytes`.
+    /// The packed event is over `Limits::max_frame_bytes`, also when it is sealed, or over
+    /// `Limits::max_opened_bytes` with a packer that seals.
     #[error("the packed event of {size} bytes is over the limit of {limit}")]
     TooLarge {
         /// The refused event.
         event: Box<Event>,
-        /// Its packed size with the envelope, in bytes.
+        /// Its packed size with the envelope, sealed where that decided, in bytes.
         size: usize,
         /// The limit in force.
         limit: usize,
@@ -98,12 +99,13 @@ pub enum ReplyError {
     /// The connection the call came on is closed: nobody waits any more.
     #[error("the connection is closed: nobody waits for this reply")]
     NotOpen(Box<Payload>),
-    /// The packed reply is over `Limits::max_frame_bytes`. The caller was told of an error.
+    /// The packed reply is over a limit, as in [`SendError::TooLarge`]. The caller was told of an
+    /// error.
     #[error("the packed reply of {size} bytes is over the limit of {limit}")]
     TooLarge {
         /// The refused reply.
         payload: Box<Payload>,
-        /// Its packed size with the envelope, in bytes.
+        /// Its packed size with the envelope, sealed where that decided, in bytes.
         size: usize,
         /// The limit in force.
         limit: usize,
@@ -215,6 +217,9 @@ pub enum CloseReason {
     /// This side closed it.
     #[error("closed by this side")]
     Requested,
+    /// The packer could not make a frame of what was to leave.
+    #[error("could not seal a frame: {0}")]
+    Unsealed(PackError),
     /// The peer broke RFC 6455; also, the stream ended without a close frame.
     #[error("WebSocket: {0}")]
     WebSocket(WebSocketError),

@@ -2,6 +2,7 @@
 //! means. It owns no connection and no socket.
 
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use smol_str::SmolStr;
@@ -9,7 +10,8 @@ use smol_str::SmolStr;
 use crate::event::Event;
 use crate::id::ConnId;
 use crate::packed::PackedEvent;
-use crate::packer::{PackError, Packer};
+use crate::packer::{PackError, Packer, identity};
+use crate::profile::{Dialect, Role};
 
 /// Users and their connections.
 ///
@@ -24,7 +26,8 @@ pub struct Hub {
 #[derive(Debug)]
 struct Member {
     user: SmolStr,
-    packer: alloc::sync::Arc<dyn Packer>,
+    packer: Arc<dyn Packer>,
+    dialect: Option<Dialect>,
 }
 
 /// Whom an event is for.
@@ -49,6 +52,8 @@ pub struct Fanout {
     pub deliveries: Vec<(ConnId, PackedEvent)>,
     /// How often the event was packed: once for each packed format among the connections.
     pub packings: usize,
+    /// How often it was sealed: once for each packer that seals and dialect of several connections.
+    pub sealings: usize,
 }
 
 impl Hub {
@@ -64,15 +69,32 @@ impl Hub {
         &mut self,
         connection: ConnId,
         user: impl Into<SmolStr>,
-        packer: alloc::sync::Arc<dyn Packer>,
+        packer: Arc<dyn Packer>,
     ) -> bool {
         self.leave(connection);
         let user = user.into();
         let connections = self.users.entry(user.clone()).or_default();
         connections.insert(connection);
         let first = connections.len() == 1;
-        self.members.insert(connection, Member { user, packer });
+        let member = Member {
+            user,
+            packer,
+            dialect: None,
+        };
+        self.members.insert(connection, member);
         first
+    }
+
+    /// Says what a connection speaks (`Connection::dialect`), which a byte stream's hello may
+    /// change. Only packers that [seal](Packer::seals) care: where it is known, a broadcast is
+    /// sealed once for all connections of one packer and dialect, elsewhere once for each. `false`
+    /// if the connection is not known.
+    pub fn set_dialect(&mut self, connection: ConnId, dialect: Dialect) -> bool {
+        let member = self.members.get_mut(&connection);
+        member.is_some_and(|member| {
+            member.dialect = Some(dialect);
+            true
+        })
     }
 
     /// Lets a connection go; one that is not known does nothing. Its user, if it was the last of
@@ -115,32 +137,42 @@ impl Hub {
         }
     }
 
-    /// Packs `event` once for each packed format in use and says who gets it.
+    /// Packs `event` once for each packed format in use, seals it once where several share a packer
+    /// that seals, and says who gets it.
     ///
     /// # Errors
     /// [`PackError`] if one of the packers cannot express the data: then nobody gets it.
     pub fn fan_out(&self, target: &Target, event: &Event) -> Result<Fanout, PackError> {
+        let members: Vec<(ConnId, &Member)> = self
+            .resolve(target)
+            .into_iter()
+            .filter_map(|connection| Some((connection, self.members.get(&connection)?)))
+            .collect();
         let mut packed: Vec<PackedEvent> = Vec::new();
-        let mut deliveries = Vec::new();
-        for connection in self.resolve(target) {
-            let Some(member) = self.members.get(&connection) else {
-                continue;
-            };
-            let format = member.packer.format();
-            let known = packed.iter().find(|one| one.format() == format).cloned();
-            let one = match known {
-                Some(one) => one,
-                None => {
-                    let one = PackedEvent::pack(event, &*member.packer)?;
-                    packed.push(one.clone());
-                    one
-                }
-            };
-            deliveries.push((connection, one));
+        for (_, member) in &members {
+            if !packed.iter().any(|one| member.reads(one)) {
+                packed.push(PackedEvent::pack(event, &*member.packer)?);
+            }
         }
+        let mut envelopes = envelopes(members.iter().map(|(_, member)| *member));
+        // For one alone its connection seals it, and only if it does not leave in a batch.
+        envelopes.retain(|envelope| envelope.count > 1);
+        for Envelope { of, dialect, .. } in &envelopes {
+            for one in packed.iter_mut().filter(|one| of.reads(one)) {
+                one.seal_for(Role::Server, *dialect, &of.packer)?;
+            }
+        }
+        let deliveries = members
+            .iter()
+            .filter_map(|(connection, member)| {
+                let one = packed.iter().find(|one| member.reads(one))?;
+                Some((*connection, one.clone()))
+            })
+            .collect();
         Ok(Fanout {
             deliveries,
             packings: packed.len(),
+            sealings: envelopes.len(),
         })
     }
 
@@ -168,4 +200,36 @@ impl Hub {
     pub fn is_empty(&self) -> bool {
         self.members.is_empty()
     }
+}
+
+impl Member {
+    fn reads(&self, packed: &PackedEvent) -> bool {
+        packed.format() == self.packer.format()
+    }
+}
+
+/// The frame in which an event leaves alone, and how many connections it is for.
+struct Envelope<'a> {
+    /// One of them.
+    of: &'a Member,
+    dialect: Dialect,
+    count: usize,
+}
+
+/// The different frames for those members whose packers seal.
+fn envelopes<'a>(members: impl Iterator<Item = &'a Member>) -> Vec<Envelope<'a>> {
+    let mut envelopes: BTreeMap<(usize, bool), Envelope<'a>> = BTreeMap::new();
+    for member in members.filter(|member| member.packer.seals()) {
+        let Some(dialect) = member.dialect else {
+            continue;
+        };
+        let key = (identity(&member.packer), dialect == Dialect::Sente);
+        let envelope = envelopes.entry(key).or_insert(Envelope {
+            of: member,
+            dialect,
+            count: 0,
+        });
+        envelope.count = envelope.count.saturating_add(1);
+    }
+    envelopes.into_values().collect()
 }

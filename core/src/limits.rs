@@ -14,14 +14,15 @@ use core::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// The largest frame (one packed message) taken or sent, in bytes. Default 1 MiB, as
+    /// The largest frame (one message as it travels) taken or sent, in bytes. Default 1 MiB, as
     /// sente-lite's `:max-message-bytes`; Sente's server takes 4 MiB (http-kit's default).
     pub max_frame_bytes: usize,
     /// A received or sent frame of at least this size raises a warning event, in bytes.
     /// Default 512 KiB.
     pub warn_frame_bytes: usize,
     /// The longest message a received frame may come to when it is decompressed, decrypted or its
-    /// key references are written out, in bytes. Default 8 MiB. Sente has no such limit.
+    /// key references are written out, and the longest that is compressed or encrypted to be sent,
+    /// in bytes. Default 8 MiB. Sente has no such limit.
     pub max_opened_bytes: usize,
     /// How deep the collections of a message may nest. Default 512.
     pub max_depth: usize,
@@ -42,13 +43,15 @@ pub struct Limits {
     /// Received events waiting for the application on one connection. Default 5,000.
     pub max_recv_messages: usize,
     /// Bytes of received events waiting for the application on one connection. Default 8 MiB.
-    /// A batch whose events do not all fit is handed out as room appears; until then its frame is
-    /// held, and 8 bytes for each of its events.
+    /// A batch whose events do not all fit is handed out as room appears; until then its message is
+    /// held, and 8 bytes for each of its events. What was decompressed counts with its real size,
+    /// so the last message taken may exceed this by up to
+    /// [`max_opened_bytes`](Self::max_opened_bytes).
     pub max_recv_bytes: usize,
     /// With more received events than these waiting, the application counts as slow: see
     /// `RecvStatus`. Default 100.
     pub recv_slow_messages: usize,
-    /// The bytes of one batch of pushes. Default 64 KiB.
+    /// The bytes of one batch of pushes, before it is compressed or encrypted. Default 64 KiB.
     pub max_batch_bytes: usize,
     /// The events in one batch of pushes. Default 256.
     pub max_batch_events: usize,

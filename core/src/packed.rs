@@ -1,18 +1,21 @@
 //! An event packed once, to be sent on any number of connections.
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
 use smol_str::SmolStr;
 
 use crate::event::{Event, Payload};
-use crate::packer::{PackError, Packer};
+use crate::packer::{PackError, Packer, identity};
+use crate::profile::{Dialect, Role};
 
 /// A packed `[id data]` and the packer that packed it. Cloning shares the bytes.
 #[derive(Clone, Debug)]
 pub struct PackedEvent {
     pub(crate) bytes: Bytes,
     pub(crate) format: SmolStr,
+    pub(crate) sealed: SealedFrames,
 }
 
 impl PackedEvent {
@@ -31,10 +34,39 @@ impl PackedEvent {
             pack_payload(data, packer, &mut out)?;
         }
         out.extend_from_slice(tokens.close());
-        Ok(Self {
-            bytes: Bytes::from(out),
-            format: SmolStr::new(packer.format()),
-        })
+        Ok(Self::from_parts(out, packer.format()))
+    }
+
+    /// What was packed elsewhere.
+    pub(crate) fn from_parts(bytes: Vec<u8>, format: &str) -> Self {
+        Self {
+            bytes: Bytes::from(bytes),
+            format: SmolStr::new(format),
+            sealed: SealedFrames::default(),
+        }
+    }
+
+    /// Seals the frame in which the event leaves alone on connections of this `role`, `dialect`
+    /// and `packer` (the same `Arc`), so that they and the clones of the event share one frame,
+    /// compressed once. Where it leaves in a batch that saves nothing. Does nothing for a packer
+    /// that [seals](Packer::seals) nothing or has another format, and nothing twice.
+    ///
+    /// # Errors
+    /// [`PackError`] if the packer cannot make the frame.
+    pub fn seal_for(
+        &mut self,
+        role: Role,
+        dialect: Dialect,
+        packer: &Arc<dyn Packer>,
+    ) -> Result<(), PackError> {
+        if packer.seals()
+            && packer.format() == self.format
+            && self.sealed.find(role, dialect, packer).is_none()
+        {
+            let frame = crate::connection::seal_alone(&self.bytes, role, dialect, &**packer)?;
+            self.sealed.insert(role, dialect, packer.clone(), frame);
+        }
+        Ok(())
     }
 
     /// The packed bytes, without any envelope.
@@ -47,6 +79,57 @@ impl PackedEvent {
     #[must_use]
     pub fn format(&self) -> &str {
         &self.format
+    }
+}
+
+/// The frames in which one event stands alone, sealed. Most events have none, which takes no memory.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SealedFrames(Option<Arc<[SealedFrame]>>);
+
+#[derive(Clone, Debug)]
+struct SealedFrame {
+    role: Role,
+    dialect: Dialect,
+    /// Not the name: two packers of one name may seal with different keys.
+    packer: Arc<dyn Packer>,
+    frame: Bytes,
+}
+
+impl SealedFrames {
+    /// The frame for these connections, if it has been sealed.
+    pub(crate) fn find(
+        &self,
+        role: Role,
+        dialect: Dialect,
+        packer: &Arc<dyn Packer>,
+    ) -> Option<&Bytes> {
+        self.0
+            .iter()
+            .flat_map(|frames| frames.iter())
+            .find(|known| {
+                known.role == role
+                    && known.dialect == dialect
+                    && identity(&known.packer) == identity(packer)
+            })
+            .map(|known| &known.frame)
+    }
+
+    /// Keeps a frame; clones made before do not have it.
+    pub(crate) fn insert(
+        &mut self,
+        role: Role,
+        dialect: Dialect,
+        packer: Arc<dyn Packer>,
+        frame: Bytes,
+    ) {
+        let known = self.0.iter().flat_map(|frames| frames.iter().cloned());
+        let new = SealedFrame {
+            role,
+            dialect,
+            packer,
+            frame,
+        };
+        self.0 = Some(known.chain([new]).collect());
     }
 }
 

@@ -195,10 +195,7 @@ impl PackedEvent {
         out.extend_from_slice(tokens.separator());
         out.extend_from_slice(&data);
         out.extend_from_slice(tokens.close());
-        Ok(Self {
-            bytes: Bytes::from(out),
-            format: SmolStr::new(packer.format()),
-        })
+        Ok(Self::from_parts(out, packer.format()))
     }
 }
 

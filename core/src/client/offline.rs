@@ -120,6 +120,7 @@ impl Client {
         let item = Outgoing::Event {
             packed: event.bytes().clone(),
             callback: None,
+            sealed: event.sealed.clone(),
         };
         let sent = self.admit(item, options);
         if sent.is_none() {
@@ -224,9 +225,10 @@ impl Client {
 /// The event that was queued as `item`. There are no replies among them.
 fn packed(item: Outgoing, format: &SmolStr) -> Option<PackedEvent> {
     match item {
-        Outgoing::Event { packed, .. } => Some(PackedEvent {
+        Outgoing::Event { packed, sealed, .. } => Some(PackedEvent {
             bytes: packed,
             format: format.clone(),
+            sealed,
         }),
         Outgoing::Reply { .. } => None,
     }

@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use super::life::Leaving;
 use super::{Client, ClientEvent, Connection, Instant};
-use crate::connection::{ConnectionEvent, PackedSendError, SendCapacity};
+use crate::connection::{ConnectionEvent, PackedSendError, SendCapacity, fits_alone};
 use crate::error::{ReplyError, SendError};
 use crate::event::{Event, Payload};
 use crate::id::{CallId, FlushId, ReplyToken};
@@ -328,15 +328,15 @@ impl Client {
         event: &PackedEvent,
         options: &SendOptions,
     ) -> Result<Sent, PackedSendError> {
-        let limit = self.config.connection.limits().max_frame_bytes;
+        let mut event = event.clone();
         let result = if !self.keeps_offline() {
             Err(PackedSendError::NotOpen)
         } else if event.format() != self.offline.format() {
             Err(PackedSendError::WrongPacker)
-        } else if event.bytes().len() > limit {
+        } else if !fits_alone(&mut event, &self.config.connection) {
             Err(PackedSendError::TooLarge)
         } else {
-            self.keep(event, options).ok_or(PackedSendError::Full)
+            self.keep(&event, options).ok_or(PackedSendError::Full)
         };
         if result.is_err() {
             self.count_refused();

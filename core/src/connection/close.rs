@@ -77,9 +77,10 @@ impl Connection {
         let taken_to = self.queue.oldest();
         let undelivered: Vec<PackedEvent> = core::iter::from_fn(|| self.queue.pop_oldest())
             .filter_map(|item| match item {
-                Outgoing::Event { packed, .. } => Some(PackedEvent {
+                Outgoing::Event { packed, sealed, .. } => Some(PackedEvent {
                     bytes: packed,
                     format: self.config.packer.format().into(),
+                    sealed,
                 }),
                 Outgoing::Reply { .. } => None,
             })

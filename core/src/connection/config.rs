@@ -451,7 +451,7 @@ pub(crate) struct Atoms {
 }
 
 impl Atoms {
-    fn new(packer: &dyn Packer) -> Option<Self> {
+    pub(super) fn new(packer: &dyn Packer) -> Option<Self> {
         let pack = |value: Value| {
             let mut out = Vec::new();
             packer.pack(&value, &mut out).ok()?;

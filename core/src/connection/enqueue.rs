@@ -3,7 +3,6 @@
 
 use alloc::boxed::Box;
 
-use bytes::Bytes;
 
 use crate::error::SendError;
 use crate::event::Event;
@@ -64,19 +63,18 @@ impl Connection {
     /// Queues a packed event, or does with it what its policy says. A refusal has been counted.
     pub(super) fn enqueue(
         &mut self,
-        packed: Bytes,
-        callback: Option<Bytes>,
+        item: Outgoing,
         options: &SendOptions,
     ) -> Result<Sent, Refused> {
-        let result = self.try_enqueue(Outgoing::Event { packed, callback }, options);
+        let result = self.try_enqueue(item, options);
         if result.is_err() {
             self.stats.sends_refused += 1;
         }
         result
     }
 
-    fn try_enqueue(&mut self, item: Outgoing, options: &SendOptions) -> Result<Sent, Refused> {
-        let size = self.fits_a_frame(&item)?;
+    fn try_enqueue(&mut self, mut item: Outgoing, options: &SendOptions) -> Result<Sent, Refused> {
+        let size = self.fits_a_frame(&mut item)?;
         let len = item.len();
         if let Some(old) = self.queue.replaced_by(&options.policy) {
             let more = len.saturating_sub(old);
@@ -130,16 +128,6 @@ impl Connection {
         }
         self.check_high_water();
         Sent::Replaced
-    }
-
-    /// The size of the frame it makes alone.
-    pub(super) fn fits_a_frame(&self, item: &Outgoing) -> Result<usize, Refused> {
-        let size = self.frame_len(item);
-        let limit = self.config.limits.max_frame_bytes;
-        if size > limit {
-            return Err(Refused::TooLarge { size, limit });
-        }
-        Ok(size)
     }
 
     pub(super) fn within_rate(&self) -> Result<(), Refused> {

@@ -55,6 +55,7 @@ pub(super) fn message<'a>(profile: Profile, atoms: &'a Atoms, item: &'a Outgoing
         Outgoing::Event {
             packed,
             callback: None,
+            ..
         } => match (profile.dialect, profile.role) {
             (Dialect::SenteLite, _) => parts.push(Part::Shared(packed)),
             (Dialect::Sente, Role::Client) => pair(atoms, packed, &atoms.nil, &mut parts),
@@ -71,6 +72,7 @@ pub(super) fn message<'a>(profile: Profile, atoms: &'a Atoms, item: &'a Outgoing
         Outgoing::Event {
             packed,
             callback: Some(callback),
+            ..
         } => pair(atoms, packed, callback, &mut parts),
         Outgoing::Reply { callback, packed } => {
             if profile.positional_replies() {

@@ -140,9 +140,10 @@ pub struct Message {
 pub struct BadEvent {
     /// What was wrong.
     pub reason: BadReason,
-    /// The first bytes of the frame, `Limits::max_bad_frame_excerpt` at most.
+    /// The first bytes of the frame, `Limits::max_bad_frame_excerpt` at most; as the packer opened
+    /// it, if it could.
     pub excerpt: Bytes,
-    /// The size of the whole frame in bytes; 0 if the framing skipped it.
+    /// The size of all of that in bytes; 0 if the framing skipped the frame.
     pub frame_len: usize,
     /// The right to answer, if the frame had a callback id (Sente hands it over too).
     pub reply: Option<ReplyToken>,

@@ -1,6 +1,7 @@
 //! The framing of one connection, whatever its carrier: bytes in, frames out, and the reverse.
 
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 
 use bytes::BytesMut;
 
@@ -138,6 +139,16 @@ fn put_parts(parts: &[Part<'_>], out: &mut TransmitBuf) {
         match part {
             Part::Slice(bytes) => out.put_slice(bytes),
             Part::Shared(bytes) => out.put_shared(bytes),
+        }
+    }
+}
+
+/// Appends all of `parts` to `out`.
+pub(super) fn join(parts: &[Part<'_>], out: &mut Vec<u8>) {
+    for part in parts {
+        match part {
+            Part::Slice(bytes) => out.extend_from_slice(bytes),
+            Part::Shared(bytes) => out.extend_from_slice(bytes),
         }
     }
 }

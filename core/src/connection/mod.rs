@@ -10,6 +10,7 @@ mod keepalive;
 mod receive;
 mod recv_queue;
 mod reserve;
+mod seal;
 mod send;
 mod write;
 
@@ -34,6 +35,7 @@ use enqueue::Pressure;
 use framer::Framer;
 use receive::Incoming;
 use recv_queue::{Lane, RecvQueue};
+use seal::Sealer;
 
 pub(crate) use config::keyword;
 pub use config::{
@@ -44,6 +46,7 @@ pub use event::{
     Stats, Transmit,
 };
 pub use recv_queue::{RecvCapacity, RecvStatus};
+pub(crate) use seal::{fits_alone, seal_alone};
 pub use send::PackedSendError;
 
 /// One connection, from the moment its transport is open to the moment it ends.
@@ -90,6 +93,7 @@ pub struct Connection {
     /// Whether a pong without a callback id waits in `control`: one answers all pings until then.
     pong_queued: bool,
     queue: SendQueue,
+    sealer: Sealer,
     limiter: Option<RateLimiter>,
     /// Until when what is queued waits for more to go with it.
     held_until: Option<Instant>,
@@ -169,6 +173,7 @@ impl Connection {
             control_bytes: 0,
             pong_queued: false,
             queue: SendQueue::default(),
+            sealer: Sealer::default(),
             limiter: config.send_rate.map(RateLimiter::new),
             held_until: None,
             pressure: Pressure::default(),

@@ -28,8 +28,12 @@ const PIN_BELOW: usize = 4096;
 /// A frame whose events are being handed out, as far as there is room for them.
 #[derive(Debug)]
 pub(super) struct Incoming {
+    /// As the packer opened it.
     frame: Bytes,
     packets: Packets,
+    /// What the frame counts for while it waits here, if opening it has made it larger than what
+    /// came.
+    grown: usize,
 }
 
 impl Connection {
@@ -90,6 +94,7 @@ impl Connection {
                 break;
             }
             if let Some(incoming) = self.incoming.take() {
+                self.recv.set_waiting(0);
                 if !over {
                     self.hand_out(incoming);
                 }
@@ -194,11 +199,16 @@ impl Connection {
             RecvPolicy::DropOldest => usize::MAX,
             RecvPolicy::Backpressure => self.recv.room(&config.limits),
         };
-        let read = wire::read(self.profile, &*config.packer, &config.limits, bytes, room);
+        let opened = match config.packer.open(bytes, &config.limits) {
+            Ok(opened) => opened,
+            Err(error) => return self.report_bad(BadReason::Unpack(error), bytes, None),
+        };
+        let read = wire::read(self.profile, &*config.packer, &config.limits, &opened, room);
         match read {
-            Err(error) => self.report_bad(BadReason::Unpack(error), bytes, None),
+            Err(error) => self.report_bad(BadReason::Unpack(error), &opened, None),
             Ok(packets) => self.hand_out(Incoming {
-                frame: frame.bytes.clone(),
+                grown: if opened.len() > size { opened.len() } else { 0 },
+                frame: opened,
                 packets,
             }),
         }
@@ -208,6 +218,7 @@ impl Connection {
     fn hand_out(&mut self, mut incoming: Incoming) {
         while self.state != State::Closed {
             if !self.has_recv_room() {
+                self.recv.set_waiting(incoming.grown);
                 self.incoming = Some(incoming);
                 return;
             }

@@ -28,7 +28,8 @@ pub enum RecvStatus {
 pub struct RecvCapacity {
     /// Messages that wait for the application.
     pub messages: usize,
-    /// Bytes they count for.
+    /// Bytes they count for. A batch that waits to be handed out counts, too, where its frame was
+    /// opened to more than what came: with all its bytes.
     pub bytes: usize,
     /// The limit on messages.
     pub max_messages: usize,
@@ -61,6 +62,8 @@ pub(super) struct RecvQueue {
     next: u64,
     held_messages: usize,
     held_bytes: usize,
+    /// What a frame holds whose events wait for room; they are not counted yet.
+    waiting: usize,
     /// The bytes the owner of the process-wide budget allows.
     allowance: usize,
     status: RecvStatus,
@@ -87,6 +90,7 @@ impl RecvQueue {
             next: 0,
             held_messages: 0,
             held_bytes: 0,
+            waiting: 0,
             allowance: usize::MAX,
             status: RecvStatus::Ok,
             told: RecvStatus::Ok,
@@ -200,6 +204,12 @@ impl RecvQueue {
         })
     }
 
+    /// Says what a frame holds whose events wait for room. It counts in what is told of the queue,
+    /// and takes no room from its own events.
+    pub(super) const fn set_waiting(&mut self, bytes: usize) {
+        self.waiting = bytes;
+    }
+
     pub(super) fn set_allowance(&mut self, bytes: usize, limits: &Limits) {
         self.allowance = bytes;
         if self.told != RecvStatus::Full && self.has_room(limits) {
@@ -212,7 +222,7 @@ impl RecvQueue {
     pub(super) fn capacity(&self, limits: &Limits) -> RecvCapacity {
         RecvCapacity {
             messages: self.held_messages,
-            bytes: self.held_bytes,
+            bytes: self.held_bytes.saturating_add(self.waiting),
             max_messages: limits.max_recv_messages,
             max_bytes: limits.max_recv_bytes.min(self.allowance),
             status: self.status,

@@ -93,11 +93,8 @@ impl Connection {
             return Err(SendError::NoReservation(Box::new(event)));
         };
         let (event, packed) = self.pack(event)?;
-        let item = Outgoing::Event {
-            packed,
-            callback: None,
-        };
-        match self.fits_reserved(&item, held, &options) {
+        let mut item = Outgoing::event(packed);
+        match self.fits_reserved(&mut item, held, &options) {
             Ok(size) => {
                 self.queue.reservations.remove(ticket);
                 Ok(self.place(item, size, &options))
@@ -122,7 +119,7 @@ impl Connection {
     /// The size of the frame, if the event may have the room.
     fn fits_reserved(
         &mut self,
-        item: &Outgoing,
+        item: &mut Outgoing,
         held: usize,
         options: &SendOptions,
     ) -> Result<usize, Refused> {

@@ -12,7 +12,7 @@ use crate::event::{Event, Payload};
 use crate::extensions::Extensions;
 use crate::framing::websocket::Part;
 use crate::id::{CallId, ReplyToken};
-use crate::packed::{PackedEvent, pack_payload};
+use crate::packed::{PackedEvent, SealedFrames, pack_payload};
 use crate::profile::Role;
 use crate::queue::{Outgoing, SendOptions, Sent, WAITING_OVERHEAD};
 use crate::state::LinkInput;
@@ -20,6 +20,7 @@ use crate::time::Instant;
 
 use super::enqueue::Refused;
 use super::event::{ConnectionEvent, Opened, State};
+use super::seal::TooLarge;
 use super::{Accept, Connection, envelope, framer};
 
 impl Connection {
@@ -62,7 +63,7 @@ impl Connection {
             return Err(SendError::NotOpen(Box::new(event)));
         }
         let (event, packed) = self.pack(event)?;
-        self.enqueue(packed, None, &options)
+        self.enqueue(Outgoing::event(packed), &options)
             .map_err(|refused| self.give_back(event, refused))
     }
 
@@ -97,7 +98,12 @@ impl Connection {
             self.stats.sends_refused += 1;
             return Err(PackedSendError::NotOpen);
         }
-        self.enqueue(event.bytes().clone(), None, &options)
+        let item = Outgoing::Event {
+            packed: event.bytes().clone(),
+            callback: None,
+            sealed: event.sealed.clone(),
+        };
+        self.enqueue(item, &options)
             .map_err(|refused| match refused {
                 Refused::Full { .. } => PackedSendError::Full,
                 Refused::RateLimited { retry_at } => PackedSendError::RateLimited { retry_at },
@@ -134,7 +140,12 @@ impl Connection {
             let callback = self.fresh_callback();
             // Somebody waits for the answer: a flush window would only add to that.
             let options = SendOptions::new().flush(true);
-            if let Err(refused) = self.enqueue(packed, Some(callback.clone()), &options) {
+            let item = Outgoing::Event {
+                packed,
+                callback: Some(callback.clone()),
+                sealed: SealedFrames::default(),
+            };
+            if let Err(refused) = self.enqueue(item, &options) {
                 return Err(self.give_back(event, refused));
             }
             return Ok(self.calls.register(callback, now + timeout));
@@ -179,25 +190,27 @@ impl Connection {
                 error,
             });
         }
-        let item = Outgoing::Reply {
+        let mut item = Outgoing::Reply {
             callback,
             packed: Bytes::from(packed),
         };
-        let size = self.frame_len(&item);
-        let limit = self.config.limits.max_frame_bytes;
-        if size > limit {
-            if let Outgoing::Reply { callback, .. } = item {
-                self.push_error_reply(callback);
+        match self.fits_a_frame(&mut item) {
+            Ok(size) => {
+                self.warn_if_large(size);
+                self.push_reply(item);
+                Ok(())
             }
-            return Err(ReplyError::TooLarge {
-                payload: Box::new(payload),
-                size,
-                limit,
-            });
+            Err(TooLarge { size, limit }) => {
+                if let Outgoing::Reply { callback, .. } = item {
+                    self.push_error_reply(callback);
+                }
+                Err(ReplyError::TooLarge {
+                    payload: Box::new(payload),
+                    size,
+                    limit,
+                })
+            }
         }
-        self.warn_if_large(size);
-        self.push_reply(item);
-        Ok(())
     }
 
     /// Answers a call with a failure (`:chsk/error`): the caller's call settles as
@@ -316,11 +329,6 @@ impl Connection {
         }
         Ok(token.callback)
     }
-
-    /// The size of the frame a message makes, without the framing.
-    pub(super) fn frame_len(&self, item: &Outgoing) -> usize {
-        framer::len_of(&envelope::message(self.profile, &self.config.atoms, item))
-    }
 }
 
 /// Why a packed event was not queued.
@@ -349,11 +357,6 @@ pub enum PackedSendError {
 
 fn join(parts: &[Part<'_>]) -> Bytes {
     let mut out = Vec::with_capacity(framer::len_of(parts));
-    for part in parts {
-        match part {
-            Part::Slice(bytes) => out.extend_from_slice(bytes),
-            Part::Shared(bytes) => out.extend_from_slice(bytes),
-        }
-    }
+    framer::join(parts, &mut out);
     Bytes::from(out)
 }

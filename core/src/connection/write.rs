@@ -38,6 +38,7 @@ impl Connection {
             return None;
         }
         self.transmit_is_life = !self.has_reply_room();
+        let seals = self.config.packer.seals();
         let limit = self.config.limits.max_transmit_bytes;
         self.write_control(out);
         if matches!(self.state, State::Open | State::Draining) && !self.is_held() {
@@ -50,6 +51,9 @@ impl Connection {
             if self.state == State::Draining && self.has_drained() {
                 self.finish_draining();
             }
+        }
+        if seals {
+            self.sealer.settle(self.queue.is_empty());
         }
         // After the data: what `finish_draining` may have begun.
         if let Some(websocket) = self.framer.websocket() {
@@ -84,6 +88,9 @@ impl Connection {
         self.control_bytes = 0;
         self.pong_queued = false;
         while let Some(frame) = self.control.pop_front() {
+            let Some(frame) = self.sealed_control(frame) else {
+                return;
+            };
             if self.framer.write(kind, &[Part::Shared(&frame)], out) {
                 self.stats.frames_sent += 1;
             }
@@ -95,6 +102,9 @@ impl Connection {
         let Some(priority) = self.queue.next_lane() else {
             return false;
         };
+        if self.config.packer.seals() {
+            return self.write_next_sealed(priority, out);
+        }
         let kind = self.config.packer.kind();
         let config = &*self.config;
         let count = self.batch_len(priority);
@@ -123,12 +133,12 @@ impl Connection {
     }
 
     /// How many events from the front of a lane go out in one frame.
-    fn batch_len(&self, priority: Priority) -> usize {
+    pub(super) fn batch_len(&self, priority: Priority) -> usize {
         if !self.profile.batches() {
             return 1;
         }
         let limits = &self.config.limits;
-        let max_bytes = limits.max_batch_bytes.min(limits.max_frame_bytes);
+        let max_bytes = limits.max_batch_bytes.min(self.longest_message());
         let mut bytes = 0usize;
         let mut count = 0usize;
         for item in self
@@ -139,6 +149,7 @@ impl Connection {
             let Outgoing::Event {
                 packed,
                 callback: None,
+                ..
             } = item
             else {
                 break;

@@ -114,7 +114,8 @@ fn span_of(form: &sente_edn::Form<'_>) -> Span {
 fn edn_limits(limits: &Limits) -> EdnLimits {
     EdnLimits::default()
         .dialect(Dialect::Either)
-        .max_bytes(limits.max_frame_bytes)
+        // What travels is bounded by the framing, what it comes to by whoever opens it.
+        .max_bytes(limits.max_frame_bytes.max(limits.max_opened_bytes))
         .max_depth(limits.max_depth)
         .max_elements(limits.max_elements)
 }

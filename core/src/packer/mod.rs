@@ -18,6 +18,7 @@ mod text;
 mod transit;
 
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -147,6 +148,12 @@ pub trait Packer: fmt::Debug + Send + Sync {
     /// What stands around packed keys and values so that together they are a packed map of `len`
     /// entries.
     fn map(&self, len: usize) -> Tokens;
+}
+
+/// What tells a packer from others, also from those of its name: they may seal with other keys.
+pub(crate) fn identity(packer: &Arc<dyn Packer>) -> usize {
+    // Without the vtable, of which one type may have several.
+    Arc::as_ptr(packer).addr()
 }
 
 /// What [`Packer::walk`] calls with its cursor.

@@ -34,13 +34,14 @@ impl Drops {
         let held = self
             .held
             .saturating_add(len.saturating_add(WAITING_OVERHEAD));
-        if let Outgoing::Event { packed, .. } = item
+        if let Outgoing::Event { packed, sealed, .. } = item
             && held <= keep
         {
             self.held = held;
             self.report.events.push(PackedEvent {
                 bytes: packed,
                 format: SmolStr::new(format),
+                sealed,
             });
         }
         first

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use smol_str::SmolStr;
 
 use crate::limits::Limits;
+use crate::packed::SealedFrames;
 
 use super::{Policy, Priority, Reservations};
 
@@ -25,17 +26,29 @@ pub(crate) enum Outgoing {
     Event {
         packed: Bytes,
         callback: Option<Bytes>,
+        /// What it makes alone, as far as that has been sealed already. Not counted: where there
+        /// is some, it is no longer than the packed event and the overhead of its packer.
+        sealed: SealedFrames,
     },
     /// A packed reply and the packed callback id it answers.
     Reply { callback: Bytes, packed: Bytes },
 }
 
 impl Outgoing {
+    /// An event that is no call and has not been sealed.
+    pub(crate) fn event(packed: Bytes) -> Self {
+        Self::Event {
+            packed,
+            callback: None,
+            sealed: SealedFrames::default(),
+        }
+    }
+
     pub(crate) fn len(&self) -> usize {
         match self {
-            Self::Event { packed, callback } => {
-                packed.len() + callback.as_ref().map_or(0, Bytes::len)
-            }
+            Self::Event {
+                packed, callback, ..
+            } => packed.len() + callback.as_ref().map_or(0, Bytes::len),
             Self::Reply { callback, packed } => packed.len() + callback.len(),
         }
     }
