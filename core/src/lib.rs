@@ -83,6 +83,8 @@ mod connection;
 mod error;
 mod event;
 mod extensions;
+#[cfg(feature = "gzip")]
+mod flate;
 pub mod framing;
 mod half;
 mod handlers;

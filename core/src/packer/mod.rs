@@ -4,10 +4,13 @@
 //! same one, nothing on the wire negotiates it.
 
 mod edn;
+#[cfg(feature = "gzip")]
+mod gzip;
 #[cfg(feature = "json")]
 mod json;
 #[cfg(feature = "msgpack")]
 pub mod msgpack;
+mod shared;
 #[cfg(any(feature = "json", feature = "transit"))]
 #[cfg_attr(
     not(all(feature = "json", feature = "transit")),
@@ -31,6 +34,8 @@ use crate::framing::Kind;
 use crate::limits::Limits;
 
 pub use edn::Edn;
+#[cfg(feature = "gzip")]
+pub use gzip::Gzip;
 #[cfg(feature = "json")]
 pub use json::Json;
 #[cfg(feature = "msgpack")]
