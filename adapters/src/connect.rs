@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sente_core::framing::upgrade::UpgradeError;
+#[cfg(feature = "deflate")]
+use sente_core::framing::websocket::DeflateConfig;
 use sente_core::{
     Accept, Carrier, CloseReason, ConfigError, Connection, ConnectionConfig, Dialect, Extensions,
     Hello, Keepalive, Limits, Rate, Role,
@@ -22,7 +24,7 @@ use crate::handle::Handle;
 use crate::seed::{conn_id, random};
 use crate::transport::Transport;
 use crate::url::{Url, offered_in};
-use crate::{process, stdio, websocket};
+use crate::{deflate, process, stdio, websocket};
 
 /// How to connect. The default suits most.
 #[derive(Clone, Debug, Default)]
@@ -61,6 +63,9 @@ pub struct ConnectOptions {
     /// The budget of received bytes it shares with others. Default
     /// [`SharedRecvBudget::of_process`].
     pub recv_budget: Option<SharedRecvBudget>,
+    /// permessage-deflate for a WebSocket, offered to the server. Default: not at all.
+    #[cfg(feature = "deflate")]
+    pub deflate: Option<DeflateConfig>,
     /// Which side this is. Default: the server of a child (`exec:`), the client everywhere else.
     pub role: Option<Role>,
 }
@@ -155,12 +160,13 @@ async fn open(
     options: &ConnectOptions,
     patience: Duration,
 ) -> Result<(Handle, Events), ConnectError> {
-    let (transport, config) = dial(url, options, patience).await?;
+    let (mut transport, config) = dial(url, options, patience).await?;
     let role = config.role();
     let budget = options.budget();
     let clock = Clock::start();
     let id = conn_id()?;
     let mut connection = Connection::new(config, random()?, clock.now());
+    deflate::set(&mut connection, transport.deflate.take());
     if role == Role::Server {
         connection.accept(clock.now(), stock_accept(&id.to_string()));
         let link = start(connection, clock, id, transport, &budget);

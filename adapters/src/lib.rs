@@ -27,6 +27,7 @@ mod clock;
 mod connect;
 mod connection;
 mod dispatch;
+mod deflate;
 mod driver;
 mod engine;
 mod events;

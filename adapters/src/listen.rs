@@ -14,6 +14,8 @@ use std::time::Duration;
 use rustix::fs::{FlockOperation, flock};
 
 use sente_core::framing::upgrade::UpgradeRequest;
+#[cfg(feature = "deflate")]
+use sente_core::framing::websocket::DeflateConfig;
 use sente_core::{
     Accept, Carrier, ConfigError, ConnId, Connection, ConnectionConfig, Dialect, Extensions,
     Keepalive, Limits, Role,
@@ -27,6 +29,7 @@ use tokio::time::{sleep, timeout};
 use crate::budget::SharedRecvBudget;
 use crate::clock::Clock;
 use crate::connection::start;
+use crate::deflate;
 use crate::events::Events;
 use crate::handle::Handle;
 use crate::seed::{conn_id, random};
@@ -59,6 +62,9 @@ pub struct ListenOptions {
     /// The budget of received bytes its connections share. Default
     /// [`SharedRecvBudget::of_process`].
     pub recv_budget: Option<SharedRecvBudget>,
+    /// permessage-deflate for a WebSocket, granted to clients that offer it. Default: not at all.
+    #[cfg(feature = "deflate")]
+    pub deflate: Option<DeflateConfig>,
     /// How long a client may take to ask for its upgrade. Default 10 s.
     pub upgrade_timeout: Option<Duration>,
 }
@@ -286,13 +292,14 @@ impl Incoming {
             budget,
             way,
         } = self;
-        let transport = match way {
+        let mut transport = match way {
             Way::Tcp(stream) => Transport::new(stream.into_split(), peer),
             Way::Unix(stream) => Transport::new(stream.into_split(), peer),
-            Way::WebSocket(asked) => asked.accept(peer).await?,
+            Way::WebSocket(asked) => asked.accept(peer, &config).await?,
         };
         let clock = Clock::start();
         let mut connection = Connection::new(config, random()?, clock.now());
+        deflate::set(&mut connection, transport.deflate.take());
         connection.accept(clock.now(), accept);
         Ok(start(connection, clock, id, transport, &budget))
     }
@@ -344,6 +351,10 @@ impl Configs {
             }
             if let Some(extensions) = options.extensions {
                 builder = builder.grant(extensions);
+            }
+            #[cfg(feature = "deflate")]
+            {
+                builder = builder.deflate(options.deflate.clone());
             }
             builder.build()
         };

@@ -3,6 +3,7 @@
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use crate::deflate::Agreed;
 use crate::process::Child;
 
 pub(crate) type Reader = Box<dyn AsyncRead + Send + Unpin>;
@@ -15,6 +16,8 @@ pub(crate) struct Transport {
     /// Bytes that were read before the engine took over, such as those behind an HTTP head.
     pub(crate) rest: BytesMut,
     pub(crate) child: Option<Child>,
+    /// What the upgrade of a WebSocket agreed on.
+    pub(crate) deflate: Option<Agreed>,
     /// Whether the writing half holds bytes back until it is flushed.
     pub(crate) buffers_writes: bool,
     /// What to call the other side in messages.
@@ -34,6 +37,7 @@ impl Transport {
             writer: Box::new(writer),
             rest: BytesMut::new(),
             child: None,
+            deflate: None,
             buffers_writes: false,
             peer,
         }

@@ -4,16 +4,16 @@ use std::io;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use sente_core::Dialect;
-use sente_core::TransmitBuf;
 use sente_core::framing::upgrade::{
     ClientUpgrade, ServerUpgrade, UpgradeError, UpgradeLimits, UpgradeRequest,
 };
+use sente_core::{ConnectionConfig, Dialect, TransmitBuf};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::connect::{ConnectError, ConnectOptions};
+use crate::deflate;
 use crate::seed::random;
 use crate::transport::Transport;
 use crate::url::{EXTENSIONS, WsUrl, bracketed};
@@ -38,23 +38,24 @@ pub(crate) async fn dial(
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_str()))
         .collect();
-    let mut upgrade = ClientUpgrade::new(&host, &target, &headers, random()?)?;
+    let upgrade = ClientUpgrade::new(&host, &target, &headers, random()?)?;
+    let mut upgrade = deflate::offer(upgrade, options);
     let mut out = TransmitBuf::new();
     upgrade.poll_transmit(&mut out);
     stream.write_all_buf(&mut out).await?;
-    loop {
+    let answer = loop {
         if let Some(answer) = upgrade.poll_response() {
-            answer?;
-            break;
+            break answer?;
         }
         read_into(&mut stream, |input| match input {
             Some(input) => upgrade.handle_input(input),
             None => upgrade.handle_eof(),
         })
         .await?;
-    }
+    };
     let (reader, writer) = stream.into_split();
     let mut transport = Transport::new((reader, writer), format!("ws://{address}{}", url.path));
+    transport.deflate = deflate::answered(answer);
     transport.rest = upgrade.take_rest();
     Ok(transport)
 }
@@ -161,15 +162,19 @@ pub(crate) async fn read_request(mut stream: TcpStream) -> io::Result<Option<Ask
 
 impl Asked {
     /// Agrees: the transport begins behind the 101 response.
-    pub(crate) async fn accept(mut self, peer: String) -> io::Result<Transport> {
+    pub(crate) async fn accept(
+        mut self,
+        peer: String,
+        config: &ConnectionConfig,
+    ) -> io::Result<Transport> {
         let mut out = TransmitBuf::new();
-        self.upgrade
-            .accept(&self.request, &[], &mut out)
-            .map_err(invalid)?;
+        let agreed = deflate::accept(&mut self.upgrade, &self.request, config, &mut out);
+        let agreed = agreed.map_err(invalid)?;
         self.stream.write_all_buf(&mut out).await?;
         let rest = self.upgrade.take_rest();
         let (reader, writer) = self.stream.into_split();
         let mut transport = Transport::new((reader, writer), peer);
+        transport.deflate = agreed;
         transport.rest = rest;
         Ok(transport)
     }

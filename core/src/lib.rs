@@ -83,7 +83,7 @@ mod connection;
 mod error;
 mod event;
 mod extensions;
-#[cfg(feature = "gzip")]
+#[cfg(any(feature = "gzip", feature = "deflate"))]
 mod flate;
 pub mod framing;
 mod half;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use sente_core::{Attempt, Client, ClientState, Connect, ConnectionConfig};
 
+use crate::deflate::{self, Agreed};
 use crate::budget::SharedRecvBudget;
 use crate::driver::at;
 use crate::shared::Shared;
@@ -37,6 +38,7 @@ impl Shared<Client> {
         &self,
         attempt: Attempt,
         config: Arc<ConnectionConfig>,
+        deflate: Option<Agreed>,
         budget: &SharedRecvBudget,
     ) -> bool {
         // The share of the link before goes back first.
@@ -46,6 +48,7 @@ impl Shared<Client> {
             let mut inner = self.lock();
             let now = self.clock.now();
             let wanted = inner.machine.handle_connected_with(now, attempt, config);
+            deflate::set_link(&mut inner.machine, attempt, deflate);
             inner.share = wanted.then_some(share);
             wanted
         };

@@ -134,14 +134,15 @@ where
             dialled = open(target(connect), client_id) => dialled,
             () = shared.given_up(attempt) => continue,
         };
-        let (transport, config, budget) = match dialled {
+        let (mut transport, config, budget) = match dialled {
             Ok(opened) => opened,
             Err(failure) => {
                 shared.with(|client, now| client.handle_connect_failed(now, attempt, failure));
                 continue;
             }
         };
-        if shared.handle_connected(attempt, config, &budget) {
+        let deflate = transport.deflate.take();
+        if shared.handle_connected(attempt, config, deflate, &budget) {
             let link = Link {
                 shared: shared.clone(),
                 attempt,

@@ -87,6 +87,15 @@ impl Client {
         true
     }
 
+    /// Compresses what the WebSocket of `attempt` carries as its upgrade agreed. To be called right
+    /// after [`handle_connected`](Self::handle_connected), if that was wanted.
+    #[cfg(feature = "deflate")]
+    pub fn set_deflate(&mut self, attempt: Attempt, agreed: crate::framing::websocket::Deflate) {
+        if let Some(link) = self.link.as_mut().filter(|link| link.attempt == attempt) {
+            link.connection.set_deflate(agreed);
+        }
+    }
+
     /// Says that `attempt` came to nothing.
     pub fn handle_connect_failed(
         &mut self,

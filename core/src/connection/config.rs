@@ -11,6 +11,8 @@ use thiserror::Error;
 
 use crate::extensions::Extensions;
 use crate::framing::Kind;
+#[cfg(feature = "deflate")]
+use crate::framing::websocket::DeflateConfig;
 use crate::limits::Limits;
 use crate::packer::{Edn, Packer, Tokens};
 use crate::profile::{Carrier, Dialect, Keepalive, Profile, Role};
@@ -43,6 +45,8 @@ pub struct ConnectionConfig {
     /// Whether an answer in the handshake is looked for.
     pub(crate) offers: bool,
     pub(crate) on_recv_full: RecvPolicy,
+    #[cfg(feature = "deflate")]
+    deflate: Option<DeflateConfig>,
     pub(crate) atoms: Atoms,
 }
 
@@ -69,7 +73,16 @@ impl ConnectionConfig {
             offer: None,
             grant: None,
             on_recv_full: RecvPolicy::Backpressure,
+            #[cfg(feature = "deflate")]
+            deflate: None,
         }
+    }
+
+    /// What the driver offers or grants of permessage-deflate in the upgrade of a WebSocket.
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub const fn deflate(&self) -> Option<&DeflateConfig> {
+        self.deflate.as_ref()
     }
 
     /// The limits in force.
@@ -121,6 +134,8 @@ pub struct ConnectionConfigBuilder {
     offer: Option<Extensions>,
     grant: Option<Extensions>,
     on_recv_full: RecvPolicy,
+    #[cfg(feature = "deflate")]
+    deflate: Option<DeflateConfig>,
 }
 
 impl ConnectionConfigBuilder {
@@ -213,6 +228,14 @@ impl ConnectionConfigBuilder {
         self
     }
 
+    /// The permessage-deflate that the driver offers or grants in the upgrade of a WebSocket, and
+    /// whose outcome it hands to `Connection::set_deflate`. Default `None`: not at all.
+    #[cfg(feature = "deflate")]
+    pub fn deflate(mut self, deflate: Option<DeflateConfig>) -> Self {
+        self.deflate = deflate;
+        self
+    }
+
     /// The finished configuration.
     ///
     /// # Errors
@@ -262,6 +285,8 @@ impl ConnectionConfigBuilder {
             extensions,
             offers: self.offer.is_some(),
             on_recv_full: self.on_recv_full,
+            #[cfg(feature = "deflate")]
+            deflate: self.deflate,
             atoms,
         }))
     }

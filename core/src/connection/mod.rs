@@ -211,6 +211,16 @@ impl Connection {
         connection
     }
 
+    /// Compresses what a WebSocket carries as its upgrade agreed, see
+    /// [`DeflateConfig`](crate::framing::websocket::DeflateConfig). To be called right after
+    /// [`new`](Self::new). Does nothing on other carriers.
+    #[cfg(feature = "deflate")]
+    pub fn set_deflate(&mut self, agreed: crate::framing::websocket::Deflate) {
+        if let Some(websocket) = self.framer.websocket() {
+            websocket.set_deflate(agreed);
+        }
+    }
+
     /// What the client's next link goes on with.
     pub(crate) const fn legacy(&self) -> Legacy {
         Legacy {

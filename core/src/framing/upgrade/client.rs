@@ -14,6 +14,8 @@ use super::body::Body;
 use super::head::{HeadReader, parse_error, slots};
 use super::{Headers, Mismatch, UpgradeError, UpgradeLimits, accept_key, headers};
 use crate::TransmitBuf;
+#[cfg(feature = "deflate")]
+use crate::framing::websocket::{Deflate, DeflateConfig};
 
 /// Which stream of the seed's generator the key comes from: the masking keys of a
 /// [`WebSocket`](crate::framing::websocket::WebSocket) with the same seed must not follow from it.
@@ -26,6 +28,8 @@ pub struct ClientUpgrade {
     request: Option<Vec<u8>>,
     key: String,
     protocols: Vec<String>,
+    #[cfg(feature = "deflate")]
+    deflate: Option<DeflateConfig>,
     head: HeadReader,
     /// The response whose body is being waited for.
     refused: Option<Refusal>,
@@ -49,6 +53,10 @@ pub struct UpgradeResponse {
     pub headers: Headers,
     /// The subprotocol the server chose, one of those that were offered.
     pub protocol: Option<String>,
+    /// What both sides agreed on, if the server accepted our offer of permessage-deflate: for
+    /// `WebSocket::set_deflate`, `Connection::set_deflate` or `Client::set_deflate`.
+    #[cfg(feature = "deflate")]
+    pub deflate: Option<Deflate>,
 }
 
 impl ClientUpgrade {
@@ -103,10 +111,30 @@ impl ClientUpgrade {
             request: Some(request(host, target, headers, &key)),
             key,
             protocols: offered,
+            #[cfg(feature = "deflate")]
+            deflate: None,
             head: HeadReader::new(UpgradeLimits::default()),
             refused: None,
             done: false,
         })
+    }
+
+    /// The same with an offer of permessage-deflate (RFC 7692). To be called before the request is
+    /// written; what came of it is in [`UpgradeResponse::deflate`].
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub fn deflate(mut self, config: &DeflateConfig) -> Self {
+        if let Some(request) = &mut self.request
+            && self.deflate.is_none()
+        {
+            // Before the empty line at its end.
+            request.truncate(request.len().saturating_sub(2));
+            for piece in ["Sec-WebSocket-Extensions: ", &config.offer(), "\r\n\r\n"] {
+                request.extend_from_slice(piece.as_bytes());
+            }
+            self.deflate = Some(config.clone());
+        }
+        self
     }
 
     /// The same with other limits for the response. They count for all its heads together, the
@@ -219,18 +247,31 @@ impl ClientUpgrade {
         let accept = headers.only("sec-websocket-accept");
         let protocol = headers.get("sec-websocket-protocol").map(str::to_owned);
         let offered = |protocol: &String| self.protocols.contains(protocol);
+        let is_plain = headers.list("sec-websocket-extensions").next().is_none();
+        #[cfg(feature = "deflate")]
+        let deflate = self.deflate.as_ref().map(|config| {
+            let answers = headers.get_all("sec-websocket-extensions");
+            config.accepted(answers)
+        });
+        #[cfg(feature = "deflate")]
+        let is_plain = deflate.as_ref().map_or(is_plain, Result::is_ok);
         let mismatch = if !headers.has_token("upgrade", "websocket") {
             Mismatch::Upgrade
         } else if !headers.has_token("connection", "upgrade") {
             Mismatch::Connection
         } else if accept != Some(accept_key(&self.key).as_str()) {
             Mismatch::Accept
-        } else if headers.list("sec-websocket-extensions").next().is_some() {
+        } else if !is_plain {
             Mismatch::Extension
         } else if !protocol.as_ref().is_none_or(offered) {
             Mismatch::Protocol
         } else {
-            return Ok(UpgradeResponse { headers, protocol });
+            return Ok(UpgradeResponse {
+                headers,
+                protocol,
+                #[cfg(feature = "deflate")]
+                deflate: deflate.and_then(Result::ok).flatten(),
+            });
         };
         Err(UpgradeError::Mismatch(mismatch))
     }

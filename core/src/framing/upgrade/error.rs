@@ -115,8 +115,8 @@ pub enum Mismatch {
     /// `Connection` does not have the token `upgrade`.
     #[error("connection is not upgrade")]
     Connection,
-    /// The server wants an extension; none was offered.
-    #[error("sec-websocket-extensions has an extension that was not offered")]
+    /// The server wants an extension that was not offered, or otherwise than it was.
+    #[error("sec-websocket-extensions has an extension that was not offered so")]
     Extension,
     /// The server chose a subprotocol that was not offered.
     #[error("sec-websocket-protocol has a protocol that was not offered")]

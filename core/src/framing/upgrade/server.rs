@@ -10,6 +10,8 @@ use thiserror::Error;
 use super::head::{HeadReader, parse_error, slots};
 use super::{Headers, UpgradeError, UpgradeLimits, accept_key, headers};
 use crate::TransmitBuf;
+#[cfg(feature = "deflate")]
+use crate::framing::websocket::{Deflate, DeflateConfig};
 
 /// The only version of the protocol there is (RFC 6455 section 4.2.2).
 const VERSION: &str = "13";
@@ -87,6 +89,36 @@ impl ServerUpgrade {
         extra_headers: &[(&str, &str)],
         out: &mut TransmitBuf,
     ) -> Result<(), UpgradeError> {
+        self.accept_with(request, extra_headers, None, out)
+    }
+
+    /// The same with permessage-deflate (RFC 7692), if the client offered it in a way that `config`
+    /// can accept; what both agreed on then. For `WebSocket::set_deflate` or
+    /// `Connection::set_deflate`.
+    ///
+    /// # Errors
+    /// As for [`accept`](Self::accept).
+    #[cfg(feature = "deflate")]
+    pub fn accept_deflate(
+        &mut self,
+        request: &UpgradeRequest,
+        extra_headers: &[(&str, &str)],
+        config: &DeflateConfig,
+        out: &mut TransmitBuf,
+    ) -> Result<Option<Deflate>, UpgradeError> {
+        let offers = request.headers.get_all("sec-websocket-extensions");
+        let (answer, agreed) = config.answer(offers).unzip();
+        self.accept_with(request, extra_headers, answer.as_deref(), out)?;
+        Ok(agreed)
+    }
+
+    fn accept_with(
+        &mut self,
+        request: &UpgradeRequest,
+        extra_headers: &[(&str, &str)],
+        extension: Option<&str>,
+        out: &mut TransmitBuf,
+    ) -> Result<(), UpgradeError> {
         let key = match (&request.upgradable, &request.key) {
             (Ok(()), Some(key)) => key,
             (Err(problem), _) => return Err(UpgradeError::NotUpgradable(*problem)),
@@ -106,6 +138,9 @@ impl ServerUpgrade {
               Connection: Upgrade\r\n",
         );
         headers::write(&[("Sec-WebSocket-Accept", &accept_key(key))], out);
+        if let Some(extension) = extension {
+            headers::write(&[("Sec-WebSocket-Extensions", extension)], out);
+        }
         headers::write(extra_headers, out);
         out.put_slice(b"\r\n");
         Ok(())

@@ -1,10 +1,12 @@
 //! How received bytes become messages and control frames (RFC 6455 sections 5 and 8.1).
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use bytes::{Bytes, BytesMut};
 
 use super::close::CloseFrame;
+use super::deflate::Inflater;
 use super::error::{Violation, WebSocketError};
 use super::header::{Opcode, Received};
 use super::utf8::Utf8Check;
@@ -32,6 +34,8 @@ pub(super) struct Decoder {
     payload: Option<Payload>,
     /// The message whose frames are being read.
     message: Option<Partial>,
+    /// There where messages may be compressed.
+    inflater: Option<Box<Inflater>>,
     /// Where in the stream the current frame begins.
     frame_at: u64,
     /// Where in the stream `input` begins.
@@ -56,6 +60,9 @@ struct Payload {
 #[derive(Debug)]
 struct Partial {
     kind: Kind,
+    is_compressed: bool,
+    /// How many bytes of it came, compressed if it is.
+    received: usize,
     bytes: Vec<u8>,
     utf8: Utf8Check,
 }
@@ -66,12 +73,18 @@ impl Decoder {
             input: Input::default(),
             payload: None,
             message: None,
+            inflater: None,
             frame_at: 0,
             position: 0,
             role,
             max_frame_bytes: config.max_frame_bytes,
             max_message_bytes: config.max_message_bytes,
         }
+    }
+
+    #[cfg(feature = "deflate")]
+    pub(super) fn inflate_with(&mut self, inflater: Inflater) {
+        self.inflater = Some(Box::new(inflater));
     }
 
     pub(super) fn push(&mut self, input: &mut BytesMut) {
@@ -92,6 +105,7 @@ impl Decoder {
         self.input.clear();
         self.payload = None;
         self.message = None;
+        self.inflater = None;
     }
 
     /// How many bytes are held: unread ones and those of an unfinished message.
@@ -120,12 +134,15 @@ impl Decoder {
                 }
                 self.payload = None;
                 if is_final && let Some(message) = self.message.take() {
-                    return Ok(Some(Item::Message(message.finish()?)));
+                    let frame = message.finish(&mut self.inflater, self.max_message_bytes)?;
+                    return Ok(Some(Item::Message(frame)));
                 }
             }
 
             self.frame_at = self.position;
-            let Some(header) = Received::parse(self.input.as_slice(), self.role)? else {
+            let deflates = self.inflater.is_some();
+            let header = Received::parse(self.input.as_slice(), self.role, deflates)?;
+            let Some(header) = header else {
                 return Ok(None);
             };
             let found = match header.opcode {
@@ -167,16 +184,16 @@ impl Decoder {
         let so_far = match (&self.message, kind) {
             (None, None) => return Err(Violation::NothingToContinue),
             (Some(_), Some(_)) => return Err(Violation::UnfinishedMessage),
-            (Some(message), None) => message.bytes.len(),
+            (Some(message), None) => message.received,
             (None, Some(_)) => 0,
         };
         let length = self.check_length(header.length, so_far)?;
         self.skip(header.size);
         if let Some(kind) = kind {
-            if header.is_final && length <= self.input.len() {
+            if header.is_final && !header.is_compressed && length <= self.input.len() {
                 return self.read_whole(header, kind, length).map(Some);
             }
-            self.message = Some(Partial::new(kind));
+            self.message = Some(Partial::new(kind, header.is_compressed));
         }
         self.payload = Some(Payload {
             is_final: header.is_final,
@@ -243,7 +260,12 @@ impl Decoder {
         } else {
             usize::MAX
         };
-        message.push(bytes, known_ascii, most)?;
+        if message.is_compressed {
+            message.inflate(bytes, &mut self.inflater, self.max_message_bytes)?;
+        } else {
+            message.push(bytes, known_ascii, most)?;
+        }
+        message.received = message.received.saturating_add(count);
         payload.read = payload.read.saturating_add(count);
         payload.remaining = payload.remaining.saturating_sub(count);
         let whole = payload.remaining == 0;
@@ -273,9 +295,11 @@ impl Decoder {
 }
 
 impl Partial {
-    const fn new(kind: Kind) -> Self {
+    const fn new(kind: Kind, is_compressed: bool) -> Self {
         Self {
             kind,
+            is_compressed,
+            received: 0,
             bytes: Vec::new(),
             utf8: Utf8Check::new(),
         }
@@ -299,7 +323,49 @@ impl Partial {
         Ok(())
     }
 
-    fn finish(self) -> Result<Frame, Violation> {
+    /// Appends what `bytes` inflate to, in all at most `limit`.
+    fn inflate(
+        &mut self,
+        bytes: &[u8],
+        inflater: &mut Option<Box<Inflater>>,
+        limit: usize,
+    ) -> Result<(), Violation> {
+        let before = self.bytes.len();
+        if let Some(inflater) = inflater {
+            inflater.push(bytes, &mut self.bytes, limit)?;
+        }
+        self.check_from(before)
+    }
+
+    /// Looks at the text from byte `start` on.
+    fn check_from(&mut self, start: usize) -> Result<(), Violation> {
+        let new = self.bytes.get(start..).unwrap_or_default();
+        if self.kind == Kind::Text {
+            self.utf8
+                .push(new, false)
+                .map_err(|at| Violation::InvalidUtf8 { at })?;
+        }
+        Ok(())
+    }
+
+    fn finish(
+        mut self,
+        inflater: &mut Option<Box<Inflater>>,
+        limit: usize,
+    ) -> Result<Frame, Violation> {
+        // An empty message needs no stream, though it may have one.
+        if self.is_compressed
+            && self.received > 0
+            && let Some(inflater) = inflater
+        {
+            let before = self.bytes.len();
+            inflater.finish(&mut self.bytes, limit)?;
+            self.check_from(before)?;
+            // While it grew nobody knew where it would end.
+            if self.bytes.capacity() > self.bytes.len().saturating_add(self.bytes.len() / 4) {
+                self.bytes.shrink_to_fit();
+            }
+        }
         if !self.utf8.is_whole() {
             return Err(Violation::InvalidUtf8 {
                 at: self.utf8.valid(),

@@ -24,6 +24,10 @@ pub enum Violation {
     /// A close reason that is not UTF-8 (section 5.5.1). Answered with 1007.
     #[error("the close reason is not UTF-8")]
     BadCloseReason,
+    /// A message that is marked as compressed and is not (RFC 7692 section 7.2.2). Answered with
+    /// 1007.
+    #[error("the compressed message is no deflate stream")]
+    BadDeflate,
     /// A Close, Ping or Pong of more than 125 bytes (section 5.5). Answered with 1002.
     #[error("control frame is longer than 125 bytes")]
     ControlTooLong,
@@ -39,6 +43,12 @@ pub enum Violation {
         /// The declared length of its payload, in bytes.
         length: u64,
         /// [`WebSocketConfig::max_frame_bytes`](super::WebSocketConfig::max_frame_bytes).
+        limit: usize,
+    },
+    /// A compressed message that inflates to more than the limit. Answered with 1009.
+    #[error("the compressed message inflates to more than the limit of {limit} bytes")]
+    InflatedTooLong {
+        /// [`WebSocketConfig::max_message_bytes`](super::WebSocketConfig::max_message_bytes).
         limit: usize,
     },
     /// Text that is not UTF-8 (section 8.1). Answered with 1007.
@@ -91,8 +101,10 @@ impl Violation {
     pub const fn close_code(&self) -> Option<u16> {
         match self {
             Self::EndedWithoutClose => None,
-            Self::BadCloseReason | Self::InvalidUtf8 { .. } => Some(1007),
-            Self::FrameTooLong { .. } | Self::MessageTooLong { .. } => Some(1009),
+            Self::BadCloseReason | Self::BadDeflate | Self::InvalidUtf8 { .. } => Some(1007),
+            Self::FrameTooLong { .. }
+            | Self::InflatedTooLong { .. }
+            | Self::MessageTooLong { .. } => Some(1009),
             _ => Some(1002),
         }
     }

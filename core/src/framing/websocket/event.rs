@@ -28,8 +28,9 @@ pub enum Role {
 pub struct WebSocketConfig {
     /// The longest payload of one received frame, in bytes. Default 1 MiB.
     pub max_frame_bytes: usize,
-    /// The longest received message, all its fragments together, in bytes. Default 1 MiB. How many
-    /// fragments there are does not matter: they are joined as they arrive.
+    /// The longest received message, all its fragments together, in bytes; of a compressed one both
+    /// before and after it is inflated. Default 1 MiB. How many fragments there are does not matter:
+    /// they are joined as they arrive.
     pub max_message_bytes: usize,
     /// How long the closing handshake may take, from the first Close frame to the end of the TCP
     /// connection. Default 5 s.

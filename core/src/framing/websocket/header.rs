@@ -10,6 +10,8 @@ pub(super) const MAX_CONTROL: usize = 125;
 
 const FIN: u8 = 0x80;
 const RESERVED_BITS: u8 = 0x70;
+/// The first reserved bit: it marks the first frame of a compressed message (RFC 7692 section 6).
+const COMPRESSED: u8 = 0x40;
 const OPCODE_BITS: u8 = 0x0f;
 const MASKED: u8 = 0x80;
 const LENGTH_BITS: u8 = 0x7f;
@@ -49,6 +51,13 @@ impl Header {
             header.put(&mask);
         }
         header
+    }
+
+    /// The same before the payload of a compressed message.
+    pub(super) fn compressed(mut self) -> Self {
+        let [first, ..] = &mut self.bytes;
+        *first |= COMPRESSED;
+        self
     }
 
     /// The bytes to send before the payload.
@@ -131,6 +140,8 @@ impl Opcode {
 pub(super) struct Received {
     pub(super) is_final: bool,
     pub(super) opcode: Opcode,
+    /// Whether it begins a compressed message.
+    pub(super) is_compressed: bool,
     /// The masking key, present where `role` is a server and absent where it is a client.
     pub(super) mask: Option<[u8; 4]>,
     /// The length of the payload.
@@ -140,15 +151,23 @@ pub(super) struct Received {
 }
 
 impl Received {
-    /// Reads the header at the start of `bytes` as `role` receives it. `Ok(None)` means that it is
-    /// not all there; a mistake is found in the byte that makes it.
-    pub(super) fn parse(bytes: &[u8], role: Role) -> Result<Option<Self>, Violation> {
+    /// Reads the header at the start of `bytes` as `role` receives it, where messages may be
+    /// compressed if `deflates`. `Ok(None)` means that it is not all there; a mistake is found in
+    /// the byte that makes it.
+    pub(super) fn parse(
+        bytes: &[u8],
+        role: Role,
+        deflates: bool,
+    ) -> Result<Option<Self>, Violation> {
         let Some(&first) = bytes.first() else {
             return Ok(None);
         };
-        let reserved = (first & RESERVED_BITS) >> 4;
-        if reserved != 0 {
-            return Err(Violation::ReservedBits(reserved));
+        let reserved = first & RESERVED_BITS;
+        let is_compressed = deflates
+            && reserved == COMPRESSED
+            && matches!(Opcode::from_bits(first & OPCODE_BITS), Ok(Opcode::Data(_)));
+        if reserved != 0 && !is_compressed {
+            return Err(Violation::ReservedBits(reserved >> 4));
         }
         let opcode = Opcode::from_bits(first & OPCODE_BITS)?;
         let is_final = first & FIN != 0;
@@ -182,6 +201,7 @@ impl Received {
         Ok(Some(Self {
             is_final,
             opcode,
+            is_compressed,
             mask,
             length,
             size: bytes.len().saturating_sub(rest.len()),

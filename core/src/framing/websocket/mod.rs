@@ -15,12 +15,19 @@
 
 mod close;
 mod decode;
+#[cfg(feature = "deflate")]
+mod deflate;
+#[cfg(not(feature = "deflate"))]
+#[path = "no_deflate.rs"]
+mod deflate;
 mod error;
 mod event;
 mod header;
 mod mask;
 mod utf8;
 
+#[cfg(feature = "deflate")]
+pub use deflate::{Deflate, DeflateConfig};
 pub use error::{Violation, WebSocketError};
 pub use event::{Closed, ClosedBy, Part, Role, WebSocketConfig, WebSocketEvent};
 pub use header::{Header, server_header};
@@ -36,6 +43,7 @@ use super::{Frame, Kind};
 use crate::{Instant, TransmitBuf};
 use close::CloseFrame;
 use decode::{Decoder, Item};
+use deflate::Deflater;
 use header::{MAX_CONTROL, Opcode};
 
 /// One WebSocket after the upgrade.
@@ -46,6 +54,8 @@ pub struct WebSocket {
     config: WebSocketConfig,
     /// Where masking keys come from; only clients have one.
     masks: Option<Box<ChaCha12Rng>>,
+    /// There where messages may be compressed.
+    deflater: Option<Box<Deflater>>,
     /// The newest ping that was not answered yet.
     ping: Option<Bytes>,
     /// The Close frame that is to be sent.
@@ -78,6 +88,7 @@ impl WebSocket {
             role,
             config,
             masks: (role == Role::Client).then(|| Box::new(ChaCha12Rng::from_seed(seed))),
+            deflater: None,
             ping: None,
             close_due: None,
             ours: None,
@@ -89,6 +100,15 @@ impl WebSocket {
             deadline: None,
             now: Instant::EPOCH,
         }
+    }
+
+    /// Compresses messages as both sides agreed in the upgrade (RFC 7692). To be called before
+    /// anything is read or written.
+    #[cfg(feature = "deflate")]
+    pub fn set_deflate(&mut self, agreed: Deflate) {
+        self.decoder
+            .inflate_with(deflate::Inflater::new(agreed.clone()));
+        self.deflater = Some(Box::new(Deflater::new(agreed)));
     }
 
     /// Takes all bytes out of `input`. They are decoded by [`poll_event`](Self::poll_event), in
@@ -171,13 +191,26 @@ impl WebSocket {
     }
 
     /// Writes one message, the `parts` joined, as one frame. The caller vouches that text is
-    /// UTF-8. A server shares large [`Part::Shared`] pieces with `out`; a client copies, since it
-    /// has to mask. Whether it was written: nothing is, unless the WebSocket
+    /// UTF-8. A server shares large [`Part::Shared`] pieces with `out`, unless it compresses them; a
+    /// client copies, since it has to mask. Whether it was written: nothing is, unless the WebSocket
     /// [is open](Self::is_open).
     pub fn write_message(&mut self, kind: Kind, parts: &[Part<'_>], out: &mut TransmitBuf) -> bool {
         let open = self.is_open();
         if open {
-            self.write_frame(Opcode::of(kind), parts, out);
+            let payload = self.deflater.as_mut().and_then(|deflater| {
+                let length = length_of(parts);
+                let limit = self.config.max_frame_bytes;
+                let payload = deflater.compress(parts, length, limit);
+                payload.map(Bytes::from)
+            });
+            match payload {
+                Some(payload) => {
+                    let header =
+                        |mask, length| Header::new(Opcode::of(kind), mask, length).compressed();
+                    self.write_payload(header, &[Part::Shared(&payload)], out);
+                }
+                None => self.write_frame(Opcode::of(kind), parts, out),
+            }
         }
         open
     }
@@ -294,14 +327,21 @@ impl WebSocket {
     }
 
     fn write_frame(&mut self, opcode: Opcode, parts: &[Part<'_>], out: &mut TransmitBuf) {
-        let length = parts.iter().fold(0_usize, |sum, part| {
-            sum.saturating_add(part.as_slice().len())
-        });
+        self.write_payload(|mask, length| Header::new(opcode, mask, length), parts, out);
+    }
+
+    fn write_payload(
+        &mut self,
+        header: impl FnOnce(Option<[u8; 4]>, usize) -> Header,
+        parts: &[Part<'_>],
+        out: &mut TransmitBuf,
+    ) {
+        let length = length_of(parts);
         let mask = self
             .masks
             .as_mut()
             .map(|masks| masks.next_u32().to_ne_bytes());
-        out.put_slice(Header::new(opcode, mask, length).as_slice());
+        out.put_slice(header(mask, length).as_slice());
         let mut position = 0_usize;
         for part in parts {
             match (mask, part) {
@@ -315,4 +355,10 @@ impl WebSocket {
             }
         }
     }
+}
+
+fn length_of(parts: &[Part<'_>]) -> usize {
+    parts.iter().fold(0_usize, |sum, part| {
+        sum.saturating_add(part.as_slice().len())
+    })
 }
