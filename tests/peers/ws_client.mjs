@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // A WebSocket client on the standard streams, on the npm package `ws`.
 //
-//     ws_client.mjs URL [--header 'Name: value']... [--expect N]
+//     ws_client.mjs URL [--header 'Name: value']... [--expect N] [--deflate JSON]
 //
 // See README.md beside it for the lines it reads and writes. At the end of its input it waits until
 // N messages have come in all (none by default) and closes.
@@ -15,6 +15,7 @@ const { values, positionals } = parseArgs({
   options: {
     header: { type: "string", multiple: true, default: [] },
     expect: { type: "string", default: "0" },
+    deflate: { type: "string" }, // the package's options of permessage-deflate
   },
 });
 const headers = {};
@@ -23,7 +24,9 @@ for (const header of values.header) {
   headers[header.slice(0, colon).trim()] = header.slice(colon + 1).trim();
 }
 const expected = Number(values.expect);
-const socket = new WebSocket(positionals[0], { headers });
+const options = { headers };
+if (values.deflate) options.perMessageDeflate = JSON.parse(values.deflate);
+const socket = new WebSocket(positionals[0], options);
 let received = 0;
 let inputEnded = false;
 
@@ -40,6 +43,9 @@ socket.on("error", (error) => {
     show(`#failed ${error.code ?? error.name}: ${error.message}`);
     process.exit(1);
   }
+});
+socket.on("upgrade", (response) => {
+  if (values.deflate) show(`#extensions ${response.headers["sec-websocket-extensions"] ?? ""}`.trimEnd());
 });
 socket.on("open", async () => {
   socket.wasOpen = true;

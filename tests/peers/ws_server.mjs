@@ -2,6 +2,7 @@
 // A WebSocket server that speaks sente-lite, or Sente with --sente, on the npm package `ws`.
 //
 //     ws_server.mjs [--sente] [--port N] [--handshake TEXT] [--refuse STATUS] [--until-eof]
+//               [--deflate JSON]
 //
 // See README.md beside it for what it prints, what it answers, and the lines it reads.
 
@@ -21,6 +22,7 @@ const { values } = parseArgs({
     handshake: { type: "string" }, // the first frame instead of the usual one, "" for none
     refuse: { type: "string" }, // answer upgrades with this status
     "until-eof": { type: "boolean", default: false }, // stop at the end of the input
+    deflate: { type: "string" }, // the package's options of permessage-deflate
   },
 });
 const handshake = values.handshake ?? (values.sente ? SENTE_HANDSHAKE : LITE_HANDSHAKE);
@@ -64,6 +66,7 @@ function liteAnswers(text, connId) {
 const server = new WebSocketServer({
   host: "127.0.0.1",
   port: Number(values.port),
+  perMessageDeflate: values.deflate ? JSON.parse(values.deflate) : false,
   verifyClient({ req }, done) {
     show(`#open ${req.url}`);
     for (const [name, value] of Object.entries(req.headers)) {
@@ -72,6 +75,10 @@ const server = new WebSocketServer({
     if (values.refuse) done(false, Number(values.refuse), `refused with ${values.refuse}\n`);
     else done(true);
   },
+});
+server.on("headers", (headers) => {
+  const line = headers.find((header) => /^sec-websocket-extensions:/i.test(header));
+  if (values.deflate) show(`#extensions ${line?.replace(/^[^:]*: */, "") ?? ""}`.trimEnd());
 });
 server.on("connection", (socket) => {
   opened += 1;

@@ -5,6 +5,7 @@ mod installed;
 
 use installed::in_a_page;
 use sente_adapters::{ListenOptions, Listener};
+use sente_core::framing::websocket::DeflateConfig;
 use sente_core::{Accept, ConnectionEvent, Payload};
 use sente_edn::Value;
 use serde_json::json;
@@ -60,4 +61,22 @@ async fn a_page_gets_back_a_message_of_nearly_a_megabyte() {
         result,
         json!({ "length": size + "[:test/push \"\"]".len(), "start": "[:test/push \"xxxxxxx" })
     );
+}
+
+#[tokio::test]
+async fn a_page_and_our_server_compress_where_we_want_to() {
+    let plain = DeflateConfig::default();
+    let takeover = plain
+        .clone()
+        .context_takeover(true)
+        .peer_context_takeover(true);
+    for deflate in [plain, takeover] {
+        let mut options = ListenOptions::default();
+        options.deflate = Some(deflate);
+        let url = echo_server(options).await;
+        let result = in_a_page("deflate", &[&url, "90000"]).await;
+        let agreed = result["extensions"].as_str().unwrap();
+        assert!(agreed.starts_with("permessage-deflate"), "{agreed}");
+        assert_eq!(result["echoes"], 2);
+    }
 }
