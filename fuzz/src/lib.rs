@@ -3,6 +3,7 @@
 //! Ordinary tests call them with the corpora in `fuzz/corpus` and with random bytes. `cargo xtask
 //! fuzz` lets libFuzzer call them; its wrappers are in `fuzz/libfuzzer`.
 
+mod compressed;
 mod json;
 mod msgpack;
 mod serde_types;
@@ -10,6 +11,7 @@ mod stream;
 mod transit;
 mod value;
 
+pub use compressed::{gzip, websocket_deflate};
 pub use json::{json_cursor, json_value};
 pub use msgpack::{msgpack_serde, msgpack_value};
 pub use serde_types::edn_serde;
@@ -51,6 +53,10 @@ pub const TARGETS: &[Target] = &[
         check: edn_value,
     },
     Target {
+        name: "gzip",
+        check: gzip,
+    },
+    Target {
         name: "json_cursor",
         check: json_cursor,
     },
@@ -73,6 +79,10 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "transit_value",
         check: transit_value,
+    },
+    Target {
+        name: "websocket_deflate",
+        check: websocket_deflate,
     },
 ];
 

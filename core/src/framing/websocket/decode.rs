@@ -331,10 +331,13 @@ impl Partial {
         limit: usize,
     ) -> Result<(), Violation> {
         let before = self.bytes.len();
-        if let Some(inflater) = inflater {
-            inflater.push(bytes, &mut self.bytes, limit)?;
-        }
-        self.check_from(before)
+        let inflated = match inflater {
+            Some(inflater) => inflater.push(bytes, &mut self.bytes, limit),
+            None => Ok(()),
+        };
+        // What came of it before it broke counts first, as it would have byte by byte.
+        self.check_from(before)?;
+        inflated
     }
 
     /// Looks at the text from byte `start` on.
@@ -359,8 +362,9 @@ impl Partial {
             && let Some(inflater) = inflater
         {
             let before = self.bytes.len();
-            inflater.finish(&mut self.bytes, limit)?;
+            let inflated = inflater.finish(&mut self.bytes, limit);
             self.check_from(before)?;
+            inflated?;
             // While it grew nobody knew where it would end.
             if self.bytes.capacity() > self.bytes.len().saturating_add(self.bytes.len() / 4) {
                 self.bytes.shrink_to_fit();
