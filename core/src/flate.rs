@@ -49,7 +49,6 @@ pub(crate) fn inflate(
             let status = state.decompress_vec(rest, out, FlushDecompress::None);
             (status, false)
         };
-        let status = status.map_err(|_| InflateError::Corrupt)?;
         let step = state.total_in().saturating_sub(before);
         read = read.saturating_add(usize::try_from(step).unwrap_or(usize::MAX));
         if out.len() > limit || (one_more && out.len() == limit) {
@@ -60,6 +59,8 @@ pub(crate) fn inflate(
             out.reserve_exact(growth.min(limit.saturating_sub(out.len())));
             out.extend_from_slice(&next);
         }
+        // Last, so that `out` has all that came before the mistake, however the input is split.
+        let status = status.map_err(|_| InflateError::Corrupt)?;
         let ended = status == Status::StreamEnd;
         // Where the output was filled, the state may hold back more of it.
         let has_more = one_more || (!is_full && out.len() == out.capacity());
