@@ -187,6 +187,31 @@ mod sending {
     }
 
     #[test]
+    fn configurations_made_of_one_another_keep_to_their_own_level_and_window() {
+        let words = (0..3000).map(|n| format!(" {}", n * n)).collect::<String>();
+        let size = |config: &DeflateConfig| {
+            let (mut client, _) = pair(config, config);
+            let size = written(&mut client, Kind::Text, words.as_bytes()).len();
+            // Its state is free again, for whoever comes next.
+            assert_eq!(
+                written(&mut client, Kind::Text, words.as_bytes()).len(),
+                size
+            );
+            size
+        };
+        let nine = eager().level(9);
+        let one = nine.clone().level(1);
+        let small = nine.clone().window_bits(9);
+        let sizes = [&nine, &one, &small, &nine].map(size);
+        let alone = [9, 1].map(|level| size(&eager().level(level)));
+        assert_eq!(
+            [sizes[0], sizes[1], sizes[3]],
+            [alone[0], alone[1], alone[0]]
+        );
+        assert!(sizes[0] != sizes[1] && sizes[0] != sizes[2], "{sizes:?}");
+    }
+
+    #[test]
     fn a_state_that_was_used_before_compresses_as_a_new_one() {
         let config = eager();
         let (mut first, _) = pair(&config, &config);

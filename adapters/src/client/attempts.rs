@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use sente_core::{Attempt, Client, ClientState, Connect, ConnectionConfig};
 
-use crate::deflate::{self, Agreed};
 use crate::budget::SharedRecvBudget;
+use crate::deflate::{self, Agreed};
 use crate::driver::at;
 use crate::shared::Shared;
 

@@ -3,7 +3,6 @@
 
 use alloc::boxed::Box;
 
-
 use crate::error::SendError;
 use crate::event::Event;
 use crate::queue::{Drops, Hold, Loss, Outgoing, Policy, Priority, SendOptions, Sent};
