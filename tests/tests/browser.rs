@@ -74,7 +74,7 @@ async fn a_page_and_our_server_compress_where_we_want_to() {
         let mut options = ListenOptions::default();
         options.deflate = Some(deflate);
         let url = echo_server(options).await;
-        let result = in_a_page("deflate", &[&url, "90000"]).await;
+        let result = in_a_page(None, "deflate", &[&url, "90000"]).await;
         let agreed = result["extensions"].as_str().unwrap();
         assert!(agreed.starts_with("permessage-deflate"), "{agreed}");
         assert_eq!(result["echoes"], 2);

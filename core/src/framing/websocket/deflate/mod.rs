@@ -27,7 +27,7 @@ const MIN_WINDOW_BITS: u8 = 9;
 ///
 /// What it costs: every message is compressed for each connection anew, and frames are no longer
 /// shared between connections; where many get the same, a packer that compresses
-/// ([`Gzip`](crate::packer::Gzip), with the feature `gzip`) does it once for all. Without context
+/// (`packer::Gzip`, by the feature `gzip`) does it once for all. Without context
 /// takeover an idle connection holds nothing for it. With takeover on the sending side it holds
 /// its compressor from the first compressed message on, 380 KB with the default window, 265 KB with
 /// the smallest; with takeover on the receiving side 48 KB. The clones of one configuration keep
