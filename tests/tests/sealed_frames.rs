@@ -10,7 +10,9 @@ use std::sync::atomic::Ordering;
 use bytes::{Buf, BytesMut};
 use sealed_support::*;
 use sente_core::framing::Kind;
-use sente_core::packer::{Edn, Gzip, Packer, UnpackError};
+use sente_core::packer::{
+    Edn, Gzip, Json, MsgPack, Packer, TransitJson, TransitJsonVerbose, UnpackError,
+};
 use sente_core::{
     Accept, BadReason, CallError, Carrier, Client, ClientConfig, CloseReason, Connection,
     ConnectionConfig, ConnectionEvent, Dialect, Event, Input, Limits, OnOffline, PackedEvent,
@@ -67,6 +69,57 @@ mod talking {
                 assert_eq!(*settled, call);
                 assert_eq!(reply.to_value().unwrap().as_str().unwrap().len(), length);
             }
+        }
+    }
+
+    #[test]
+    fn every_packer_talks_with_gzip_around_it() {
+        let inside: [Arc<dyn Packer>; 7] = [
+            Arc::new(Edn),
+            Arc::new(Json::new()),
+            Arc::new(TransitJson::new()),
+            Arc::new(TransitJson::new().key_cache(true)),
+            Arc::new(TransitJsonVerbose::new()),
+            Arc::new(MsgPack::new()),
+            Arc::new(MsgPack::new().key_cache(true)),
+        ];
+        for inside in inside {
+            let name = format!("gzip-{}", inside.name());
+            let packer: Arc<dyn Packer> = Arc::new(Gzip::new(inside));
+            assert_eq!(packer.name(), name);
+            let mut pair = pair(&packer, &Limits::default());
+            let now = pair.now;
+            let rows = "{:key 1, :other [1 2 3]} ".repeat(200);
+            let event = event(&format!("[:a/rows [{rows}]]"));
+            let value = event.to_value().unwrap();
+            let before = pair.server.stats().bytes_sent;
+            for _ in 0..3 {
+                pair.server.send(now, event.clone()).unwrap();
+            }
+            let call = pair.client.call(now, event, seconds(5)).unwrap();
+            pair.drive();
+            for message in messages(&mut pair.client) {
+                assert!(message.event.to_value().unwrap() == value, "{name}");
+            }
+            assert!(pair.server.stats().bytes_sent - before < 1000, "{name}");
+            let asked = messages(&mut pair.server).remove(0);
+            assert!(asked.event.to_value().unwrap() == value, "{name}");
+            let data = asked.event.data.unwrap();
+            pair.server.reply(now, asked.reply.unwrap(), data).unwrap();
+            pair.drive();
+            let told = events(&mut pair.client);
+            let [
+                ConnectionEvent::Settled {
+                    call: settled,
+                    result: Ok(reply),
+                },
+            ] = &told[..]
+            else {
+                panic!("{name}: {told:?}");
+            };
+            assert_eq!(*settled, call);
+            let data = value.as_sequence().unwrap()[1].clone();
+            assert!(reply.to_value().unwrap() == data, "{name}");
         }
     }
 
