@@ -1,11 +1,15 @@
 //! The command line: commands, flags and what they accept.
 
+use std::ops::Deref;
 use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use sente_adapters::Url;
 use sente_core::Dialect;
+use sente_core::packer::{self, Packer};
 
 /// Serve, reach and watch Sente-style events over WebSocket, TCP, Unix sockets and pipes.
 ///
@@ -178,17 +182,23 @@ pub(crate) struct LinkArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   printf '#:a{:b 1e3}\\n' | sente recode --from edn --to edn
-  printf '\"{:text 1}\"\\n' | sente recode --from edn --to edn --jsonl")]
+  printf '\"{:text 1}\"\\n' | sente recode --from edn --to edn --jsonl
+  echo '[[:a/b {:c 1}] nil]' | sente recode --from edn --to transit-json
+  echo '[[:a/b {:c 1}] nil]' | sente recode --from edn --to gzip-msgpack --base64")]
 pub(crate) struct RecodeArgs {
-    /// The packer that wrote the input
-    #[arg(long, value_enum)]
+    /// The packer that wrote the input: edn, json, transit-json, transit-json-verbose or msgpack, or
+    /// one of these with gzip- before it
+    #[arg(long, value_name = "PACKER")]
     pub(crate) from: PackerName,
     /// The packer for the output
-    #[arg(long, value_enum)]
+    #[arg(long, value_name = "PACKER")]
     pub(crate) to: PackerName,
-    /// Lines are JSON strings that hold the messages, in and out, so that any text can pass
+    /// Lines of text packers are JSON strings that hold the messages, so that any text can pass
     #[arg(long)]
     pub(crate) jsonl: bool,
+    /// Lines of binary packers (msgpack, gzip-...) are base64
+    #[arg(long)]
+    pub(crate) base64: bool,
     /// The longest line taken, in bytes; a longer one is unreadable
     #[arg(long, value_name = "BYTES", default_value_t = 16 * 1024 * 1024)]
     pub(crate) max_line: u32,
@@ -233,11 +243,29 @@ impl From<DialectName> for Dialect {
     }
 }
 
-/// The packers there are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum PackerName {
-    /// EDN text
-    Edn,
+/// A packer by its name.
+#[derive(Clone, Debug)]
+pub(crate) struct PackerName(pub(crate) Arc<dyn Packer>);
+
+impl Deref for PackerName {
+    type Target = dyn Packer;
+
+    fn deref(&self) -> &Self::Target {
+        &*self.0
+    }
+}
+
+impl FromStr for PackerName {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        packer::named(name).map(Self).ok_or_else(|| {
+            format!(
+                "there is no such packer; there are {}, and each of them with gzip- before it",
+                packer::NAMES.join(", ")
+            )
+        })
+    }
 }
 
 /// A duration with its unit, at most a year.

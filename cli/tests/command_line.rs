@@ -80,9 +80,10 @@ fn a_wrong_command_line_is_code_2_and_says_why() {
         (&["connect", "--reconnect", "stdio:"], "--reconnect"),
         (&["recode", "--from", "edn"], "--to"),
         (
-            &["recode", "--from", "edn", "--to", "msgpack"],
-            "[possible values: edn]",
+            &["recode", "--from", "edn", "--to", "bencode"],
+            "there are edn, json, transit-json, transit-json-verbose, msgpack",
         ),
+        (&["recode", "--from", "edn", "--to", "gzip-edn"], "--base64"),
     ];
     for (args, part) in cases {
         let ran = run(args, b"");

@@ -100,3 +100,70 @@ fn a_message_of_many_megabytes_passes() {
     assert_eq!(ran.code, Some(0), "{}", ran.err);
     assert_eq!(ran.out.len(), input.len() - 1);
 }
+
+const ALL: [&str; 10] = [
+    "edn",
+    "json",
+    "transit-json",
+    "transit-json-verbose",
+    "msgpack",
+    "gzip-edn",
+    "gzip-json",
+    "gzip-transit-json",
+    "gzip-transit-json-verbose",
+    "gzip-msgpack",
+];
+
+#[test]
+fn a_message_goes_from_any_packer_to_any_other() {
+    // What all of them can carry; JSON makes keywords of values into strings.
+    let message = "[[:a/b {:c [1 \"x\" nil true]}] \"cb\"]\n";
+    for from in ALL {
+        let there = ["recode", "--from", "edn", "--to", from, "--base64"];
+        let packed = run(&there, message.as_bytes());
+        assert_eq!(packed.code, Some(0), "{from}: {}", packed.err);
+        for to in ALL {
+            let on = ["recode", "--from", from, "--to", to, "--base64"];
+            let other = run(&on, packed.out.as_bytes());
+            let back = ["recode", "--from", to, "--to", "edn", "--base64"];
+            let back = run(&back, other.out.as_bytes());
+            assert_eq!(back.out, message, "{from} to {to}: {}", other.err);
+        }
+    }
+}
+
+#[test]
+fn messages_are_the_real_peers_bytes() {
+    let message = b"[[:a/b 1] \"abc123\"]\n";
+    for (packer, packed) in [
+        ("transit-json", "[[\"~:a/b\",1],\"abc123\"]\n"),
+        ("transit-json-bencode", "[[\"~:a/b\",1],\"abc123\"]\n"),
+        ("json", "[[\"a/b\",1],\"abc123\"]\n"),
+        // 92 92 c7 03 00 "a/b" 01 a6 "abc123"
+        ("msgpack", "kpLHAwBhL2IBpmFiYzEyMw==\n"),
+    ] {
+        let args = ["recode", "--from", "edn", "--to", packer, "--base64"];
+        assert_eq!(run(&args, message).out, packed, "{packer}");
+    }
+}
+
+#[test]
+fn what_is_no_message_of_the_packer_is_an_empty_line_and_says_where() {
+    for (packer, line) in [
+        ("msgpack", "not base64!"),
+        ("msgpack", "wQ=="),
+        ("gzip-edn", "AQID"),
+        ("json", "[1,"),
+        ("transit-json", "[1,"),
+    ] {
+        let args = ["recode", "--from", packer, "--to", "edn", "--base64"];
+        let ran = run(&args, format!("{line}\n").as_bytes());
+        assert_eq!((ran.out.as_str(), ran.code), ("\n", Some(1)), "{packer}");
+        assert!(ran.err.starts_with("line 1: "), "{}", ran.err);
+        assert!(
+            ran.err.contains(" at byte ") || ran.err.contains("offset"),
+            "{}",
+            ran.err
+        );
+    }
+}

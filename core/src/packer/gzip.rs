@@ -303,6 +303,12 @@ impl<P: Packer> Packer for Gzip<P> {
         Ok(())
     }
 
+    fn unpack_message(&self, frame: &Bytes, limits: &Limits) -> Result<Value, UnpackError> {
+        // The packer inside may read a message as a whole otherwise than a value of it.
+        self.inner
+            .unpack_message(&self.open(frame, limits)?, limits)
+    }
+
     fn sequence(&self, len: usize) -> Tokens {
         self.inner.sequence(len)
     }

@@ -10,6 +10,7 @@ mod gzip;
 mod json;
 #[cfg(feature = "msgpack")]
 pub mod msgpack;
+mod named;
 mod shared;
 #[cfg(any(feature = "json", feature = "transit"))]
 #[cfg_attr(
@@ -40,6 +41,7 @@ pub use gzip::Gzip;
 pub use json::Json;
 #[cfg(feature = "msgpack")]
 pub use msgpack::MsgPack;
+pub use named::{NAMES, named};
 pub use sente_edn::Shape;
 #[cfg(feature = "transit")]
 pub use transit::{TransitHandlers, TransitJson, TransitJsonVerbose};
