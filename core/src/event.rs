@@ -67,7 +67,8 @@ fn readable(name: &str) -> Option<Keyword> {
     let limits = sente_edn::Limits::default().dialect(sente_edn::Dialect::Either);
     let text = alloc::format!(":{name}");
     match sente_edn::from_slice_with(text.as_bytes(), &limits) {
-        Ok(Value::Keyword(keyword)) => Some(keyword),
+        // A packer's name may hold what the reader takes for a blank or a comment.
+        Ok(Value::Keyword(keyword)) if keyword.as_str() == name => Some(keyword),
         _ => None,
     }
 }

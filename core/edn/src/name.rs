@@ -300,7 +300,7 @@ fn is_doubtful(text: &str, dialect: Dialect) -> bool {
 }
 
 /// Whether a name has only characters that can stand in a token.
-fn is_token(text: &str) -> bool {
+pub(crate) fn is_token(text: &str) -> bool {
     let fits = |c: char| {
         c == '#'
             || !(class::is_whitespace(c) || class::is_macro_char(c) || matches!(c, '@' | '`' | '~'))

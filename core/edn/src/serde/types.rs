@@ -34,13 +34,18 @@ pub(super) fn keyword(name: &str) -> Option<Keyword> {
     if lex::is_plain_name(name.as_bytes()) {
         return Some(Keyword::from_valid(name));
     }
-    let wide = || name::is_keyword(name, Dialect::Either).then(|| Keyword::from_valid(name));
+    let wide = || {
+        let fits = name::is_token(name) && name::is_keyword(name, Dialect::Either);
+        fits.then(|| Keyword::from_valid(name))
+    };
     Keyword::new(name).ok().or_else(wide)
 }
 
 pub(super) fn symbol(name: &str) -> Option<Symbol> {
     let wide = || {
-        let fits = name::is_symbol(name, Dialect::Either) && !name::reads_otherwise(name);
+        let fits = name::is_token(name)
+            && name::is_symbol(name, Dialect::Either)
+            && !name::reads_otherwise(name);
         fits.then(|| Symbol::from_valid(name))
     };
     Symbol::new(name).ok().or_else(wide)
