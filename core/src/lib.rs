@@ -20,6 +20,9 @@
 //! A [`Client`] is a `Connection` that comes back: it says when to dial, waits between attempts, and
 //! tells what ended, reopened and was not delivered.
 //!
+//! What may connect is the matter of [`admission`]; where no WebSocket gets through, [`ajax`] carries
+//! the same events over polls and posts.
+//!
 //! # A whole conversation, without any I/O
 //!
 //! ```
@@ -77,6 +80,7 @@ extern crate alloc;
 extern crate std;
 
 pub mod admission;
+pub mod ajax;
 mod budget;
 mod calls;
 mod client;
