@@ -1,7 +1,7 @@
 //! One budget of received bytes for many connections, behind one lock that is seldom taken.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use sente_core::{ConnId, RecvBudget, RecvBudgetLimits, RecvCapacity};
@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 ///
 /// The budget is behind one lock, which a connection takes when it begins, when it ends, when what
 /// waits for its application has grown to all it is allowed, and when that has shrunk to a quarter.
-/// In between it looks at one atomic number. So an application that keeps up never meets the lock,
+/// In between it looks at one atomic flag. So an application that keeps up never meets the lock,
 /// and one that falls behind meets it once for many kilobytes, not for each message.
 ///
 /// ```
@@ -45,7 +45,9 @@ struct Book {
 /// Where a connection finds what it is allowed.
 #[derive(Debug)]
 struct Slot {
-    bytes: AtomicUsize,
+    /// Whether there is something to be told, perhaps that nothing has changed: set and cleared
+    /// under the lock of the book.
+    is_news: AtomicBool,
     /// Wakes its driver.
     driver: Arc<Notify>,
 }
@@ -103,9 +105,10 @@ impl SharedRecvBudget {
         let id = ConnId::new(book.next, &[0; 10]);
         book.next = book.next.wrapping_add(1);
         let slot = Arc::new(Slot {
-            bytes: AtomicUsize::new(book.budget.join(id)),
+            is_news: AtomicBool::new(true),
             driver: driver.clone(),
         });
+        let _ = book.budget.join(id);
         book.slots.insert(id, slot.clone());
         Share {
             budget: self.clone(),
@@ -125,9 +128,9 @@ impl SharedRecvBudget {
 impl Book {
     /// Tells the connections what has changed for them.
     fn publish(&mut self) {
-        while let Some((id, bytes)) = self.budget.poll_allowance() {
+        while let Some((id, _)) = self.budget.poll_allowance() {
             if let Some(slot) = self.slots.get(&id) {
-                slot.bytes.store(bytes, Ordering::Release);
+                slot.is_news.store(true, Ordering::Release);
                 slot.driver.notify_one();
             }
         }
@@ -147,10 +150,17 @@ pub(crate) struct Share {
 }
 
 impl Share {
-    /// What the connection is allowed, if it was not told yet.
+    /// What the connection is allowed, if it is to be told.
     pub(crate) fn news(&mut self) -> Option<usize> {
-        let bytes = self.slot.bytes.load(Ordering::Acquire);
-        (self.applied.replace(bytes) != Some(bytes)).then_some(bytes)
+        if !self.slot.is_news.load(Ordering::Acquire) {
+            return None;
+        }
+        let book = self.budget.book();
+        self.slot.is_news.store(false, Ordering::Release);
+        let bytes = book.budget.allowance(self.id)?;
+        drop(book);
+        self.applied = Some(bytes);
+        Some(bytes)
     }
 
     /// Reports how full the connection is, where that is news. Whether it was, and there may be
@@ -183,5 +193,31 @@ impl Drop for Share {
         book.slots.remove(&self.id);
         book.budget.leave(self.id);
         book.publish();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sente_core::{Carrier, Connection, ConnectionConfig, Dialect, Instant, Role};
+
+    use super::*;
+
+    #[test]
+    fn a_share_that_asks_in_vain_is_told_what_it_has() {
+        let mut limits = RecvBudgetLimits::default();
+        (limits.total_bytes, limits.min_bytes) = (1_000, 1_000);
+        let budget = SharedRecvBudget::new(limits);
+        let mut share = budget.join(&Arc::new(Notify::new()));
+        assert_eq!(share.news(), Some(1_000));
+        assert_eq!(share.news(), None);
+        let config = ConnectionConfig::builder(Role::Server, Dialect::Sente, Carrier::WebSocket);
+        let connection = Connection::new(config.build().unwrap(), [1; 32], Instant::EPOCH);
+        let mut capacity = connection.recv_capacity();
+        capacity.bytes = 1_000;
+        assert!(share.report(&capacity));
+        assert_eq!(share.news(), Some(1_000), "there is no more");
+        assert!(!share.report(&capacity), "once is enough");
+        assert_eq!(share.news(), None);
+        assert_eq!(budget.waiting(), 1);
     }
 }

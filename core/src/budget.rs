@@ -102,7 +102,7 @@ pub struct RecvBudget {
     /// Who waits for more, in the order they came.
     growing: BTreeMap<u64, ConnId>,
     next_number: u64,
-    /// Whose allowance changed since it was last polled.
+    /// Who is to be told its allowance, since it changed or was asked for in vain.
     changed: BTreeSet<ConnId>,
 }
 
@@ -111,6 +111,8 @@ struct Share {
     allowance: usize,
     /// Its number among those who wait.
     waiting: Option<u64>,
+    /// Whether it was told that there is no more for now.
+    refused: bool,
 }
 
 impl Default for RecvBudget {
@@ -173,17 +175,25 @@ impl RecvBudget {
     }
 
     /// Says how full a connection's receive queue is: at its allowance it asks for more, with
-    /// little in it gives back. A connection that is not known does nothing. O(log n), and as much
+    /// little in it gives back. Where there is no more, the answer is what it has, once: it waits
+    /// in line, and [`RecvPolicy::DropOldest`](crate::RecvPolicy::DropOldest) drops for the time
+    /// being. A connection that is not known does nothing. O(log n), and as much
     /// again for each connection that is served with what came back.
     pub fn report(&mut self, id: ConnId, capacity: &RecvCapacity) {
         let Some(share) = self.shares.get_mut(&id) else {
             return;
         };
-        if capacity.bytes >= share.allowance {
-            if share.allowance < self.limits.max_bytes {
+        let before = share.allowance;
+        let is_full = capacity.bytes >= before;
+        if is_full {
+            if before < self.limits.max_bytes {
                 self.ask(id);
             }
         } else {
+            if core::mem::take(&mut share.refused) {
+                // It asks again before it drops anything.
+                self.changed.insert(id);
+            }
             if share.allowance >= self.limits.min_bytes
                 && let Some(number) = share.waiting.take()
             {
@@ -200,9 +210,17 @@ impl RecvBudget {
             }
         }
         self.serve();
+        if let Some(share) = self.shares.get_mut(&id)
+            && is_full
+            && before > 0
+            && share.allowance == before
+            && !core::mem::replace(&mut share.refused, true)
+        {
+            self.changed.insert(id);
+        }
     }
 
-    /// The next connection whose allowance changed, and what it is now: hand it to
+    /// The next connection that is to be told its allowance, and what it is now: hand it to
     /// [`Connection::set_recv_allowance`](crate::Connection::set_recv_allowance).
     #[must_use]
     pub fn poll_allowance(&mut self) -> Option<(ConnId, usize)> {
@@ -294,6 +312,7 @@ impl RecvBudget {
             }
             let more = wanted.min(free);
             share.waiting = None;
+            share.refused = false;
             share.allowance = share.allowance.saturating_add(more);
             self.granted = self.granted.saturating_add(more);
             self.changed.insert(id);

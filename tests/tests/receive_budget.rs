@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use bytes::BytesMut;
 use proptest::prelude::*;
 use sente_core::{
-    Accept, Carrier, ConnId, Connection, Dialect, Input, Instant, RecvBudget, RecvBudgetLimits,
-    Role,
+    Accept, Carrier, ConnId, Connection, ConnectionConfig, ConnectionEvent, Dialect, Input,
+    Instant, RecvBudget, RecvBudgetLimits, RecvPolicy, Role,
 };
-use sente_tests::{config, events, messages};
+use sente_tests::{config, events, messages, text};
 
 const EPOCH: Instant = Instant::EPOCH;
 
@@ -33,13 +33,20 @@ struct Process {
 
 impl Process {
     fn new(limits: RecvBudgetLimits, count: u64) -> Self {
+        Self::with_policy(limits, count, RecvPolicy::Backpressure)
+    }
+
+    fn with_policy(limits: RecvBudgetLimits, count: u64, policy: RecvPolicy) -> Self {
+        let config = ConnectionConfig::builder(Role::Server, Dialect::SenteLite, Carrier::Lines)
+            .on_recv_full(policy)
+            .build()
+            .unwrap();
         let mut process = Self {
             budget: RecvBudget::new(limits),
             connections: BTreeMap::new(),
         };
         for n in 0..count {
-            let config = config(Role::Server, Dialect::SenteLite, Carrier::Lines);
-            let mut connection = Connection::new(config, [1; 32], EPOCH);
+            let mut connection = Connection::new(config.clone(), [1; 32], EPOCH);
             connection.accept(EPOCH, Accept::new("u"));
             events(&mut connection);
             let allowance = process.budget.join(id(n));
@@ -297,4 +304,113 @@ fn those_who_have_much_leave_room_for_those_who_have_nothing() {
         assert_eq!(budget.join(newcomer), limits.min_bytes);
     }
     assert!(budget.granted() <= limits.total_bytes);
+}
+
+/// Lines of about 320 bytes, with their numbers.
+fn numbered(n: usize) -> String {
+    format!("[:a/n [{n} \"{}\"]]\n", "x".repeat(300))
+}
+
+fn shed(process: &Process, n: u64) -> u64 {
+    process.connections[&id(n)].stats().shed
+}
+
+#[test]
+fn who_sheds_asks_for_more_before_anything_is_dropped() {
+    let mut process =
+        Process::with_policy(limits(1_000_000, 64_000, 1_000), 2, RecvPolicy::DropOldest);
+    let mut fed = 0;
+    while shed(&process, 0) == 0 {
+        assert!(process.feed(0, &numbered(fed)), "it reads on");
+        fed += 1;
+    }
+    assert_eq!(process.budget.allowance(id(0)), Some(64_000));
+    assert!(fed > 64_000 / 330, "{fed}");
+    // Emptied, it asks again.
+    process.with(0, |connection| events(connection).len());
+    assert_eq!(process.budget.allowance(id(0)), Some(1_000));
+    let before = shed(&process, 0);
+    for n in 0..100 {
+        assert!(process.feed(0, &numbered(n)));
+    }
+    assert_eq!(shed(&process, 0), before);
+    let told = process.with(0, messages);
+    assert_eq!(told.len(), 100);
+}
+
+#[test]
+fn who_sheds_goes_on_with_the_newest_while_there_is_no_more() {
+    let mut process = Process::with_policy(limits(4_000, 2_000, 1_000), 4, RecvPolicy::DropOldest);
+    for n in 0..50 {
+        assert!(process.feed(0, &numbered(n)));
+        assert!(process.connections[&id(0)].recv_capacity().bytes < 1_000 + 400);
+    }
+    assert_eq!(process.budget.allowance(id(0)), Some(1_000));
+    assert_eq!(process.budget.waiting(), 1);
+    let dropped = shed(&process, 0);
+    assert!(dropped > 40, "{dropped}");
+    // Those who leave make room for it, and for that long nothing is dropped.
+    for n in [1, 2] {
+        process.budget.leave(id(n));
+        process.connections.remove(&id(n));
+    }
+    process.settle();
+    assert_eq!(process.budget.allowance(id(0)), Some(2_000));
+    assert!(process.feed(0, &numbered(50)));
+    assert_eq!(shed(&process, 0), dropped);
+    let told = process.with(0, messages);
+    assert!(text(told.last().unwrap()).starts_with("[:a/n [50 "));
+}
+
+#[test]
+fn an_allowance_of_nothing_stops_the_reading_also_while_a_message_waits() {
+    for policy in [RecvPolicy::Backpressure, RecvPolicy::DropOldest] {
+        let mut process = Process::with_policy(limits(1 << 20, 1 << 20, 1 << 10), 1, policy);
+        assert!(process.feed(0, &numbered(0)));
+        let mut connection = process.connections.remove(&id(0)).unwrap();
+        for _ in 0..2 {
+            connection.set_recv_allowance(EPOCH, 0);
+            assert!(!connection.wants_read(), "{policy:?}");
+            let line = numbered(1);
+            connection.handle_input(EPOCH, Input::Bytes(&mut BytesMut::from(line.as_str())));
+            assert_eq!(connection.stats().shed, 0);
+            assert_eq!(connection.recv_capacity().messages, 1);
+        }
+        let told =
+            |event: Option<ConnectionEvent>| matches!(event, Some(ConnectionEvent::Message(_)));
+        let _ = connection.poll_event();
+        assert!(told(connection.poll_event()) && connection.poll_event().is_none());
+        assert!(!connection.wants_read());
+        connection.set_recv_allowance(EPOCH, 1_000);
+        assert_eq!(messages(&mut connection).len(), 2, "{policy:?}");
+    }
+}
+
+#[test]
+fn an_allowance_told_again_while_it_is_used_up_is_all_there_is() {
+    let mut process = Process::with_policy(limits(1 << 20, 1 << 20, 1), 1, RecvPolicy::DropOldest);
+    let mut connection = process.connections.remove(&id(0)).unwrap();
+    connection.set_recv_allowance(EPOCH, 300);
+    let feed = |connection: &mut Connection, n: usize| {
+        let line = numbered(n);
+        connection.handle_input(EPOCH, Input::Bytes(&mut BytesMut::from(line.as_str())));
+    };
+    feed(&mut connection, 0);
+    feed(&mut connection, 1);
+    assert!(!connection.wants_read(), "it waits for an answer");
+    assert_eq!(connection.stats().shed, 0);
+    // More, but not enough: still no answer.
+    connection.set_recv_allowance(EPOCH, 305);
+    assert!(!connection.wants_read());
+    connection.set_recv_allowance(EPOCH, 305);
+    assert!(connection.wants_read());
+    assert_eq!(connection.stats().shed, 1);
+    feed(&mut connection, 2);
+    assert_eq!(connection.stats().shed, 2);
+    // With room nothing is dropped before it has asked again.
+    connection.set_recv_allowance(EPOCH, 400);
+    feed(&mut connection, 3);
+    feed(&mut connection, 4);
+    assert_eq!(connection.stats().shed, 2);
+    assert!(!connection.wants_read());
 }

@@ -305,6 +305,9 @@ pub enum RecvPolicy {
     /// `ConnectionEvent::Shed`. What the application itself asked for, replies to its calls, is
     /// kept; reading stops only where nothing but that fills the queue, or where the peer takes no
     /// answers.
+    ///
+    /// The share of a budget (`Connection::set_recv_allowance`) is asked to be raised before
+    /// anything is dropped for it: reading stops until the answer is there.
     DropOldest,
 }
 

@@ -420,6 +420,12 @@ impl Connection {
     /// `Limits::max_recv_bytes`: this connection's share of a budget that many connections have
     /// together, see [`RecvBudget`](crate::RecvBudget). With 0 nothing is read at all. What waits
     /// already stays.
+    ///
+    /// A connection that has used its allowance up, as [`recv_capacity`](Self::recv_capacity)
+    /// shows, takes nothing more until it is told again. Told while it is used up (the same number,
+    /// or a smaller one) it knows that there is no more: with
+    /// [`RecvPolicy::DropOldest`](crate::RecvPolicy::DropOldest) it then makes room by dropping,
+    /// until it is told otherwise.
     pub fn set_recv_allowance(&mut self, now: Instant, bytes: usize) {
         self.tick(now);
         // After the end nothing more is read, so nothing has to be held back.
@@ -478,7 +484,8 @@ impl Connection {
     /// Whether what the peer sends may be taken: there is room, or it can be made.
     fn has_recv_room(&self) -> bool {
         self.recv.has_room(&self.config.limits)
-            || (self.config.on_recv_full == RecvPolicy::DropOldest && self.recv.can_shed())
+            || (self.config.on_recv_full == RecvPolicy::DropOldest
+                && self.recv.can_shed(&self.config.limits))
     }
 
     /// Whether the peer's questions may still cause answers. Our own events do not count: were

@@ -476,6 +476,7 @@ impl Connection {
     pub(super) fn push_message(&mut self, event: ConnectionEvent, size: usize) {
         while self.config.on_recv_full == RecvPolicy::DropOldest
             && !self.recv.has_room(&self.config.limits)
+            && self.recv.can_shed(&self.config.limits)
             && self.shed()
         {}
         self.enqueue_event(event, Some(size));

@@ -66,6 +66,8 @@ pub(super) struct RecvQueue {
     waiting: usize,
     /// The bytes the owner of the process-wide budget allows.
     allowance: usize,
+    /// Whether the owner said that there are no more when they were used up.
+    refused: bool,
     status: RecvStatus,
     told: RecvStatus,
     shed_count: u64,
@@ -92,6 +94,7 @@ impl RecvQueue {
             held_bytes: 0,
             waiting: 0,
             allowance: usize::MAX,
+            refused: false,
             status: RecvStatus::Ok,
             told: RecvStatus::Ok,
             shed_count: 0,
@@ -179,9 +182,13 @@ impl RecvQueue {
         limits.max_recv_messages.saturating_sub(self.held_messages)
     }
 
-    /// Whether something could be dropped to make room.
-    pub(super) fn can_shed(&self) -> bool {
-        !(self.messages.is_empty() && self.calls.is_empty())
+    /// Whether something could be dropped to make room, and may be: an allowance that is used up is
+    /// first asked to be raised, and without one nothing is taken at all.
+    pub(super) fn can_shed(&self, limits: &Limits) -> bool {
+        let own_limits = self.held_messages >= limits.max_recv_messages
+            || self.held_bytes >= limits.max_recv_bytes;
+        let full = self.allowance > 0 && (own_limits || self.refused);
+        full && !(self.messages.is_empty() && self.calls.is_empty())
     }
 
     /// Drops the oldest message nobody waits on, or else the oldest call, whose token is given
@@ -211,6 +218,8 @@ impl RecvQueue {
     }
 
     pub(super) fn set_allowance(&mut self, bytes: usize, limits: &Limits) {
+        // More than before is not yet an answer where it is still not enough.
+        self.refused = bytes <= self.allowance && self.held_bytes >= bytes;
         self.allowance = bytes;
         if self.told != RecvStatus::Full && self.has_room(limits) {
             // A lack of room that is over before anybody heard of it is no news.

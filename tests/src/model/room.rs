@@ -204,9 +204,8 @@ impl Run {
     /// With an allowance of nothing nothing is read.
     pub(super) fn check_allowance(&self, peer: usize) -> Checked {
         let received = self.world.connection(peer).stats().events_received;
-        let sheds = self.sides[peer].sheds;
         match self.sides[peer].stopped_at {
-            Some(mark) if received > mark && !sheds && self.stands(peer) => breach(
+            Some(mark) if received > mark && self.stands(peer) => breach(
                 Check::ReceiveQueueKeepsItsLimits,
                 format!("peer {peer} has received {received} events, {mark} of them allowed"),
             ),
