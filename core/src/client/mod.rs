@@ -43,8 +43,8 @@ pub use state::{Attempt, ClientState};
 /// belongs to, so that what comes late from an old transport is ignored, and counted.
 ///
 /// Nothing is restored or sent again by itself: [`ClientEvent::Reopened`] says that the application
-/// should subscribe and register anew, `Undelivered` gives back what never left, and calls settle as
-/// closed the moment their link is lost.
+/// should subscribe and register anew, `Undelivered` gives back the events that never left, and calls
+/// settle as closed the moment their link is lost, whether they had left or not.
 ///
 /// # The whole run loop
 ///

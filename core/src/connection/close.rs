@@ -9,7 +9,8 @@ use super::{
 };
 
 impl Connection {
-    /// Ends the connection now: what is queued comes back as `Undelivered`, pending calls settle.
+    /// Ends the connection now: events that are queued come back as `Undelivered`, pending calls
+    /// settle, whether they have left or not.
     /// A WebSocket says goodbye with code 1000 and waits for the answer, at most for the close
     /// timeout; `Closed` follows then.
     pub fn close(&mut self, now: Instant) {
@@ -77,12 +78,17 @@ impl Connection {
         let taken_to = self.queue.oldest();
         let undelivered: Vec<PackedEvent> = core::iter::from_fn(|| self.queue.pop_oldest())
             .filter_map(|item| match item {
-                Outgoing::Event { packed, sealed, .. } => Some(PackedEvent {
+                Outgoing::Event {
+                    packed,
+                    callback: None,
+                    sealed,
+                } => Some(PackedEvent {
                     bytes: packed,
                     format: self.config.packer.format().into(),
                     sealed,
                 }),
-                Outgoing::Reply { .. } => None,
+                // A call has settled, and nobody waits for the reply.
+                Outgoing::Event { .. } | Outgoing::Reply { .. } => None,
             })
             .collect();
         if !undelivered.is_empty() {

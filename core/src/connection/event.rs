@@ -104,7 +104,9 @@ pub enum ConnectionEvent {
         /// How many bytes they counted for.
         bytes: u64,
     },
-    /// The connection ended before these queued events were written, in their order.
+    /// The connection ended before these queued events were written, in their order. Calls are not
+    /// among them: what becomes of a call is said by `Settled` alone, as closed also where it never
+    /// left.
     Undelivered(Vec<PackedEvent>),
 }
 

@@ -155,7 +155,7 @@ impl Run {
             let detail = format!("{silent:?} of peer {peer} were dropped without a word");
             return breach(Check::EveryEventHasOneFate, detail);
         }
-        let missing = self.sides[peer].missing();
+        let missing = self.sides[peer].lost();
         if !missing.is_empty() && !sheds && !self.lossy(peer) {
             let detail = format!("{missing:?} of peer {peer} are nowhere");
             return breach(Check::EveryEventHasOneFate, detail);

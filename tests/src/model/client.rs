@@ -38,6 +38,8 @@ pub(super) struct ClientRun {
     /// What each server sent, and whether it arrived.
     from_servers: BTreeMap<u64, (usize, bool)>,
     calls: BTreeMap<CallId, Call>,
+    /// Which of the numbers are calls'.
+    called: BTreeSet<u64>,
     flushes: BTreeSet<FlushId>,
     owed: Vec<(usize, usize, u64)>,
     next: u64,
@@ -133,6 +135,7 @@ impl ClientRun {
             arrived: BTreeMap::new(),
             from_servers: BTreeMap::new(),
             calls: BTreeMap::new(),
+            called: BTreeSet::new(),
             flushes: BTreeSet::new(),
             owed: Vec::new(),
             next: 1,
@@ -284,6 +287,7 @@ impl ClientRun {
         let command = Command::Call(messages::event(number, size), timeout);
         if let Ok(Given::Call(call, index)) = self.world.command(CLIENT, command) {
             self.sent.insert(number, Fate::Open);
+            self.called.insert(number);
             let ClientState::Open { attempt, .. } = self.state() else {
                 return breach(Check::ClientsFollowTheTable, "a call without an open link");
             };
@@ -471,7 +475,7 @@ impl ClientRun {
                     self.tally.came_back += 1;
                     let number = number_in(packed.bytes()).unwrap_or(0);
                     match self.sent.insert(number, Fate::CameBack) {
-                        Some(Fate::Open) => {}
+                        Some(Fate::Open) if !self.called.contains(&number) => {}
                         fate => {
                             let detail = format!("{number} comes back: {fate:?}");
                             return breach(Check::EveryEventHasOneFate, detail);

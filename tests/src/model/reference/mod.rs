@@ -1,12 +1,11 @@
 //! The reference: maps and lists that say what may be told to an application, in which order, and
 //! how its calls may end. It knows nothing of bytes, frames and timers.
 
+mod unsent;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use sente_core::{
-    CallError, CallId, CloseReason, ConnectionEvent, Dropped, FlushId, Instant, PackedEvent,
-    Payload,
-};
+use sente_core::{CallError, CallId, CloseReason, ConnectionEvent, FlushId, Instant, Payload};
 
 use super::messages::{number_in, payload_text};
 use super::pace::Pace;
@@ -224,32 +223,6 @@ impl Side {
         &self.going
     }
 
-    fn reported(&mut self, dropped: &Dropped) -> Checked {
-        if dropped.count != dropped.events.len() as u64 {
-            let detail = format!("{} dropped, {:?}", dropped.count, dropped.events);
-            return breach(Check::EveryEventHasOneFate, detail);
-        }
-        for packed in &dropped.events {
-            let number = number_in(packed.bytes()).unwrap_or(0);
-            let known = self.going.iter().position(|going| *going == number);
-            let mut waiting = self.accepted.iter();
-            let queued = waiting.position(|item| item.number == number && item.may_go);
-            match (known, queued) {
-                (Some(at), _) => drop(self.going.remove(at)),
-                (None, Some(at)) => {
-                    let place = self.accepted.remove(at).map_or(0, |item| item.place);
-                    self.dropped_to = self.dropped_to.max(place);
-                    self.over.insert(number, Over::Dropped);
-                }
-                (None, None) => {
-                    let detail = format!("{number} is dropped, and may not be");
-                    return breach(Check::EveryEventHasOneFate, detail);
-                }
-            }
-        }
-        Ok(())
-    }
-
     /// A flush of a connection that is over fails, and is told of behind `Closed`.
     pub(super) fn accept_flush(&mut self, flush: FlushId, over: bool) {
         if over {
@@ -329,6 +302,14 @@ impl Side {
     /// Events and calls that have neither arrived nor come back.
     pub(super) fn missing(&self) -> Vec<u64> {
         let events = self.accepted.iter().filter(|item| !item.is_reply());
+        events.map(|item| item.number).collect()
+    }
+
+    /// Events that have neither arrived nor come back. Of calls another question is asked: whether
+    /// they have settled.
+    pub(super) fn lost(&self) -> Vec<u64> {
+        let events = self.accepted.iter();
+        let events = events.filter(|item| item.what == What::Event);
         events.map(|item| item.number).collect()
     }
 
@@ -565,35 +546,4 @@ fn settled(
     receiver.calls.remove(&call);
     receiver.cancelled.retain(|cancelled| *cancelled != call);
     Ok(())
-}
-
-impl Side {
-    /// What comes back is the end of what was accepted, in each lane.
-    fn came_back(&mut self, events: &[PackedEvent]) -> Checked {
-        for packed in events.iter().rev() {
-            let number = number_in(packed.bytes()).unwrap_or(0);
-            let at = self.accepted.iter().rposition(|item| item.number == number);
-            let Some(item) = at.and_then(|at| self.accepted.remove(at)) else {
-                let detail = format!("{number} comes back: {:?}", self.over.get(&number));
-                return breach(Check::EveryEventHasOneFate, detail);
-            };
-            if item.may_go && item.place < self.dropped_to {
-                let detail = format!("{number} was kept, and a newer one dropped for room");
-                return breach(Check::DropsTakeTheOldest, detail);
-            }
-            let later = self.accepted.iter().skip(at.unwrap_or(0));
-            // What was dropped may not have been reported yet; of replies only the caller hears.
-            let mut later = later.filter(|item| !item.is_reply() && !item.may_go);
-            if let Some(other) = later.find(|other| other.lane == item.lane) {
-                let detail = format!("{number} comes back, and {other:?} behind it does not");
-                return breach(Check::UndeliveredIsTheTail, detail);
-            }
-            self.over.insert(number, Over::CameBack);
-            if number <= self.flushed_to {
-                let detail = format!("{number} was flushed and comes back");
-                return breach(Check::FlushesSettleOnce, detail);
-            }
-        }
-        Ok(())
-    }
 }
