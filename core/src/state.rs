@@ -86,8 +86,8 @@ pub const fn next_client(phase: ClientPhase, input: ClientInput) -> Option<Clien
     use ClientInput as On;
     use ClientPhase as At;
     Some(match (phase, input) {
-        (At::Idle | At::Closed | At::Waiting, On::Connect | On::Reconnect)
-        | (At::Connecting | At::Handshaking | At::Open | At::Draining, On::Reconnect)
+        (At::Idle | At::Closed | At::Waiting | At::Draining, On::Connect | On::Reconnect)
+        | (At::Connecting | At::Handshaking | At::Open, On::Reconnect)
         | (At::Waiting, On::Due) => At::Connecting,
 
         (At::Connecting, On::Connected) => At::Handshaking,

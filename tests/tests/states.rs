@@ -15,7 +15,7 @@ fn a_client_goes_where_the_table_says() {
         (ClientPhase::Connecting,  ["",           "Handshaking", "Closed",   "",           "Waiting", "",     "Closed", "",          "Connecting"]),
         (ClientPhase::Handshaking, ["",           "",            "Draining", "",           "Waiting", "Open", "Closed", "",          "Connecting"]),
         (ClientPhase::Open,        ["",           "",            "Draining", "",           "Waiting", "",     "Closed", "Draining",  "Connecting"]),
-        (ClientPhase::Draining,    ["",           "",            "Draining", "",           "Waiting", "",     "Closed", "",          "Connecting"]),
+        (ClientPhase::Draining,    ["Connecting", "",            "Draining", "",           "Waiting", "",     "Closed", "",          "Connecting"]),
         (ClientPhase::Waiting,     ["Connecting", "",            "Closed",   "Connecting", "",        "",     "Closed", "",          "Connecting"]),
         (ClientPhase::Closed,      ["Connecting", "",            "",         "",           "",        "",     "",       "",          "Connecting"]),
     ];

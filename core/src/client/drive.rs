@@ -79,6 +79,7 @@ impl Client {
             opened_at: None,
             reopened: false,
             leaving: Leaving::No,
+            followed: false,
             ended: None,
             over: false,
         });

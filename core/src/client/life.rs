@@ -21,6 +21,8 @@ pub(super) struct Link {
     /// Whether a link was open before this one opened.
     pub(super) reopened: bool,
     pub(super) leaving: Leaving,
+    /// Whether the attempt that comes after it is wanted already.
+    pub(super) followed: bool,
     /// Why it ended, once that is on its way to the application.
     pub(super) ended: Option<CloseReason>,
     /// Whether its end has been taken note of: it has nothing more to tell, perhaps to write.
@@ -30,14 +32,12 @@ pub(super) struct Link {
 /// Why this side ends a link, if it does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Leaving {
-    /// The application disconnects or drains.
-    Disconnect,
     /// This side does not end it.
     No,
     /// The peer has ended its side of a byte stream.
     PeerFinished,
-    /// The application wants a fresh link.
-    Reconnect,
+    /// The application disconnects, drains, or wants a fresh link.
+    Requested,
 }
 
 impl Client {
@@ -196,6 +196,11 @@ impl Client {
             link.connection.drain(self.now, deadline);
             self.step(ClientInput::PeerFinished);
         }
+        if link.followed && link.connection.state() == State::Closing {
+            // It may have drained until now, for as long as the application said.
+            let until = self.now + self.config.goodbye_timeout;
+            self.goodbye_deadline.get_or_insert(until);
+        }
         if link.connection.state() == State::Closed {
             self.end(&mut link);
         }
@@ -213,20 +218,19 @@ impl Client {
             self.log.push(ClientEvent::Closed(CloseReason::Requested));
             CloseReason::Requested
         });
-        // Where a fresh link was asked for, its attempt has its number already.
-        if link.leaving != Leaving::Reconnect {
+        // Where the next attempt is wanted already, it has its number.
+        if !link.followed {
             self.forgive(link.opened_at);
         }
         self.last_end = Some(reason);
         let until = self.now + self.config.goodbye_timeout;
         self.goodbye_deadline.get_or_insert(until);
         match link.leaving {
-            Leaving::Disconnect => {
+            _ if link.followed => {}
+            Leaving::Requested => {
                 self.step(ClientInput::Over);
             }
             Leaving::No | Leaving::PeerFinished => self.retry(),
-            // The new attempt is wanted already.
-            Leaving::Reconnect => {}
         }
     }
 

@@ -165,10 +165,20 @@ impl Client {
     }
 
     /// Asks for a link: at once, also where the next attempt still waits for its time. Does nothing
-    /// while an attempt is under way or a link is there, also one that drains.
+    /// while an attempt is under way or a link stands.
+    ///
+    /// A link that drains goes on as it was told, and the attempt waits for its end; for a goodbye no
+    /// longer than [`ClientConfigBuilder::goodbye_timeout`].
     pub fn connect(&mut self, now: Instant) {
         self.tick(now);
         self.begin_series();
+        if self.state.phase() == ClientPhase::Draining
+            && let Some(link) = &mut self.link
+        {
+            link.followed = true;
+            let opened_at = link.opened_at;
+            self.forgive(opened_at);
+        }
         self.step(ClientInput::Connect);
         self.settle();
     }
@@ -185,10 +195,9 @@ impl Client {
             self.last_end = Some(CloseReason::Requested);
         }
         if self.step(ClientInput::Disconnect)
-            && self.state.phase() == ClientPhase::Draining
-            && let Some(link) = &mut self.link
+            && let Some(link) = self.link.as_mut().filter(|link| !link.over)
         {
-            link.leaving = Leaving::Disconnect;
+            link.leaving = Leaving::Requested;
             link.connection.close(now);
         }
         self.settle();
@@ -208,7 +217,7 @@ impl Client {
         self.forward_offline();
         self.step(ClientInput::Disconnect);
         if let Some(link) = &mut self.link {
-            link.leaving = Leaving::Disconnect;
+            link.leaving = Leaving::Requested;
             link.connection.drain(now, deadline);
         }
         self.settle();
@@ -224,7 +233,8 @@ impl Client {
         self.forgive(link.and_then(|link| link.opened_at));
         self.step(ClientInput::Reconnect);
         if let Some(link) = self.link.as_mut().filter(|link| !link.over) {
-            link.leaving = Leaving::Reconnect;
+            link.leaving = Leaving::Requested;
+            link.followed = true;
             link.connection.close(now);
             let until = now + self.config.goodbye_timeout;
             self.goodbye_deadline.get_or_insert(until);
@@ -333,8 +343,14 @@ impl Client {
     }
 
     /// What failed before the application asked for a link does not count against it.
-    const fn begin_series(&mut self) {
-        if matches!(self.state.phase(), ClientPhase::Closed | ClientPhase::Idle) {
+    fn begin_series(&mut self) {
+        let is_left = |link: &Link| link.leaving == Leaving::Requested;
+        let begins = match self.state.phase() {
+            ClientPhase::Closed | ClientPhase::Idle => true,
+            ClientPhase::Draining => self.link.as_ref().is_some_and(is_left),
+            _ => false,
+        };
+        if begins {
             self.failures = 0;
             self.number = 0;
         }

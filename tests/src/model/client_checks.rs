@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sente_core::state::{ClientInput, ClientPhase, next_client};
-use sente_core::{Attempt, ClientEvent, ClientState, ConnectFailure, Instant};
+use sente_core::{Attempt, ClientEvent, ClientState, ConnectFailure, Connection, Instant, State};
 
 use super::checks::breach;
 use super::client::{CLIENT, ClientRun, Fate};
@@ -129,10 +129,12 @@ impl ClientRun {
         let Some(client) = self.world.client(CLIENT) else {
             return Ok(());
         };
+        // The link before may drain while the next attempt is wanted already.
+        let drains = |link: &Connection| link.state() == State::Draining;
         let linked = matches!(
             client.state().phase(),
             ClientPhase::Open | ClientPhase::Draining
-        );
+        ) || client.connection().is_some_and(drains);
         if !linked && client.pending_calls() > 0 {
             let detail = format!(
                 "{} calls while {:?}",
