@@ -52,7 +52,7 @@ impl<M: Engine> Handle<M> {
     ///
     /// # Errors
     /// [`SendError`] gives the event back, for any reason but these two; [`SendError::Full`] only
-    /// where the event does not fit an empty queue.
+    /// where what a client keeps offline has no room for it though nothing else is kept.
     ///
     /// # Cancel safety
     /// Dropped while it waits, the event is dropped with it and was not queued, and its turn goes
@@ -192,19 +192,19 @@ impl<M: Engine> Handle<M> {
     /// # Cancel safety
     /// Safe: dropping it only stops the waiting.
     pub async fn flush(&self) -> Result<(), Ended> {
-        let (sender, receiver) = oneshot::channel();
-        {
+        let written = {
             let mut inner = self.shared.lock();
             if inner.over {
                 return Err(Ended);
             }
             let now = self.shared.clock.now();
             let flush = inner.machine.flush(now);
-            inner.flushes.insert(flush, sender);
+            let written = inner.flushes.wait(flush);
             inner.settle(&self.shared);
-        }
+            written
+        };
         self.shared.wake();
-        match receiver.await {
+        match written.await {
             Ok(true) => Ok(()),
             _ => Err(Ended),
         }

@@ -31,6 +31,7 @@ mod dispatch;
 mod driver;
 mod engine;
 mod events;
+mod flushes;
 mod handle;
 mod line;
 mod listen;

@@ -11,6 +11,7 @@ use crate::budget::Share;
 use crate::clock::Clock;
 use crate::engine::Engine;
 use crate::events::Events;
+use crate::flushes::Flushes;
 use crate::handle::Handle;
 
 /// How long what nobody holds any more may take to write what is queued.
@@ -37,7 +38,7 @@ pub(crate) struct Inner<M: Engine> {
     /// out.
     pub(crate) share: Option<Share>,
     pub(crate) calls: HashMap<CallId, Waiter>,
-    pub(crate) flushes: HashMap<FlushId, oneshot::Sender<bool>>,
+    pub(crate) flushes: Flushes,
     /// Who waits for room; told whether there is.
     pub(crate) tickets: HashMap<Ticket, oneshot::Sender<bool>>,
     /// Calls that settled and are told by the events.
@@ -99,9 +100,7 @@ impl<M: Engine> Inner<M> {
     }
 
     fn flushed(&mut self, flush: FlushId, written: bool) {
-        if let Some(waiter) = self.flushes.remove(&flush) {
-            let _ = waiter.send(written);
-        }
+        self.flushes.settle(flush, written);
     }
 
     fn reserved(&mut self, ticket: Ticket, granted: bool) {
@@ -181,7 +180,7 @@ impl<M: Engine> Shared<M> {
             machine,
             share,
             calls: HashMap::new(),
-            flushes: HashMap::new(),
+            flushes: Flushes::default(),
             tickets: HashMap::new(),
             settled: VecDeque::new(),
             opened: None,

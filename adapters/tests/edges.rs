@@ -226,7 +226,7 @@ async fn an_event_that_can_never_fit_is_refused_and_not_waited_for() {
     let (handle, _events, _peer) = tcp_pair(&options).await;
     let big = event(&format!("[:test/big \"{}\"]", "x".repeat(200)));
     match soon(handle.send(big)).await {
-        Err(SendError::Full { .. }) => {}
+        Err(SendError::TooLarge { limit: 100, .. }) => {}
         other => panic!("{other:?}"),
     }
 }

@@ -205,3 +205,22 @@ async fn policies_and_priorities_reach_the_engine_and_drops_the_application() {
     }
     assert_eq!(dropped, ["[:a/low 1]", "[:a/k 1]"]);
 }
+
+#[tokio::test]
+async fn flushes_that_wait_together_are_all_told() {
+    let options = with_limits(|limits| limits.max_flushes = 1);
+    let (handle, _events, mut peer) = pair(&options).await;
+    handle.try_send(event("[:a/n 1]")).unwrap();
+    let mut first = std::pin::pin!(handle.flush());
+    let mut second = std::pin::pin!(handle.flush());
+    assert!(waits(first.as_mut()) && waits(second.as_mut()));
+    handle.try_send(event("[:a/n 2]")).unwrap();
+    let mut third = std::pin::pin!(handle.flush());
+    assert!(waits(third.as_mut()));
+    let told = soon(async { tokio::join!(first, second, third) }).await;
+    assert!(matches!(told, (Ok(()), Ok(()), Ok(()))), "{told:?}");
+    for expected in ["[:a/n 1]", "[:a/n 2]"] {
+        let line = soon(peer.next_line()).await.unwrap();
+        assert_eq!(line.as_deref(), Some(expected));
+    }
+}

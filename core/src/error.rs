@@ -46,13 +46,14 @@ pub enum SendError {
         /// When the next event may be sent.
         retry_at: Instant,
     },
-    /// The packed event is over `Limits::max_frame_bytes`, also when it is sealed, or over
-    /// `Limits::max_opened_bytes` with a packer that seals.
+    /// The packed event is over `Limits::max_frame_bytes`, also when it is sealed, over
+    /// `Limits::max_opened_bytes` with a packer that seals, or more than an empty send queue holds
+    /// (`Limits::max_send_bytes`): it never fits.
     #[error("the packed event of {size} bytes is over the limit of {limit}")]
     TooLarge {
         /// The refused event.
         event: Box<Event>,
-        /// Its packed size with the envelope, sealed where that decided, in bytes.
+        /// Its packed size in bytes; for a frame with the envelope, sealed where that decided.
         size: usize,
         /// The limit in force.
         limit: usize,

@@ -30,7 +30,8 @@ pub struct Limits {
     pub max_elements: usize,
     /// Events waiting to be sent on one connection. Default 1,000, as sente-lite's send queue.
     pub max_send_messages: usize,
-    /// Bytes of events waiting to be sent on one connection. Default 8 MiB.
+    /// Bytes of events waiting to be sent on one connection; a larger event is too large. Default
+    /// 8 MiB.
     pub max_send_bytes: usize,
     /// Above how many percent of either limit of the send queue `HighWater` is told; 100 or more
     /// for never. Default 75.
@@ -40,6 +41,9 @@ pub struct Limits {
     pub send_low_water: u8,
     /// Reservations of room in the send queue, waiting or held, on one connection. Default 1,000.
     pub max_reservations: usize,
+    /// Flushes waiting to be settled on one connection; one more is taken together with the newest.
+    /// Default 1,000, and at least one.
+    pub max_flushes: usize,
     /// Received events waiting for the application on one connection. Default 5,000.
     pub max_recv_messages: usize,
     /// Bytes of received events waiting for the application on one connection. Default 8 MiB.
@@ -84,6 +88,7 @@ impl Default for Limits {
             send_high_water: 75,
             send_low_water: 50,
             max_reservations: 1_000,
+            max_flushes: 1_000,
             max_recv_messages: 5_000,
             max_recv_bytes: 8 * 1024 * 1024,
             recv_slow_messages: 100,

@@ -6,6 +6,7 @@
 #[doc = include_str!("../../README.md")]
 struct Readme;
 
+pub mod lines;
 pub mod model;
 mod pair;
 mod raw;

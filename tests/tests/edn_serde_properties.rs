@@ -240,7 +240,10 @@ fn names_that_no_reader_reads_back_are_refused_from_other_formats_too() {
     for name in ["a b", "a;b", "a\"", "a)", "a/b c"] {
         let json = serde_json::to_string(name).unwrap();
         assert!(serde_json::from_str::<Keyword>(&json).is_err(), "{name}");
-        assert!(serde_json::from_str::<sente_edn::Symbol>(&json).is_err(), "{name}");
+        assert!(
+            serde_json::from_str::<sente_edn::Symbol>(&json).is_err(),
+            "{name}"
+        );
     }
     // Only one of Clojure's readers takes this, and peers send it.
     assert!(serde_json::from_str::<Keyword>("\":user/1\"").is_ok());

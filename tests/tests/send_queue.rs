@@ -1,88 +1,16 @@
-//! The send queue of a connection: policies, priorities, water marks, rate and flush window.
+//! The send queue of a connection: policies, priorities and rate.
 #![allow(missing_docs)]
 
-use bytes::{Buf, BytesMut};
 use sente_core::{
-    Carrier, Connection, ConnectionConfig, ConnectionConfigBuilder, ConnectionEvent, Dialect,
-    Dropped, Event, Input, Instant, Limits, PackedEvent, PackedSendError, Policy, Priority, Rate,
-    RateLimiter, Role, SendError, SendOptions, Sent, Transmit, TransmitBuf,
+    Carrier, Connection, ConnectionEvent, Dialect, Dropped, Instant, PackedEvent, PackedSendError,
+    Rate, RateLimiter, SendError, SendOptions, Sent,
 };
-use sente_tests::{Pair, RawPeer, event, events, messages, millis, text};
+use sente_tests::lines::{
+    client, client_with, drop_oldest, latest, low, numbered, said, taken, volatile, written,
+};
+use sente_tests::{Pair, event, events, messages, millis, text};
 
 const NOW: Instant = Instant::EPOCH;
-
-/// A name and what it does to a connection.
-struct End(&'static str, fn(&mut Connection));
-
-/// An open client on lines; its wire is in the hands of the test.
-fn client(change: impl FnOnce(&mut Limits)) -> Connection {
-    client_with(change, |config| config)
-}
-
-fn client_with(
-    change: impl FnOnce(&mut Limits),
-    configure: impl FnOnce(ConnectionConfigBuilder) -> ConnectionConfigBuilder,
-) -> Connection {
-    let mut limits = Limits::default();
-    change(&mut limits);
-    let config =
-        ConnectionConfig::builder(Role::Client, Dialect::SenteLite, Carrier::Lines).limits(limits);
-    let server = ConnectionConfig::builder(Role::Server, Dialect::SenteLite, Carrier::Lines);
-    let client = configure(config).build().unwrap();
-    Pair::with(client, server.build().unwrap()).client
-}
-
-fn numbered(n: usize) -> Event {
-    event(&format!("[:a/n {n}]"))
-}
-
-fn latest(key: &str) -> SendOptions {
-    SendOptions::new().policy(Policy::Latest(key.into()))
-}
-
-fn drop_oldest() -> SendOptions {
-    SendOptions::new().policy(Policy::DropOldest)
-}
-
-fn volatile() -> SendOptions {
-    SendOptions::new().policy(Policy::Volatile)
-}
-
-fn low() -> SendOptions {
-    SendOptions::new().priority(Priority::Low)
-}
-
-/// What one transmit carries, as lines; it stays with the driver.
-fn taken(connection: &mut Connection) -> Vec<String> {
-    let mut out = TransmitBuf::new();
-    match connection.poll_transmit(&mut out) {
-        None => Vec::new(),
-        Some(Transmit::Shutdown) => vec!["shutdown".to_owned()],
-        Some(_) => String::from_utf8(out.copy_to_bytes(out.remaining()).to_vec())
-            .unwrap()
-            .lines()
-            .map(str::to_owned)
-            .collect(),
-    }
-}
-
-/// Everything written, acknowledged.
-fn written(connection: &mut Connection, now: Instant) -> Vec<String> {
-    let mut all = Vec::new();
-    loop {
-        let lines = taken(connection);
-        if lines.is_empty() {
-            return all;
-        }
-        all.extend(lines);
-        connection.handle_transmitted(now);
-    }
-}
-
-fn said(connection: &mut Connection, now: Instant, line: &str) {
-    let mut bytes = BytesMut::from(line.as_bytes());
-    connection.handle_input(now, Input::Bytes(&mut bytes));
-}
 
 fn dropped(connection: &mut Connection) -> Vec<Dropped> {
     events(connection)
@@ -98,18 +26,6 @@ fn texts(events: &[PackedEvent]) -> Vec<&str> {
     events
         .iter()
         .map(|event| std::str::from_utf8(event.bytes()).unwrap())
-        .collect()
-}
-
-/// `HighWater` and `SendReady` as they are told.
-fn water(connection: &mut Connection) -> Vec<&'static str> {
-    events(connection)
-        .iter()
-        .filter_map(|event| match event {
-            ConnectionEvent::HighWater(_) => Some("high"),
-            ConnectionEvent::SendReady => Some("ready"),
-            _ => None,
-        })
         .collect()
 }
 
@@ -224,15 +140,6 @@ fn a_volatile_event_is_dropped_where_it_would_wait() {
 }
 
 #[test]
-fn a_volatile_event_is_never_refused_as_full() {
-    let mut client = client(|limits| limits.max_send_bytes = 20);
-    let big = event("[:a/big \"0123456789\"]");
-    let sent = client.send_with(NOW, big, volatile()).unwrap();
-    assert_eq!(sent, Sent::Dropped);
-    assert!(water(&mut client).is_empty());
-}
-
-#[test]
 fn the_latest_event_of_a_key_takes_the_place_of_the_one_before() {
     let mut client = client(|_| {});
     client.send(NOW, numbered(0)).unwrap();
@@ -265,7 +172,14 @@ fn a_latest_event_that_does_not_fit_leaves_the_one_before() {
     client.send_with(NOW, numbered(1), latest("x")).unwrap();
     let big = event("[:a/big \"0123456789\"]");
     let sent = client.send_with(NOW, big, latest("x"));
-    assert!(matches!(sent, Err(SendError::Full { needed: 21, .. })));
+    assert!(matches!(
+        sent,
+        Err(SendError::TooLarge {
+            size: 21,
+            limit: 20,
+            ..
+        })
+    ));
     // A full queue does not hinder one that fits.
     let sent = client.send_with(NOW, numbered(2), latest("x")).unwrap();
     assert_eq!(sent, Sent::Replaced);
@@ -356,84 +270,6 @@ fn what_was_not_written_comes_back_in_the_order_it_was_queued() {
 }
 
 #[test]
-fn a_flush_settles_also_when_what_it_waited_for_was_dropped() {
-    let flushed = |connection: &mut Connection| {
-        events(connection)
-            .iter()
-            .any(|event| matches!(event, ConnectionEvent::Flushed(_)))
-    };
-    let mut client = client(|limits| limits.max_send_messages = 1);
-    client.send_with(NOW, numbered(0), drop_oldest()).unwrap();
-    client.flush(NOW);
-    assert!(!flushed(&mut client));
-    client.send_with(NOW, numbered(1), drop_oldest()).unwrap();
-    assert!(flushed(&mut client));
-    // And no sooner than the transmit that is out has been written.
-    assert_eq!(taken(&mut client), ["[:a/n 1]"]);
-    client.send_with(NOW, numbered(2), drop_oldest()).unwrap();
-    client.flush(NOW);
-    client.send_with(NOW, numbered(3), drop_oldest()).unwrap();
-    assert!(!flushed(&mut client));
-    client.handle_transmitted(NOW);
-    assert!(flushed(&mut client));
-}
-
-#[test]
-fn a_flush_waits_for_low_events_behind_later_normal_ones() {
-    let mut client = client(|limits| limits.max_transmit_bytes = 1);
-    client.send_with(NOW, numbered(0), low()).unwrap();
-    let flush = client.flush(NOW);
-    client.send(NOW, numbered(1)).unwrap();
-    assert_eq!(taken(&mut client), ["[:a/n 1]"]);
-    client.handle_transmitted(NOW);
-    assert!(events(&mut client).is_empty());
-    assert_eq!(taken(&mut client), ["[:a/n 0]"]);
-    client.handle_transmitted(NOW);
-    let told = events(&mut client);
-    assert!(matches!(told[..], [ConnectionEvent::Flushed(id)] if id == flush));
-}
-
-#[test]
-fn high_water_is_told_once_and_ready_at_low_water() {
-    let mut client = client(|limits| {
-        limits.max_send_messages = 8;
-        limits.max_transmit_bytes = 1;
-    });
-    for n in 0..6 {
-        client.send(NOW, numbered(n)).unwrap();
-    }
-    assert!(water(&mut client).is_empty(), "six of eight are 75 %");
-    client.send(NOW, numbered(6)).unwrap();
-    assert!(client.send_capacity().above_high_water);
-    client.send(NOW, numbered(7)).unwrap();
-    assert_eq!(water(&mut client), ["high"]);
-    let mut told = Vec::new();
-    for left in (0..8).rev() {
-        assert_eq!(taken(&mut client).len(), 1);
-        client.handle_transmitted(NOW);
-        told.extend(water(&mut client).into_iter().map(|_| left));
-    }
-    assert_eq!(told, [4], "once, at half");
-    assert!(!client.send_capacity().above_high_water);
-}
-
-#[test]
-fn a_send_ready_nobody_took_is_taken_back_by_the_next_refusal() {
-    let mut client = client(|limits| limits.max_send_messages = 2);
-    for round in 0..3 {
-        client.send(NOW, numbered(0)).unwrap();
-        client.send(NOW, numbered(1)).unwrap();
-        assert!(client.send(NOW, numbered(2)).is_err());
-        if round < 2 {
-            assert_eq!(written(&mut client, NOW).len(), 2);
-        }
-    }
-    assert_eq!(water(&mut client), ["high"]);
-    assert_eq!(written(&mut client, NOW).len(), 2);
-    assert_eq!(water(&mut client), ["ready"]);
-}
-
-#[test]
 fn events_over_the_rate_are_refused_with_the_time_to_try_again() {
     let rate = Rate::new(10, millis(1_000), 2);
     let mut client = client_with(|_| {}, |config| config.send_rate(Some(rate)));
@@ -472,90 +308,4 @@ fn a_rate_of_nothing_allows_none_and_one_without_a_period_all() {
         assert_eq!(limiter.check(NOW), Ok(()));
         limiter.take(NOW);
     }
-}
-
-#[test]
-fn with_a_flush_window_events_wait_for_others_and_leave_together() {
-    let mut client = client_with(|_| {}, |config| config.flush_window(Some(millis(30))));
-    client.send(NOW, numbered(0)).unwrap();
-    assert!(taken(&mut client).is_empty());
-    client.send(NOW + millis(20), numbered(1)).unwrap();
-    assert!(taken(&mut client).is_empty());
-    let due = client.poll_timeout();
-    assert_eq!(due, Some(NOW + millis(30)), "counted from the first");
-    client.handle_timeout(NOW + millis(30));
-    assert_eq!(client.poll_timeout(), None);
-    assert_eq!(taken(&mut client), ["[:a/n 0]", "[:a/n 1]"]);
-    // The next window begins with the next event.
-    client.handle_transmitted(NOW + millis(40));
-    client.send(NOW + millis(40), numbered(2)).unwrap();
-    assert!(taken(&mut client).is_empty());
-    assert_eq!(client.poll_timeout(), Some(NOW + millis(70)));
-}
-
-#[test]
-fn a_flush_window_ends_with_whatever_cannot_wait() {
-    let ends: [End; 6] = [
-        End("flush", |client| {
-            client.flush(NOW);
-        }),
-        End("an event that flushes", |client| {
-            let options = SendOptions::new().flush(true);
-            client.send_with(NOW, numbered(1), options).unwrap();
-        }),
-        End("a call", |client| {
-            client.call(NOW, numbered(1), millis(1)).unwrap();
-        }),
-        End("a reply", |client| {
-            said(client, NOW, "[[:q/a] \"cb\"]\n");
-            let token = messages(client).remove(0).reply.unwrap();
-            client.reply(NOW, token, 7).unwrap();
-        }),
-        End("a drain", |client| client.drain(NOW, NOW + millis(1))),
-        End("a full batch", |client| {
-            client.send(NOW, numbered(1)).unwrap();
-            client.send(NOW, numbered(2)).unwrap();
-        }),
-    ];
-    for End(name, end) in ends {
-        let mut client = client_with(
-            |limits| limits.max_batch_events = 3,
-            |config| config.flush_window(Some(millis(30))),
-        );
-        client.send(NOW, numbered(0)).unwrap();
-        assert!(taken(&mut client).is_empty(), "{name}");
-        end(&mut client);
-        let lines = taken(&mut client);
-        assert_eq!(
-            lines.first().map(String::as_str),
-            Some("[:a/n 0]"),
-            "{name}"
-        );
-    }
-}
-
-#[test]
-fn a_pong_does_not_wait_for_the_flush_window() {
-    let config = ConnectionConfig::builder(Role::Server, Dialect::SenteLite, Carrier::WebSocket)
-        .flush_window(Some(millis(30)));
-    let mut server = Connection::new(config.build().unwrap(), [1; 32], NOW);
-    server.accept(NOW, sente_core::Accept::new("ada"));
-    let mut peer = RawPeer::new(Role::Client);
-    assert_eq!(peer.texts(&mut server, NOW).len(), 1, "the handshake");
-    server.send(NOW, numbered(0)).unwrap();
-    peer.say(&mut server, NOW, "[:chsk/ws-ping]");
-    assert_eq!(peer.texts(&mut server, NOW), ["[:chsk/ws-pong]"]);
-    server.handle_timeout(NOW + millis(30));
-    assert_eq!(peer.texts(&mut server, NOW + millis(30)), ["[:a/n 0]"]);
-}
-
-#[test]
-fn a_volatile_event_that_is_dropped_flushes_what_is_queued_all_the_same() {
-    let window = |config: ConnectionConfigBuilder| config.flush_window(Some(millis(30)));
-    let mut client = client_with(|_| {}, window);
-    client.send(NOW, numbered(1)).unwrap();
-    assert!(taken(&mut client).is_empty());
-    let sent = client.send_with(NOW, numbered(2), volatile().flush(true));
-    assert_eq!(sent.unwrap(), Sent::Dropped);
-    assert_eq!(taken(&mut client), ["[:a/n 1]"]);
 }

@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Buf;
 use proptest::prelude::*;
 use sente_core::{
-    Accept, Carrier, Connection, ConnectionConfig, ConnectionEvent, Dialect, Event, Instant,
-    Limits, Policy, Priority, Rate, RateLimiter, Role, SendError, SendOptions, Sent, Ticket,
-    TransmitBuf,
+    Accept, Carrier, Connection, ConnectionConfig, ConnectionEvent, Dialect, Event, FlushId,
+    Instant, Limits, Policy, Priority, Rate, RateLimiter, Role, SendError, SendOptions, Sent,
+    Ticket, TransmitBuf,
 };
 use sente_tests::{events, id, millis};
 
@@ -92,8 +92,8 @@ struct Run {
     waiting: Vec<(Ticket, usize)>,
     granted: Vec<Ticket>,
     grants: Vec<Ticket>,
-    flushes: usize,
-    flushed: usize,
+    /// Every flush and whether it has settled: several may be one.
+    flushes: BTreeMap<FlushId, bool>,
 }
 
 impl Run {
@@ -125,8 +125,7 @@ impl Run {
             waiting: Vec::new(),
             granted: Vec::new(),
             grants: Vec::new(),
-            flushes: 0,
-            flushed: 0,
+            flushes: BTreeMap::new(),
         };
         run.take();
         run.connection.handle_transmitted(now);
@@ -176,8 +175,7 @@ impl Run {
                 }
             }
             Op::Flush => {
-                self.connection.flush(self.now);
-                self.flushes += 1;
+                self.flush();
             }
             Op::Advance { millis: by } => {
                 self.now = self.now + millis(*by);
@@ -340,7 +338,10 @@ impl Run {
                         self.settle(numbers(event.bytes())[0], Fate::Undelivered);
                     }
                 }
-                ConnectionEvent::Flushed(_) | ConnectionEvent::FlushFailed(_) => self.flushed += 1,
+                ConnectionEvent::Flushed(id) | ConnectionEvent::FlushFailed(id) => {
+                    let before = self.flushes.insert(id, true);
+                    assert_eq!(before, Some(false), "every flush settles once");
+                }
                 ConnectionEvent::HighWater(_) => assert!(kinds.insert("high")),
                 ConnectionEvent::SendReady => assert!(kinds.insert("ready")),
                 _ => {}
@@ -399,14 +400,19 @@ impl Run {
         );
     }
 
+    fn flush(&mut self) {
+        let id = self.connection.flush(self.now);
+        let settled = self.flushes.entry(id).or_insert(false);
+        assert!(!*settled, "the id of one that has settled");
+    }
+
     /// Ends the connection, in order or at once, and checks what must hold then.
     fn end(&mut self, in_order: bool) {
         if in_order {
             for ticket in self.granted.drain(..) {
                 self.connection.release(self.now, ticket);
             }
-            self.connection.flush(self.now);
-            self.flushes += 1;
+            self.flush();
             for _ in 0..1_000 {
                 self.connection.handle_transmitted(self.now);
                 self.take();
@@ -426,7 +432,11 @@ impl Run {
         self.connection.handle_transmitted(self.now);
         self.listen();
         assert!(self.waiting.is_empty());
-        assert_eq!(self.flushes, self.flushed, "every flush settles once");
+        assert!(
+            self.flushes.values().all(|settled| *settled),
+            "{:?}",
+            self.flushes
+        );
         let gone = self.fates.len() - usize::try_from(self.volatile_dropped).unwrap();
         assert_eq!(gone, self.accepted.len(), "one fate for every event");
         for low in [false, true] {

@@ -62,7 +62,7 @@ fn closed(told: &[Told], peer: usize) -> Option<&CloseReason> {
 #[test]
 fn the_model_finds_nothing_in_a_short_run() {
     let mut sum = model::Tally::default();
-    for seed in 0..300 {
+    for seed in 0..500 {
         let plan = model::plan(seed, 60);
         let outcome = if seed % 10 == 0 {
             model::run_twice(seed, &plan)

@@ -212,7 +212,8 @@ impl Client {
         }
     }
 
-    /// Asks to be told, by `Flushed`, when everything queued on the link until now was written.
+    /// Asks to be told, by `Flushed`, when everything queued on the link until now was written, as
+    /// [`Connection::flush`].
     /// Fails at once without an open link, and while events sent offline still wait for room.
     pub fn flush(&mut self, now: Instant) -> FlushId {
         self.tick(now);

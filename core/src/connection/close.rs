@@ -36,6 +36,7 @@ impl Connection {
             self.drain_deadline = Some(deadline);
             self.held_until = None;
             self.fail_reservations();
+            self.room_was_made();
             return;
         }
         match self.state {

@@ -75,6 +75,9 @@ impl Connection {
     fn try_enqueue(&mut self, mut item: Outgoing, options: &SendOptions) -> Result<Sent, Refused> {
         let size = self.fits_a_frame(&mut item)?;
         let len = item.len();
+        if options.policy != Policy::Volatile {
+            self.fits_the_queue(len)?;
+        }
         if let Some(old) = self.queue.replaced_by(&options.policy) {
             let more = len.saturating_sub(old);
             if more > 0 && !self.queue.has_bytes_for(more, &self.config.limits) {
@@ -129,6 +132,15 @@ impl Connection {
         Sent::Replaced
     }
 
+    /// Whether so many bytes fit into the queue when it is empty.
+    pub(super) fn fits_the_queue(&self, len: usize) -> Result<(), Refused> {
+        let limit = self.config.limits.max_send_bytes;
+        if len > limit {
+            return Err(Refused::TooLarge { size: len, limit });
+        }
+        Ok(())
+    }
+
     pub(super) fn within_rate(&self) -> Result<(), Refused> {
         self.limiter
             .map_or(Ok(()), |limiter| limiter.check(self.now))
@@ -154,7 +166,9 @@ impl Connection {
             limiter.take(self.now);
         }
         self.warn_if_large(size);
-        if self.queue.is_empty() {
+        // Where the queue is empty since something was dropped for this, its window goes on: else
+        // whoever is always dropped for the next would never leave.
+        if self.queue.is_empty() && !self.is_held() {
             self.held_until = self.config.flush_window.map(|window| self.now + window);
         }
         self.queue.push(item, priority, hold);
@@ -235,7 +249,9 @@ impl Connection {
     /// refused would fit.
     fn check_send_ready(&mut self) {
         let pressure = &self.pressure;
-        if !(pressure.high || pressure.refused.is_some()) || !self.takes_events() {
+        // Also while draining: whoever waits for room finds out that nothing more is taken.
+        let ends = !matches!(self.state, State::Open | State::Draining) || self.ended_badly();
+        if !(pressure.high || pressure.refused.is_some()) || ends {
             return;
         }
         let limits = &self.config.limits;

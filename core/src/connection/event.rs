@@ -62,7 +62,7 @@ pub enum ConnectionEvent {
     /// A client on a byte stream said who it is.
     Hello(HelloReceived),
     /// The send queue rose above `Limits::send_high_water`; `SendReady` follows when it has fallen
-    /// to low water. How full it was then.
+    /// to low water, unless the connection ends first. How full it was then.
     HighWater(SendCapacity),
     /// A frame of at least `Limits::warn_frame_bytes` was received or sent: its size.
     LargeFrame {
@@ -86,7 +86,8 @@ pub enum ConnectionEvent {
     /// The connection drains or has ended, so that a reservation waits in vain.
     ReservationFailed(Ticket),
     /// The send queue has fallen to `Limits::send_low_water` after a send was refused as full, or
-    /// after `HighWater`, and what was refused would fit.
+    /// after `HighWater`, and what was refused would fit. It comes while draining, too: then a send
+    /// is refused as not open.
     SendReady,
     /// A call ended, once.
     Settled {

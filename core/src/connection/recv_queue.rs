@@ -59,6 +59,8 @@ pub(super) struct RecvQueue {
     calls: VecDeque<Queued>,
     messages: VecDeque<Queued>,
     others: VecDeque<Queued>,
+    /// The number of the one `SendReady` there is at a time, which can be taken back.
+    send_ready: Option<u64>,
     next: u64,
     held_messages: usize,
     held_bytes: usize,
@@ -89,6 +91,7 @@ impl RecvQueue {
             calls: VecDeque::new(),
             messages: VecDeque::new(),
             others: VecDeque::new(),
+            send_ready: None,
             next: 0,
             held_messages: 0,
             held_bytes: 0,
@@ -113,12 +116,17 @@ impl RecvQueue {
             self.held_messages = self.held_messages.saturating_add(1);
             self.held_bytes = self.held_bytes.saturating_add(size);
         }
+        let number = self.next;
+        self.next = self.next.wrapping_add(1);
+        if matches!(event, ConnectionEvent::SendReady) {
+            self.send_ready = Some(number);
+            return;
+        }
         let queued = Queued {
-            number: self.next,
+            number,
             counted,
             event,
         };
-        self.next = self.next.wrapping_add(1);
         self.lane(lane).push_back(queued);
         self.update_status(limits);
     }
@@ -143,7 +151,7 @@ impl RecvQueue {
         let lanes = [Lane::Answer, Lane::Call, Lane::Message, Lane::Other];
         let oldest = lanes
             .into_iter()
-            .filter_map(|lane| Some((self.lane(lane).front()?.number, lane)))
+            .filter_map(|lane| Some((self.first(lane)?, lane)))
             .min_by_key(|(number, _)| *number);
         let (_, lane) = oldest?;
         self.pop_from(lane, limits)
@@ -155,9 +163,8 @@ impl RecvQueue {
     }
 
     /// Takes a `SendReady` out that is not true any more.
-    pub(super) fn take_send_ready_back(&mut self) {
-        self.answers
-            .retain(|queued| !matches!(queued.event, ConnectionEvent::SendReady));
+    pub(super) const fn take_send_ready_back(&mut self) {
+        self.send_ready = None;
     }
 
     /// Whether anything but answers waits.
@@ -167,7 +174,7 @@ impl RecvQueue {
 
     pub(super) fn has_event(&self) -> bool {
         self.has_messages()
-            || !self.answers.is_empty()
+            || self.first(Lane::Answer).is_some()
             || self.shed_count > 0
             || self.told != self.status
     }
@@ -247,7 +254,24 @@ impl RecvQueue {
         }
     }
 
+    /// The number of the first in a lane.
+    fn first(&self, lane: Lane) -> Option<u64> {
+        let (queue, beside) = match lane {
+            Lane::Answer => (&self.answers, self.send_ready),
+            Lane::Call => (&self.calls, None),
+            Lane::Message => (&self.messages, None),
+            Lane::Other => (&self.others, None),
+        };
+        let front = queue.front().map(|queued| queued.number);
+        front.into_iter().chain(beside).min()
+    }
+
     fn pop_from(&mut self, lane: Lane, limits: &Limits) -> Option<(ConnectionEvent, bool)> {
+        if lane == Lane::Answer && self.send_ready.is_some() && self.send_ready == self.first(lane)
+        {
+            self.send_ready = None;
+            return Some((ConnectionEvent::SendReady, false));
+        }
         let queued = self.lane(lane).pop_front()?;
         self.uncount(queued.counted, limits);
         Some((queued.event, queued.counted.is_some()))

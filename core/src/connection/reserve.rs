@@ -128,6 +128,7 @@ impl Connection {
             self.within_rate()?;
         }
         let needed = item.len();
+        self.fits_the_queue(needed)?;
         let more = needed.saturating_sub(held);
         let alone = self.queue.reservations.waiting() == 0;
         if more > 0 && !(alone && self.queue.has_bytes_for(more, &self.config.limits)) {

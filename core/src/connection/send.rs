@@ -347,8 +347,8 @@ pub enum PackedSendError {
         /// When the next event may be sent.
         retry_at: Instant,
     },
-    /// Over `Limits::max_frame_bytes`.
-    #[error("the packed event is over the frame limit")]
+    /// Over `Limits::max_frame_bytes` or `Limits::max_send_bytes`: it never fits.
+    #[error("the packed event is over the limit")]
     TooLarge,
     /// Packed by another packer than this connection's.
     #[error("the event was packed by another packer than this connection's")]

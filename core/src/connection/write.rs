@@ -16,15 +16,29 @@ use super::{CloseReason, Connection, envelope};
 impl Connection {
     /// Asks to be told, by `Flushed`, when everything queued until now has been written or
     /// dropped by its policy. A flush window ends at once.
+    ///
+    /// Where nothing was queued since the newest flush that still waits, that one is meant: it has
+    /// the same id, and settles once. So it is, too, where as many wait as `Limits::max_flushes`
+    /// allows: then the newest also waits for what was queued since.
     pub fn flush(&mut self, now: Instant) -> FlushId {
         self.tick(now);
         self.held_until = None;
+        let over = matches!(self.state, State::Closing | State::Closed) || self.ended_badly();
+        let full = self.flushes.len() >= self.config.limits.max_flushes.max(1);
+        let to = self.queue.queued();
+        if let Some((id, mark)) = self.flushes.back_mut()
+            && !over
+            && (*mark == to || full)
+        {
+            *mark = to;
+            return *id;
+        }
         let id = FlushId(self.next_flush);
         self.next_flush = self.next_flush.wrapping_add(1);
-        if matches!(self.state, State::Closing | State::Closed) || self.ended_badly() {
+        if over {
             self.push_event(ConnectionEvent::FlushFailed(id));
         } else {
-            self.flushes.push_back((id, self.queue.queued()));
+            self.flushes.push_back((id, to));
             self.settle_flushes();
         }
         id

@@ -77,7 +77,8 @@ pub enum Policy {
     #[default]
     Reject,
     /// Drop it where it would wait: if anything is queued, a transmit is under way, or there is no
-    /// room. It is never refused as full. A flush window does not count as waiting.
+    /// room, be it that the queue could never hold it. So it is never refused as full, and as too
+    /// large only where it is over the limit of a frame. A flush window does not count as waiting.
     Volatile,
 }
 

@@ -273,6 +273,7 @@ fn spec(rng: &mut Rng, role: Role, dialect: Dialect, carrier: Carrier) -> Spec {
     ]);
     spec.sheds = rng.one_in(4);
     let limits = &mut spec.limits;
+    limits.max_flushes = rng.pick(&[1, 2, 100]);
     limits.max_reservations = rng.pick(&[1, 3, 100]);
     limits.max_frame_bytes = rng.pick(&[500, 2_000]);
     limits.max_send_messages = rng.pick(&[1, 2, 5, 20]);

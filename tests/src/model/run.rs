@@ -463,6 +463,7 @@ impl Run {
         if !healthy {
             return Ok(());
         }
+        let came_back = peers.map(|peer| self.sides[peer].tally.came_back);
         let first = peers[self.rng.below(2)];
         for _ in 0..self.rng.below(4) {
             let size = self.rng.below(40);
@@ -483,6 +484,13 @@ impl Run {
             let missing = self.sides[peer].missing();
             if self.sides[peer ^ 1].sheds {
                 self.check_sheds(peer)?;
+            }
+            let high = self.world.connection(peer).send_capacity().above_high_water;
+            // Where the other side was quicker, something comes back.
+            let emptied = self.sides[peer].tally.came_back == came_back[peer % 2];
+            if emptied && (high || self.sides[peer].refused) {
+                let detail = format!("peer {peer} drained, and whoever waits was not told");
+                return breach(Check::SendReadyFollowsARefusal, detail);
             }
             if !clean || !(missing.is_empty() || self.sides[peer ^ 1].sheds) {
                 let detail = format!("peer {peer} drained: {reason:?}, {missing:?} are lost");

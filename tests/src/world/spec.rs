@@ -66,6 +66,7 @@ macro_rules! numbers {
             max_pending_calls,
             max_transmit_bytes,
             max_bad_frames_reported,
+            max_flushes,
             max_reservations
         )
     };

@@ -227,8 +227,12 @@ impl Side {
     pub(super) fn accept_flush(&mut self, flush: FlushId, over: bool) {
         if over {
             self.late_flushes.push(flush);
-        } else {
-            self.flushes.push_back((flush, self.newest));
+            return;
+        }
+        match self.flushes.back_mut() {
+            // Together with the one before.
+            Some((newest, mark)) if *newest == flush => *mark = self.newest,
+            _ => self.flushes.push_back((flush, self.newest)),
         }
     }
 
