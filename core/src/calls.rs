@@ -1,9 +1,10 @@
 //! Calls waiting for their reply, found by callback id and by deadline.
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
-
-use bytes::Bytes;
+use core::borrow::Borrow;
+use core::cmp::Ordering;
 
 use crate::id::CallId;
 use crate::time::Instant;
@@ -12,8 +13,8 @@ use crate::time::Instant;
 #[derive(Debug, Default)]
 pub(crate) struct Calls {
     next: u64,
-    pending: BTreeMap<CallId, (Instant, Bytes)>,
-    by_callback: BTreeMap<Bytes, CallId>,
+    pending: BTreeMap<CallId, (Instant, CallName)>,
+    by_callback: BTreeMap<CallName, CallId>,
     by_deadline: BTreeSet<(Instant, CallId)>,
 }
 
@@ -28,7 +29,7 @@ impl Calls {
         self.next = next;
     }
 
-    pub(crate) fn register(&mut self, callback: Bytes, deadline: Instant) -> CallId {
+    pub(crate) fn register(&mut self, callback: CallName, deadline: Instant) -> CallId {
         let id = CallId(self.next);
         self.next = self.next.wrapping_add(1);
         self.by_callback.insert(callback.clone(), id);
@@ -80,5 +81,58 @@ impl Calls {
 
     pub(crate) fn len(&self) -> usize {
         self.pending.len()
+    }
+}
+
+/// The packed callback id of a call. A short one, as all of ours are, takes no memory of its own.
+#[derive(Clone, Debug)]
+pub(crate) enum CallName {
+    Short { len: u8, bytes: [u8; Self::SHORT] },
+    Long(Box<[u8]>),
+}
+
+impl CallName {
+    const SHORT: usize = 22;
+
+    pub(crate) fn new(packed: &[u8]) -> Self {
+        let mut bytes = [0; Self::SHORT];
+        match (bytes.get_mut(..packed.len()), u8::try_from(packed.len())) {
+            (Some(slots), Ok(len)) => {
+                slots.copy_from_slice(packed);
+                Self::Short { len, bytes }
+            }
+            _ => Self::Long(packed.into()),
+        }
+    }
+}
+
+impl Borrow<[u8]> for CallName {
+    fn borrow(&self) -> &[u8] {
+        match self {
+            Self::Short { len, bytes } => bytes.get(..usize::from(*len)).unwrap_or_default(),
+            Self::Long(bytes) => bytes,
+        }
+    }
+}
+
+impl PartialEq for CallName {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for CallName {}
+
+impl PartialOrd for CallName {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// As the bytes are ordered, so that they can be looked for.
+impl Ord for CallName {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let (one, other): (&[u8], &[u8]) = (self.borrow(), other.borrow());
+        one.cmp(other)
     }
 }

@@ -25,15 +25,7 @@ impl PackedEvent {
     /// [`PackError`] if the packer cannot express its data.
     pub fn pack(event: &Event, packer: &dyn Packer) -> Result<Self, PackError> {
         let mut out = Vec::with_capacity(64);
-        let slots = if event.data.is_some() { 2 } else { 1 };
-        let tokens = packer.sequence(slots);
-        out.extend_from_slice(tokens.open());
-        packer.pack(&event.id.to_value(), &mut out)?;
-        if let Some(data) = &event.data {
-            out.extend_from_slice(tokens.separator());
-            pack_payload(data, packer, &mut out)?;
-        }
-        out.extend_from_slice(tokens.close());
+        pack_event(event, packer, &mut out)?;
         Ok(Self::from_parts(out, packer.format()))
     }
 
@@ -131,6 +123,24 @@ impl SealedFrames {
         };
         self.0 = Some(known.chain([new]).collect());
     }
+}
+
+/// Appends `event` packed.
+pub(crate) fn pack_event(
+    event: &Event,
+    packer: &dyn Packer,
+    out: &mut Vec<u8>,
+) -> Result<(), PackError> {
+    let slots = if event.data.is_some() { 2 } else { 1 };
+    let tokens = packer.sequence(slots);
+    out.extend_from_slice(tokens.open());
+    packer.pack(&event.id.to_value(), out)?;
+    if let Some(data) = &event.data {
+        out.extend_from_slice(tokens.separator());
+        pack_payload(data, packer, out)?;
+    }
+    out.extend_from_slice(tokens.close());
+    Ok(())
 }
 
 /// Appends `payload` packed: a packed one of the same packer as it is, unless a raw line break in

@@ -75,6 +75,7 @@ impl Connection {
         self.settle_as_closed();
         self.fail_reservations();
         self.held_until = None;
+        self.scratch.settle();
         // What is not queued any more, but not written either, is with the driver.
         let taken_to = self.queue.oldest();
         let undelivered: Vec<PackedEvent> = core::iter::from_fn(|| self.queue.pop_oldest())

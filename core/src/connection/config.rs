@@ -16,7 +16,7 @@ use crate::framing::websocket::DeflateConfig;
 use crate::limits::Limits;
 use crate::packer::{Edn, Packer, Tokens};
 use crate::profile::{Carrier, Dialect, Keepalive, Profile, Role};
-use crate::queue::Rate;
+use crate::queue::{Rate, WaterMarks};
 
 /// The configuration connections share: build it once, hand out clones of the `Arc`.
 ///
@@ -33,6 +33,7 @@ pub struct ConnectionConfig {
     pub(crate) carrier: Carrier,
     pub(crate) packer: Arc<dyn Packer>,
     pub(crate) limits: Arc<Limits>,
+    pub(crate) water_marks: WaterMarks,
     pub(crate) keepalive: Option<Keepalive>,
     pub(crate) handshake_timeout: Duration,
     pub(crate) close_timeout: Duration,
@@ -274,6 +275,7 @@ impl ConnectionConfigBuilder {
             profile,
             carrier,
             packer: self.packer,
+            water_marks: WaterMarks::new(&self.limits),
             limits: Arc::new(self.limits),
             keepalive: self.keepalive.map(Keepalive::at_least_a_millisecond),
             handshake_timeout: self.handshake_timeout,
@@ -473,6 +475,8 @@ pub(crate) struct Atoms {
     pub(crate) reply_id: Bytes,
     pub(crate) callback_key: Bytes,
     pub(crate) data_key: Bytes,
+    /// How a callback id of ours is packed, where that is the same for all.
+    pub(crate) callback: Option<CallbackForm>,
     pub(crate) single: Tokens,
     pub(crate) pair: Tokens,
     pub(crate) map: Tokens,
@@ -496,10 +500,39 @@ impl Atoms {
             reply_id: pack(keyword("chsk/reply"))?,
             callback_key: pack(keyword("cb-uuid"))?,
             data_key: pack(keyword("data"))?,
+            callback: CallbackForm::find(pack),
             single: packer.sequence(1),
             pair: packer.sequence(2),
             map: packer.map(2),
         })
+    }
+}
+
+/// What stands around the digits of a packed callback id.
+#[derive(Debug)]
+pub(crate) struct CallbackForm {
+    /// How many digits.
+    pub(crate) len: usize,
+    pub(crate) before: Bytes,
+    pub(crate) behind: Bytes,
+}
+
+impl CallbackForm {
+    /// The form of ids of six digits, if `pack` writes their text as it is.
+    fn find(pack: impl Fn(Value) -> Option<Bytes>) -> Option<Self> {
+        const SAMPLES: [&str; 2] = ["012345", "abcdef"];
+        let mut forms = SAMPLES.map(|text| {
+            let packed = pack(Value::from(text))?;
+            let mut at = packed.windows(text.len());
+            let start = at.position(|window| window == text.as_bytes())?;
+            Some(Self {
+                len: text.len(),
+                before: packed.slice(..start),
+                behind: packed.slice(start + text.len()..),
+            })
+        });
+        let (first, second) = (forms[0].take()?, forms[1].take()?);
+        (first.before == second.before && first.behind == second.behind).then_some(first)
     }
 }
 

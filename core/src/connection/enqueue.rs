@@ -68,6 +68,7 @@ impl Connection {
         let result = self.try_enqueue(item, options);
         if result.is_err() {
             self.stats.sends_refused += 1;
+            self.settle_scratch();
         }
         result
     }
@@ -84,7 +85,9 @@ impl Connection {
                 self.refuse_for_now(more);
                 return Err(Refused::Full { needed: len });
             }
-            return Ok(self.place(item, size, options));
+            let sent = self.place(item, size, options);
+            self.room_was_made();
+            return Ok(sent);
         }
         let rate = self.within_rate();
         let room = self.queue.takes(len, &self.config.limits);
@@ -92,6 +95,7 @@ impl Connection {
             && (self.transmitting || !self.queue.is_empty() || !room || rate.is_err())
         {
             self.lose(item, Loss::Volatile);
+            self.settle_scratch();
             if options.flush {
                 self.held_until = None;
             }
@@ -103,10 +107,24 @@ impl Connection {
             self.refuse_for_now(len);
             return Err(Refused::Full { needed: len });
         }
-        Ok(self.place(item, size, options))
+        let sent = self.place(item, size, options);
+        if !room {
+            // Others were dropped for it.
+            self.room_was_made();
+        }
+        Ok(sent)
     }
 
-    /// Queues what has room, or puts it in the place of the event of the same key.
+    /// An idle connection holds no large buffer.
+    pub(super) fn settle_scratch(&mut self) {
+        if self.queue.is_empty() {
+            self.scratch.settle();
+        }
+    }
+
+    /// Queues what has room, or puts it in the place of the event of the same key. Where that may
+    /// make room, who waits for it is told by the caller.
+    #[inline(always)]
     pub(super) fn place(&mut self, item: Outgoing, size: usize, options: &SendOptions) -> Sent {
         let sent = match &options.policy {
             Policy::Latest(key) if self.queue.len_of(key).is_some() => {
@@ -117,7 +135,6 @@ impl Connection {
         if options.flush {
             self.held_until = None;
         }
-        self.room_was_made();
         sent
     }
 
@@ -160,6 +177,7 @@ impl Connection {
         true
     }
 
+    #[inline(always)]
     fn push(&mut self, item: Outgoing, size: usize, priority: Priority, hold: Hold) -> Sent {
         self.stats.events_queued += 1;
         if let Some(limiter) = &mut self.limiter {
@@ -234,7 +252,7 @@ impl Connection {
 
     /// One `HighWater` on the way up.
     fn check_high_water(&mut self) {
-        let high = !self.is_at_most(self.config.limits.send_high_water);
+        let high = !self.config.water_marks.high.covers(&self.queue);
         if !high || core::mem::replace(&mut self.pressure.high, true) {
             return;
         }
@@ -255,7 +273,7 @@ impl Connection {
             return;
         }
         let limits = &self.config.limits;
-        let low = self.is_at_most(limits.send_low_water.min(limits.send_high_water));
+        let low = self.config.water_marks.low.covers(&self.queue);
         let fits = self.queue.is_idle()
             || self
                 .queue
@@ -274,17 +292,6 @@ impl Connection {
         if core::mem::take(&mut self.pressure.ready_told) {
             self.recv.take_send_ready_back();
         }
-    }
-
-    /// Whether the queue holds at most so many percent of either limit.
-    fn is_at_most(&self, percent: u8) -> bool {
-        let limits = &self.config.limits;
-        let part = |limit: usize| {
-            let part = (limit as u128).saturating_mul(percent.into()) / 100;
-            usize::try_from(part).unwrap_or(usize::MAX)
-        };
-        self.queue.len() <= part(limits.max_send_messages)
-            && self.queue.bytes() <= part(limits.max_send_bytes)
     }
 
     /// Counts an event that is dropped, and keeps it for its report where that is asked for.

@@ -91,6 +91,56 @@ pub(super) fn message<'a>(profile: Profile, atoms: &'a Atoms, item: &'a Outgoing
     parts
 }
 
+/// The length of that frame.
+pub(super) fn message_len(profile: Profile, atoms: &Atoms, item: &Outgoing) -> usize {
+    let pair = atoms.pair.open().len() + atoms.pair.separator().len() + atoms.pair.close().len();
+    let (packed, around) = match item {
+        Outgoing::Event {
+            packed,
+            callback: None,
+            ..
+        } => {
+            let around = match (profile.dialect, profile.role) {
+                (Dialect::SenteLite, _) => 0,
+                (Dialect::Sente, Role::Client) => pair + atoms.nil.len(),
+                (Dialect::Sente, Role::Server) => {
+                    let single = atoms.single.open().len() + atoms.single.close().len();
+                    pair + single + atoms.nil.len()
+                }
+            };
+            (packed, around)
+        }
+        Outgoing::Event {
+            packed,
+            callback: Some(callback),
+            ..
+        } => (packed, pair + callback.len()),
+        Outgoing::Reply { callback, packed } => {
+            let around = if profile.positional_replies() {
+                pair
+            } else {
+                let map = atoms.map.open().len()
+                    + atoms.map.separator().len()
+                    + 2 * atoms.map.key_separator().len()
+                    + atoms.map.close().len();
+                let keys = atoms.reply_id.len() + atoms.callback_key.len() + atoms.data_key.len();
+                match profile.dialect {
+                    Dialect::Sente => 2 * pair + map + keys + atoms.nil.len(),
+                    Dialect::SenteLite => pair + map + keys,
+                }
+            };
+            (packed, around + callback.len())
+        }
+    };
+    let len = around.saturating_add(packed.len());
+    debug_assert_eq!(
+        len,
+        super::framer::len_of(&message(profile, atoms, item)),
+        "it is as long as it is"
+    );
+    len
+}
+
 /// A frame with a batch of events: Sente's `[[event ..] nil]`, sente-lite's
 /// `[:batch/events [event ..]]`.
 pub(super) fn batch<'a>(

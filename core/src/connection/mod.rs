@@ -10,14 +10,13 @@ mod keepalive;
 mod receive;
 mod recv_queue;
 mod reserve;
+mod scratch;
 mod seal;
 mod send;
 mod write;
 
 use alloc::collections::VecDeque;
-use alloc::string::String;
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 
 use bytes::Bytes;
 use rand_chacha::ChaCha12Rng;
@@ -35,6 +34,7 @@ use enqueue::Pressure;
 use framer::Framer;
 use receive::Incoming;
 use recv_queue::{Lane, RecvQueue};
+use scratch::Scratch;
 use seal::Sealer;
 
 pub(crate) use config::keyword;
@@ -94,6 +94,7 @@ pub struct Connection {
     pong_queued: bool,
     queue: SendQueue,
     sealer: Sealer,
+    scratch: Scratch,
     limiter: Option<RateLimiter>,
     /// Until when what is queued waits for more to go with it.
     held_until: Option<Instant>,
@@ -174,6 +175,7 @@ impl Connection {
             pong_queued: false,
             queue: SendQueue::default(),
             sealer: Sealer::default(),
+            scratch: Scratch::default(),
             limiter: config.send_rate.map(RateLimiter::new),
             held_until: None,
             pressure: Pressure::default(),
@@ -508,24 +510,35 @@ impl Connection {
         }
     }
 
-    /// Six hexadecimal digits as Sente's clients choose them, packed; longer if they are taken.
+    /// Six hexadecimal digits as Sente's clients choose them, packed; more where they are taken.
     fn fresh_callback(&mut self) -> Bytes {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let mut length = 6;
         loop {
             let bits = self.rng.next_u64();
-            let text: String = (0..length)
-                .map(|at| {
-                    let digit = usize::try_from((bits >> (4 * at)) & 15).unwrap_or(0);
-                    DIGITS.get(digit).map_or('0', |byte| char::from(*byte))
-                })
-                .collect();
-            let mut packed = Vec::new();
-            let value = sente_edn::Value::from(text.as_str());
+            let mut text = [b'0'; 16];
+            for (at, byte) in text.iter_mut().take(length).enumerate() {
+                let digit = usize::try_from((bits >> (4 * at)) & 15).unwrap_or(0);
+                *byte = DIGITS.get(digit).copied().unwrap_or(b'0');
+            }
+            let text = text.get(..length).unwrap_or_default();
+            let (packer, form) = (&*self.config.packer, &self.config.atoms.callback);
             // A packer that could not pack a string was refused with the configuration.
-            let _ = self.config.packer.pack(&value, &mut packed);
-            if !self.calls.is_taken(&packed) && self.ping_callback.as_deref() != Some(&*packed) {
-                return Bytes::from(packed);
+            let packed = self.scratch.packed(|out| match form {
+                Some(form) if form.len == length => {
+                    out.extend_from_slice(&form.before);
+                    out.extend_from_slice(text);
+                    out.extend_from_slice(&form.behind);
+                    Ok(())
+                }
+                _ => {
+                    let text = core::str::from_utf8(text).unwrap_or_default();
+                    packer.pack(&sente_edn::Value::from(text), out)
+                }
+            });
+            let packed = packed.unwrap_or_default();
+            if !self.calls.is_taken(&packed) && self.ping_callback.as_ref() != Some(&packed) {
+                return packed;
             }
             length = 16;
         }

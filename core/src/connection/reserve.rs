@@ -97,7 +97,10 @@ impl Connection {
         match self.fits_reserved(&mut item, held, &options) {
             Ok(size) => {
                 self.queue.reservations.remove(ticket);
-                Ok(self.place(item, size, &options))
+                let sent = self.place(item, size, &options);
+                // It may have taken less than was reserved.
+                self.room_was_made();
+                Ok(sent)
             }
             Err(refused) => {
                 self.stats.sends_refused += 1;

@@ -87,8 +87,7 @@ impl Connection {
     /// whether that helps, and what comes out is kept for an event.
     pub(super) fn fits_a_frame(&self, item: &mut Outgoing) -> Result<usize, TooLarge> {
         let config = &*self.config;
-        let parts = envelope::message(self.profile, &config.atoms, item);
-        let size = framer::len_of(&parts);
+        let size = envelope::message_len(self.profile, &config.atoms, item);
         within(size, longest_message(config))?;
         let limit = config.limits.max_frame_bytes;
         if size.saturating_add(overhead(config)) <= limit {
@@ -98,6 +97,7 @@ impl Connection {
             return within(frame.len(), limit);
         }
         let mut sealer = Sealer::default();
+        let parts = envelope::message(self.profile, &config.atoms, item);
         let Ok(frame) = sealer.seal(&parts, &*config.packer) else {
             return Err(TooLarge { size, limit });
         };

@@ -7,12 +7,13 @@ use core::time::Duration;
 use bytes::Bytes;
 use sente_edn::Value;
 
+use crate::calls::CallName;
 use crate::error::{CallError, ReplyError, SendError};
 use crate::event::{Event, Payload};
 use crate::extensions::Extensions;
 use crate::framing::websocket::Part;
 use crate::id::{CallId, ReplyToken};
-use crate::packed::{PackedEvent, SealedFrames, pack_payload};
+use crate::packed::{PackedEvent, SealedFrames, pack_event, pack_payload};
 use crate::profile::Role;
 use crate::queue::{Outgoing, SendOptions, Sent, WAITING_OVERHEAD};
 use crate::state::LinkInput;
@@ -138,17 +139,18 @@ impl Connection {
         } else {
             let (event, packed) = self.pack(event)?;
             let callback = self.fresh_callback();
+            let name = CallName::new(&callback);
             // Somebody waits for the answer: a flush window would only add to that.
             let options = SendOptions::new().flush(true);
             let item = Outgoing::Event {
                 packed,
-                callback: Some(callback.clone()),
+                callback: Some(callback),
                 sealed: SealedFrames::default(),
             };
             if let Err(refused) = self.enqueue(item, &options) {
                 return Err(self.give_back(event, refused));
             }
-            return Ok(self.calls.register(callback, now + timeout));
+            return Ok(self.calls.register(name, now + timeout));
         };
         self.stats.sends_refused += 1;
         Err(refused)
@@ -182,18 +184,21 @@ impl Connection {
         self.tick(now);
         let payload = payload.into();
         let callback = self.redeem(token, &payload)?;
-        let mut packed = Vec::new();
-        if let Err(error) = pack_payload(&payload, &*self.config.packer, &mut packed) {
-            self.push_error_reply(callback);
-            return Err(ReplyError::Unpackable {
-                payload: Box::new(payload),
-                error,
-            });
-        }
-        let mut item = Outgoing::Reply {
-            callback,
-            packed: Bytes::from(packed),
+        let packer = &*self.config.packer;
+        let packed = self
+            .scratch
+            .packed(|out| pack_payload(&payload, packer, out));
+        let packed = match packed {
+            Ok(packed) => packed,
+            Err(error) => {
+                self.push_error_reply(callback);
+                return Err(ReplyError::Unpackable {
+                    payload: Box::new(payload),
+                    error,
+                });
+            }
         };
+        let mut item = Outgoing::Reply { callback, packed };
         match self.fits_a_frame(&mut item) {
             Ok(size) => {
                 self.warn_if_large(size);
@@ -298,8 +303,9 @@ impl Connection {
     }
 
     pub(super) fn pack(&mut self, event: Event) -> Result<(Event, Bytes), SendError> {
-        match PackedEvent::pack(&event, &*self.config.packer) {
-            Ok(packed) => Ok((event, packed.bytes)),
+        let packer = &*self.config.packer;
+        match self.scratch.packed(|out| pack_event(&event, packer, out)) {
+            Ok(packed) => Ok((event, packed)),
             Err(error) => {
                 self.stats.sends_refused += 1;
                 Err(SendError::Unpackable {

@@ -90,6 +90,7 @@ impl Connection {
         self.tick(now);
         if core::mem::take(&mut self.transmitting) {
             self.settle_flushes();
+            self.settle_scratch();
             if core::mem::take(&mut self.transmit_is_life) {
                 self.last_received = self.now;
                 self.ping_sent = None;

@@ -5,6 +5,7 @@ mod policy;
 mod rate;
 mod reserve;
 mod send;
+mod water;
 
 pub(crate) use drops::{Drops, Loss};
 pub use policy::{Policy, Priority, SendOptions, Sent};
@@ -12,3 +13,4 @@ pub use rate::{Rate, RateLimiter};
 pub(crate) use reserve::Reservations;
 pub use reserve::{ReserveError, Ticket};
 pub(crate) use send::{Hold, Outgoing, SendQueue, WAITING_OVERHEAD};
+pub(crate) use water::WaterMarks;

@@ -155,6 +155,7 @@ impl SendQueue {
         self.bytes.saturating_add(self.reservations.granted_bytes())
     }
 
+    #[inline(always)]
     pub(crate) fn push(&mut self, item: Outgoing, priority: Priority, hold: Hold) {
         let number = self.queued;
         self.queued += 1;

@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::AjaxClient;
 use crate::ajax::backlog::{Refused, Terms};
+use crate::calls::CallName;
 use crate::connection::{PackedSendError, State};
 use crate::error::{CallError, SendError};
 use crate::event::Event;
@@ -98,8 +99,9 @@ impl AjaxClient {
         }
         let (event, packed) = self.pack(event)?;
         let callback = Bytes::copy_from_slice(&self.calls.next_id().to_be_bytes());
-        match self.enqueue(packed, Some(callback.clone()), &SendOptions::new()) {
-            Ok(_) => Ok(self.calls.register(callback, self.now + timeout)),
+        let name = CallName::new(&callback);
+        match self.enqueue(packed, Some(callback), &SendOptions::new()) {
+            Ok(_) => Ok(self.calls.register(name, self.now + timeout)),
             Err(refused) => Err(self.backlog.send_error(event, refused)),
         }
     }

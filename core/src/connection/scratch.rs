@@ -1,0 +1,91 @@
+//! Where something is packed whose length is not known before: one buffer for all that a connection
+//! sends, so that what is queued takes a single piece of memory, of just its length.
+
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+
+use crate::packer::PackError;
+
+/// What the buffer may hold while there is more to send.
+const BUSY: usize = 64 * 1024;
+
+/// What it may hold for good.
+const IDLE: usize = 1024;
+
+/// The buffer of one connection.
+#[derive(Debug, Default)]
+pub(super) struct Scratch(Vec<u8>);
+
+impl Scratch {
+    /// What `pack` appends.
+    pub(super) fn packed(
+        &mut self,
+        pack: impl FnOnce(&mut Vec<u8>) -> Result<(), PackError>,
+    ) -> Result<Bytes, PackError> {
+        self.0.clear();
+        let packed = pack(&mut self.0).map(|()| Bytes::copy_from_slice(&self.0));
+        self.shrink_to(BUSY);
+        packed
+    }
+
+    /// Gives back what a connection with nothing to send is not to hold.
+    pub(super) fn settle(&mut self) {
+        self.shrink_to(IDLE);
+    }
+
+    fn shrink_to(&mut self, capacity: usize) {
+        if self.0.capacity() > capacity {
+            self.0.clear();
+            self.0.shrink_to(capacity);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pack(scratch: &mut Scratch, len: usize) -> Bytes {
+        let packed = scratch.packed(|out| {
+            out.resize(len, b'x');
+            Ok(())
+        });
+        packed.unwrap()
+    }
+
+    #[test]
+    fn what_is_packed_has_just_its_length_and_the_buffer_is_used_again() {
+        let mut scratch = Scratch::default();
+        assert_eq!(pack(&mut scratch, 1_000).len(), 1_000);
+        let capacity = scratch.0.capacity();
+        let packed = scratch.packed(|out| {
+            assert!(out.is_empty() && out.capacity() == capacity);
+            out.push(b'y');
+            Ok(())
+        });
+        assert_eq!(packed.unwrap(), "y");
+    }
+
+    #[test]
+    fn a_large_message_leaves_no_large_buffer_behind() {
+        let mut scratch = Scratch::default();
+        assert_eq!(pack(&mut scratch, 10 * BUSY).len(), 10 * BUSY);
+        assert!(scratch.0.capacity() <= BUSY);
+        pack(&mut scratch, BUSY);
+        assert_eq!(scratch.0.capacity(), BUSY);
+        scratch.settle();
+        assert!(scratch.0.capacity() <= IDLE);
+    }
+
+    #[test]
+    fn what_could_not_be_packed_leaves_nothing_in_the_next() {
+        let mut scratch = Scratch::default();
+        let failed = scratch.packed(|out| {
+            out.extend_from_slice(b"half of it");
+            Err(PackError::new("test", "no"))
+        });
+        assert!(failed.is_err());
+        assert_eq!(pack(&mut scratch, 2), "xx");
+    }
+}
