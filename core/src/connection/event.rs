@@ -73,7 +73,9 @@ pub enum ConnectionEvent {
     },
     /// An event arrived, or a call.
     Message(Message),
-    /// The connection is open: a client read the handshake, a server wrote it.
+    /// The connection is open: a client read the handshake, a server wrote it. What a client received
+    /// before, from a server that did not wait for the answer to the hello, comes behind it, unless
+    /// that was so much that it filled the receive queue.
     Opened(Opened),
     /// The peer ended its sending side. Events can still be sent to it, and replies it waits for;
     /// calls to it have been settled. React with `drain` or `close`.

@@ -453,6 +453,10 @@ impl Connection {
     fn step(&mut self, input: LinkInput) -> bool {
         let next = next_link(self.state, input);
         self.state = next.unwrap_or(self.state);
+        if next.is_some() && input != LinkInput::Handshake {
+            // Whatever ends a client that never opened ends its waiting for that, too.
+            self.recv.release_early();
+        }
         next.is_some()
     }
 
@@ -480,7 +484,13 @@ impl Connection {
             _ if counted.is_some() => Lane::Message,
             _ => Lane::Other,
         };
-        self.recv.push(lane, event, counted, &self.config.limits);
+        let is_early = self.state == State::Handshaking;
+        if is_early && matches!(event, ConnectionEvent::Message(_)) {
+            self.recv
+                .push_early(lane, event, counted, &self.config.limits);
+        } else {
+            self.recv.push(lane, event, counted, &self.config.limits);
+        }
     }
 
     /// Whether what the peer sends may be taken: there is room, or it can be made.

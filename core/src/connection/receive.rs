@@ -361,6 +361,7 @@ impl Connection {
             }
         }
         self.push_message(ConnectionEvent::Opened(opened), size);
+        self.recv.release_early();
     }
 
     /// The extensions under `:ext` of a map, if it has that key.

@@ -2,6 +2,7 @@
 //! can be taken ahead of it.
 
 use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 
 use crate::id::ReplyToken;
 use crate::limits::Limits;
@@ -59,6 +60,12 @@ pub(super) struct RecvQueue {
     calls: VecDeque<Queued>,
     messages: VecDeque<Queued>,
     others: VecDeque<Queued>,
+    /// Messages that came before the connection opened: counted as all others, and told behind
+    /// `Opened`.
+    early: Vec<Early>,
+    early_bytes: usize,
+    /// Whether they filled the queue, and are told as they come.
+    early_told: bool,
     /// The number of the one `SendReady` there is at a time, which can be taken back.
     send_ready: Option<u64>,
     next: u64,
@@ -84,6 +91,13 @@ struct Queued {
     event: ConnectionEvent,
 }
 
+#[derive(Debug)]
+struct Early {
+    lane: Lane,
+    counted: Option<usize>,
+    event: ConnectionEvent,
+}
+
 impl RecvQueue {
     pub(super) const fn new() -> Self {
         Self {
@@ -91,6 +105,9 @@ impl RecvQueue {
             calls: VecDeque::new(),
             messages: VecDeque::new(),
             others: VecDeque::new(),
+            early: Vec::new(),
+            early_bytes: 0,
+            early_told: false,
             send_ready: None,
             next: 0,
             held_messages: 0,
@@ -112,10 +129,58 @@ impl RecvQueue {
         counted: Option<usize>,
         limits: &Limits,
     ) {
-        if let Some(size) = counted {
-            self.held_messages = self.held_messages.saturating_add(1);
-            self.held_bytes = self.held_bytes.saturating_add(size);
+        self.count(counted);
+        self.push_counted(lane, event, counted);
+        self.update_status(limits);
+    }
+
+    /// Takes a message that came before the connection opened. Where such messages fill the queue
+    /// they are told, as are those that follow: the handshake could not be read otherwise.
+    pub(super) fn push_early(
+        &mut self,
+        lane: Lane,
+        event: ConnectionEvent,
+        counted: Option<usize>,
+        limits: &Limits,
+    ) {
+        if self.early_told {
+            return self.push(lane, event, counted, limits);
         }
+        self.count(counted);
+        self.early_bytes = self.early_bytes.saturating_add(counted.unwrap_or(0));
+        self.early.push(Early {
+            lane,
+            counted,
+            event,
+        });
+        self.check_early(limits);
+        self.update_status(limits);
+    }
+
+    /// What else is in the queue does not count: the application takes that.
+    fn check_early(&mut self, limits: &Limits) {
+        let full = self.early.len() >= limits.max_recv_messages
+            || self.early_bytes >= limits.max_recv_bytes.min(self.allowance);
+        if full && !self.early.is_empty() {
+            self.early_told = true;
+            self.release_early();
+        }
+    }
+
+    /// Puts the messages that came early behind what is here.
+    pub(super) fn release_early(&mut self) {
+        self.early_bytes = 0;
+        for Early {
+            lane,
+            counted,
+            event,
+        } in core::mem::take(&mut self.early)
+        {
+            self.push_counted(lane, event, counted);
+        }
+    }
+
+    fn push_counted(&mut self, lane: Lane, event: ConnectionEvent, counted: Option<usize>) {
         let number = self.next;
         self.next = self.next.wrapping_add(1);
         if matches!(event, ConnectionEvent::SendReady) {
@@ -128,7 +193,6 @@ impl RecvQueue {
             event,
         };
         self.lane(lane).push_back(queued);
-        self.update_status(limits);
     }
 
     /// What the application should know before any message: its own lag, and what it missed.
@@ -232,6 +296,7 @@ impl RecvQueue {
             // A lack of room that is over before anybody heard of it is no news.
             self.status = self.told;
         }
+        self.check_early(limits);
         self.update_status(limits);
     }
 
@@ -275,6 +340,13 @@ impl RecvQueue {
         let queued = self.lane(lane).pop_front()?;
         self.uncount(queued.counted, limits);
         Some((queued.event, queued.counted.is_some()))
+    }
+
+    const fn count(&mut self, counted: Option<usize>) {
+        if let Some(size) = counted {
+            self.held_messages = self.held_messages.saturating_add(1);
+            self.held_bytes = self.held_bytes.saturating_add(size);
+        }
     }
 
     fn uncount(&mut self, counted: Option<usize>, limits: &Limits) {

@@ -100,6 +100,7 @@ impl Run {
         let _ = self.world.command(peer, Command::Allowance(bytes));
         let received = self.world.connection(peer).stats().events_received;
         self.sides[peer].stopped_at = (bytes == 0).then_some(received);
+        self.sides[peer].roomy &= bytes == usize::MAX;
     }
 
     /// Holds what became of an event against the send rate.

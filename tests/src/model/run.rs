@@ -212,8 +212,10 @@ impl Run {
         for peer in [link.client, link.server] {
             self.world.tap(peer);
             let spec = self.world.spec(peer);
-            self.sides
-                .push(Side::new(spec.sheds, spec.send_rate.map(Pace::new)));
+            let mut side = Side::new(spec.sheds, spec.send_rate.map(Pace::new));
+            let limits = &spec.limits;
+            side.roomy = limits.max_recv_messages >= 100 && limits.max_recv_bytes >= 10_000;
+            self.sides.push(side);
             self.written.push(Vec::new());
         }
     }

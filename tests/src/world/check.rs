@@ -49,6 +49,8 @@ pub enum Check {
     /// A client that fails and fails waits longer and longer, and no more often than its backoff
     /// says.
     NoHotLoop,
+    /// A client that has room is told that it is open before it is told of a message.
+    OpenedIsFirst,
     /// What is over the send rate is refused, nothing else is, and `retry_at` is the first instant
     /// at which it is not.
     RateIsKept,

@@ -64,6 +64,8 @@ pub(super) struct Side {
     pub(super) shed_told: u64,
     /// What its peer has shed for certain.
     pub(super) shed: BTreeSet<u64>,
+    /// Whether it always had room for what it received.
+    pub(super) roomy: bool,
     /// Whether the extension `calls` is in force.
     pub(super) may_call: bool,
 }
@@ -421,7 +423,13 @@ pub(super) fn told(
                 return breach(Check::ShedsAreCounted, "it keeps everything");
             }
         }
-        ConnectionEvent::Opened(opened) => receiver.may_call = opened.extensions.calls,
+        ConnectionEvent::Opened(opened) => {
+            receiver.may_call = opened.extensions.calls;
+            if opened.first && receiver.taken > 0 && receiver.roomy {
+                let detail = format!("behind {} messages", receiver.taken);
+                return breach(Check::OpenedIsFirst, detail);
+            }
+        }
         // The other thing that a `SendReady` follows.
         ConnectionEvent::HighWater(_) => receiver.refusals += 1,
         ConnectionEvent::SendReady => {
