@@ -9,8 +9,8 @@ use sente_adapters::{Events, Handle, Incoming, Listener};
 use sente_core::edn::{Map, Value};
 use sente_core::packer::Edn;
 use sente_core::{
-    Accept, ConnId, ConnectionEvent, Dialect, Event, Hub, Message, Payload, ReplyError, ReplyToken,
-    SendError, Target,
+    Accept, ConnId, ConnectionEvent, Dialect, Event, Grace, Hub, HubConfig, HubOutput, Instant,
+    Member, Message, Payload, ReplyError, ReplyToken, SendError, Target, UserId,
 };
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -33,11 +33,47 @@ pub(crate) struct Server {
 }
 
 /// Who is there.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Room {
     hub: Hub,
     handles: HashMap<ConnId, Handle>,
     closing: bool,
+}
+
+impl Default for Room {
+    fn default() -> Self {
+        let mut config = HubConfig::default();
+        // Who has left is gone at once, so that the hub needs no clock.
+        config.grace = Grace::NONE;
+        Self {
+            // Nobody asks over channels here, so that no id need be unpredictable.
+            hub: Hub::new(config, [0; 32]),
+            handles: HashMap::new(),
+            closing: false,
+        }
+    }
+}
+
+impl Room {
+    fn join(&mut self, id: ConnId, user: &str) {
+        let member = Member::new(Arc::new(Edn)).user(user);
+        // There are not as many connections as a hub takes.
+        if let Err(error) = self.hub.join(Instant::EPOCH, id, member) {
+            tracing::warn!("{user:?} is not in the hub: {error}");
+        }
+        self.hear_nothing();
+    }
+
+    fn leave(&mut self, id: ConnId) {
+        self.hub.leave(Instant::EPOCH, id);
+        self.handles.remove(&id);
+        self.hear_nothing();
+    }
+
+    /// Nobody is told of who comes and goes.
+    fn hear_nothing(&mut self) {
+        while self.hub.poll_event().is_some() {}
+    }
 }
 
 /// An event of the demo, and who said it.
@@ -102,8 +138,7 @@ impl Server {
             self.react(&handle, event).await;
         }
         let mut room = self.room();
-        room.hub.leave(id);
-        room.handles.remove(&id);
+        room.leave(id);
         drop(room);
         self.open.send_modify(|open| *open = open.saturating_sub(1));
     }
@@ -111,16 +146,20 @@ impl Server {
     /// Sends `event` to everyone `target` means, packed once for each packer in use.
     pub(crate) async fn tell(&self, target: &Target, event: &Event) -> Result<Reached, String> {
         let (deliveries, packings) = {
-            let room = self.room();
+            let mut room = self.room();
             let fanout = room
                 .hub
-                .fan_out(target, event)
+                .fan_out(Instant::EPOCH, target, event)
                 .map_err(|error| error.to_string())?;
-            let deliveries: Vec<_> = fanout
-                .deliveries
-                .into_iter()
-                .filter_map(|(id, packed)| Some((room.handles.get(&id)?.clone(), packed)))
-                .collect();
+            let mut deliveries = Vec::new();
+            while let Some(output) = room.hub.poll_output() {
+                if let HubOutput::Deliver(delivery) = output {
+                    for id in &delivery.to {
+                        let handle = room.handles.get(id).cloned();
+                        deliveries.extend(handle.map(|it| (it, delivery.event.clone())));
+                    }
+                }
+            }
             (deliveries, fanout.packings)
         };
         let mut connections = 0;
@@ -200,7 +239,7 @@ impl Server {
         tracing::info!("{} is here as {user:?}", handle.peer());
         self.open.send_modify(|open| *open += 1);
         let mut room = self.room();
-        room.hub.join(handle.id(), user, Arc::new(Edn));
+        room.join(handle.id(), &user);
         room.handles.insert(handle.id(), handle.clone());
         if room.closing {
             handle.drain(DRAIN);
@@ -229,7 +268,7 @@ impl Server {
                 answer(handle, token, data);
             }
             ("demo/who", Some(token)) if self.demo.is_some() => {
-                let users: Vec<Value> = self.room().hub.users().map(Value::from).collect();
+                let users: Vec<Value> = self.room().hub.users().map(UserId::to_value).collect();
                 answer(handle, token, Value::Vector(users.into()));
             }
             ("demo/say", None) if self.demo.is_some() => self.say(handle.id(), &event).await,
@@ -247,7 +286,7 @@ impl Server {
 
     /// Passes what one user of the demo says on to all the others.
     async fn say(&self, from: ConnId, event: &Event) {
-        let user = self.room().hub.user_of(from).map(Value::from);
+        let user = self.room().hub.user_of(from).map(UserId::to_value);
         let data = event.data.as_ref().and_then(|data| data.to_value().ok());
         let said = Map::from([
             (text::keyword("from"), user.unwrap_or_default()),
@@ -266,7 +305,7 @@ impl Server {
             && let Some(Ok(data)) = event.data.as_ref().map(Payload::to_value)
             && let Some(name) = data.get_keyword("name").and_then(Value::as_str)
         {
-            self.room().hub.join(from, name, Arc::new(Edn));
+            self.room().join(from, name);
         }
         if let Some(demo) = &self.demo {
             // After the show nobody listens any more.

@@ -90,6 +90,7 @@ mod event;
 mod extensions;
 #[cfg(any(feature = "gzip", feature = "deflate"))]
 mod flate;
+mod fqn;
 pub mod framing;
 mod half;
 mod handlers;
@@ -102,6 +103,7 @@ pub mod packer;
 mod peer;
 mod profile;
 mod queue;
+mod server;
 pub mod state;
 mod time;
 mod transmit;
@@ -122,10 +124,18 @@ pub use connection::{
 pub use error::{BadReason, CallError, CloseReason, ReplyError, SendError};
 pub use event::{Event, EventError, EventId, EventIdError, Payload};
 pub use extensions::{Extensions, ExtensionsError};
+pub use fqn::{Fqn, FqnChange, FqnError, FqnRef, FqnRegistry, FqnWatch};
 pub use half::SendHalf;
 pub use handlers::{Delivery, Gone, HandlerId, Pattern, Registry, RequestId};
-pub use hub::{Fanout, Hub, Target};
-pub use id::{CallId, ConnId, FlushId, ReplyToken};
+pub use hub::{
+    Action, BroadcastRate, ChannelConfig, ChannelInfo, ChannelOptions, ChannelRequestError,
+    ChannelRequestId, ChannelStats, ConnectedUids, ConnectionInfo, Denied, EventGate, EventRefusal,
+    Fanout, FanoutError, Grace, Guard, Hub, HubConfig, HubDelivery, HubEvent, HubLimits, HubOutput,
+    HubStats, Inbox, InboxFull, InboxLimits, JoinError, Joined, Left, Lost, Member, Nobody,
+    NotKept, PublishError, PublishOptions, RateOf, RecvRates, Response, SlowPolicy, SlowReport,
+    SubscribeError, Takeover, Target, TransportKind, UserId, UserRates,
+};
+pub use id::{CallId, ConnId, ConnIds, FlushId, ReplyToken};
 pub use limits::Limits;
 pub use module::{
     ClientOutbox, ConnectionOutbox, Module, Modules, NamespaceTaken, Outbox, Published,
@@ -136,6 +146,7 @@ pub use peer::{Peer, PeerChange};
 pub use profile::{Carrier, Dialect, Keepalive, Role};
 pub use queue::{Policy, Priority, Rate, RateLimiter, ReserveError, SendOptions, Sent, Ticket};
 pub use sente_edn as edn;
+pub use server::{AcceptError, Server, ServerAccept, ServerConfig, ServerEvent, ServerStats};
 pub use time::Instant;
 pub use transmit::TransmitBuf;
 #[cfg(feature = "serde")]

@@ -1,8 +1,7 @@
 //! Who is on the other side of a connection, and what became of them.
 
-use smol_str::SmolStr;
-
 use crate::error::CloseReason;
+use crate::hub::UserId;
 use crate::id::ConnId;
 
 /// The other side of one connection, as handlers and modules are told of it.
@@ -15,7 +14,7 @@ pub struct Peer {
     pub connection: ConnId,
     /// Whose connection it is, as the application established when it accepted it; `None` where
     /// nobody is known.
-    pub user: Option<SmolStr>,
+    pub user: Option<UserId>,
 }
 
 impl Peer {
@@ -30,7 +29,7 @@ impl Peer {
 
     /// The peer of `connection`, which is `user`'s.
     #[must_use]
-    pub fn of_user(connection: ConnId, user: impl Into<SmolStr>) -> Self {
+    pub fn of_user(connection: ConnId, user: impl Into<UserId>) -> Self {
         Self {
             connection,
             user: Some(user.into()),

@@ -12,8 +12,8 @@ use clock::{Clock, ClockEvent};
 use sente_core::packer::Edn;
 use sente_core::{
     Accept, CallError, Carrier, CloseReason, ConnId, Connection, ConnectionEvent, ConnectionOutbox,
-    Dialect, Hub, Instant, Module, Outbox, PackedSendError, Payload, Peer, PeerChange, Policy,
-    ReplyError, Role, SendError, SendOptions, Sent, ServerOutbox, Target,
+    Dialect, Hub, HubConfig, Instant, Member, Module, Outbox, PackedSendError, Payload, Peer,
+    PeerChange, Policy, ReplyError, Role, SendError, SendOptions, Sent, ServerOutbox, Target,
 };
 use sente_tests::{Pair, config, event, events, id, messages, millis, seconds, text};
 
@@ -331,22 +331,25 @@ fn an_outbox_answers_refuses_and_forgets_calls_and_cancels_its_own() {
 
 #[test]
 fn an_outbox_over_a_server_reaches_all_that_are_meant_and_names_who_refused() {
-    let mut hub = Hub::new();
+    let mut hub = Hub::new(HubConfig::default(), [0; 32]);
     let mut connections = BTreeMap::new();
     let mut clients = BTreeMap::new();
     let mut now = Instant::EPOCH;
     for n in 1..=3 {
         let pair = pair();
         now = pair.now;
-        hub.join(conn(n), if n == 3 { "bob" } else { "ada" }, Arc::new(Edn));
+        let user = if n == 3 { "bob" } else { "ada" };
+        hub.join(now, conn(n), Member::new(Arc::new(Edn)).user(user))
+            .unwrap();
         connections.insert(conn(n), pair.server);
         clients.insert(conn(n), pair.client);
     }
     connections.get_mut(&conn(2)).unwrap().close(now);
     // In the hub, but not there: as a connection that ended between two steps.
-    hub.join(conn(4), "ada", Arc::new(Edn));
+    hub.join(now, conn(4), Member::new(Arc::new(Edn)).user("ada"))
+        .unwrap();
 
-    let mut out = ServerOutbox::new(&hub, &mut connections, now);
+    let mut out = ServerOutbox::new(&mut hub, &mut connections, now);
     let all = out
         .publish(&Target::All, &event("[:news/flash 1]"))
         .unwrap();
@@ -413,10 +416,10 @@ fn a_module_answers_over_a_servers_outbox_as_over_one_connection() {
     pair.drive();
     let ada = Peer::of_user(conn(2), "ada");
     let question = messages(&mut pair.server).remove(0);
-    let hub = Hub::new();
+    let mut hub = Hub::new(HubConfig::default(), [0; 32]);
     let mut connections = BTreeMap::from([(conn(2), pair.server)]);
     let mut answers = Clock::new(None).unwrap();
-    let mut out = ServerOutbox::new(&hub, &mut connections, pair.now);
+    let mut out = ServerOutbox::new(&mut hub, &mut connections, pair.now);
     answers.handle_message(pair.now, &ada, question, &mut out);
     pair.server = connections.remove(&conn(2)).unwrap();
     pair.drive();

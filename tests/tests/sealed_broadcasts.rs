@@ -9,7 +9,8 @@ use bytes::Bytes;
 use sealed_support::*;
 use sente_core::packer::{Edn, Packer};
 use sente_core::{
-    ConnId, ConnectionEvent, Dialect, Event, Hub, Input, Limits, PackedEvent, Role, Target,
+    ConnId, ConnectionEvent, Dialect, Event, Hub, HubConfig, HubOutput, Input, Limits, Member,
+    PackedEvent, Role, Target,
 };
 use sente_tests::{event, events};
 
@@ -17,26 +18,31 @@ fn conn(n: u8) -> ConnId {
     ConnId::new(1_700_000_000_000 + u64::from(n), &[n; 10])
 }
 
-/// How often a broadcast to ten connections is sealed, and what each said.
-fn broadcast(known: bool, event: &Event) -> (usize, usize, Vec<Vec<Bytes>>) {
+fn member(packer: &Arc<dyn Packer>, dialect: Dialect) -> Member {
+    Member::new(packer.clone()).user("ada").dialect(dialect)
+}
+
+/// How often a broadcast to ten connections is sealed, and what each said. The hub is told that
+/// they speak `dialect`.
+fn broadcast(dialect: Dialect, event: &Event) -> (usize, usize, Vec<Vec<Bytes>>) {
     let padded = Padded::new(3);
     let packer: Arc<dyn Packer> = padded.clone();
-    let mut hub = Hub::new();
+    let mut hub = Hub::new(HubConfig::default(), [0; 32]);
     let mut servers: Vec<_> = (0..10)
         .map(|n| {
-            hub.join(conn(n), "ada", packer.clone());
-            if known {
-                assert!(hub.set_dialect(conn(n), Dialect::Sente));
-            }
+            hub.join(NOW, conn(n), member(&packer, dialect)).unwrap();
             (conn(n), server(&packer, &Limits::default()))
         })
         .collect();
     let before = padded.sealed();
-    let fanout = hub.fan_out(&Target::All, event).unwrap();
-    assert_eq!((fanout.packings, fanout.deliveries.len()), (1, 10));
-    for (to, packed) in &fanout.deliveries {
+    let fanout = hub.fan_out(NOW, &Target::All, event).unwrap();
+    assert_eq!((fanout.packings, fanout.connections), (1, 10));
+    let Some(HubOutput::Deliver(delivery)) = hub.poll_output() else {
+        panic!("nothing is delivered");
+    };
+    for to in &delivery.to {
         let (_, (server, _)) = servers.iter_mut().find(|(id, _)| id == to).unwrap();
-        server.send_packed(NOW, packed).unwrap();
+        server.send_packed(NOW, &delivery.event).unwrap();
     }
     let said = servers
         .iter_mut()
@@ -48,33 +54,34 @@ fn broadcast(known: bool, event: &Event) -> (usize, usize, Vec<Vec<Bytes>>) {
 #[test]
 fn a_broadcast_is_sealed_once_for_all_connections_of_one_packer_and_dialect() {
     let event = dull(":news/flash", 5000);
-    let (sealings, sealed, said) = broadcast(true, &event);
+    let (sealings, sealed, said) = broadcast(Dialect::Sente, &event);
     assert_eq!((sealings, sealed), (1, 1));
     assert!(said.iter().all(|frames| *frames == said[0]));
     assert!(said[0][0].starts_with(b"...[[[:news/flash \"xxx"));
-    // Where nobody said what they speak, each does it alone, to the same effect.
-    let (sealings, sealed, unknown) = broadcast(false, &event);
-    assert_eq!((sealings, sealed), (0, 10));
-    assert_eq!(unknown, said);
+    // Where the hub is told wrongly what they speak, each does it alone, to the same effect.
+    let (sealings, sealed, mistaken) = broadcast(Dialect::SenteLite, &event);
+    assert_eq!((sealings, sealed), (1, 11));
+    assert_eq!(mistaken, said);
 }
 
 #[test]
 fn each_packer_and_dialect_has_a_frame_of_its_own() {
     let packers: [Arc<dyn Packer>; 3] = [gzip(), gzip(), Arc::new(Edn)];
-    let mut hub = Hub::new();
+    let mut hub = Hub::new(HubConfig::default(), [0; 32]);
     for n in 0..12 {
-        hub.join(conn(n), "ada", packers[usize::from(n % 3)].clone());
-        let dialect = if n < 6 {
-            Dialect::Sente
-        } else {
-            Dialect::SenteLite
-        };
-        hub.set_dialect(conn(n), dialect);
+        let packer = &packers[usize::from(n % 3)];
+        hub.join(NOW, conn(n), member(packer, Dialect::Sente))
+            .unwrap();
+        if n >= 6 {
+            assert!(hub.set_dialect(conn(n), Dialect::SenteLite));
+        }
     }
-    let fanout = hub.fan_out(&Target::All, &event("[:a/b]")).unwrap();
+    let fanout = hub.fan_out(NOW, &Target::All, &event("[:a/b]")).unwrap();
     assert_eq!((fanout.packings, fanout.sealings), (1, 4));
+    let outputs = std::iter::from_fn(|| hub.poll_output()).count();
+    assert_eq!(outputs, 5, "and one for all that do not seal");
     // For one alone nothing is sealed before it is known how it leaves.
-    let fanout = hub.fan_out(&Target::Connection(conn(0)), &event("[:a/b]"));
+    let fanout = hub.fan_out(NOW, &Target::Connection(conn(0)), &event("[:a/b]"));
     assert_eq!(fanout.unwrap().sealings, 0);
     assert!(!hub.set_dialect(conn(99), Dialect::Sente));
 }

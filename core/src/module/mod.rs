@@ -219,4 +219,6 @@ pub struct Published {
     pub queued: usize,
     /// Which did not, and why, in the order of their ids.
     pub refused: Vec<(ConnId, PackedSendError)>,
+    /// Whether nobody gets it, since too many broadcasts wait for their rate already.
+    pub throttled: bool,
 }

@@ -10,7 +10,7 @@ use crate::connection::{Connection, PackedSendError};
 use crate::error::{ReplyError, SendError};
 use crate::event::{Event, Payload};
 use crate::half::SendHalf;
-use crate::hub::{Hub, Target};
+use crate::hub::{FanoutError, Hub, HubOutput, Target};
 use crate::id::{CallId, ConnId, ReplyToken};
 use crate::packed::PackedEvent;
 use crate::packer::PackError;
@@ -177,17 +177,17 @@ impl Outbox for ClientOutbox<'_> {
 /// The outbox over a server's connections and the [`Hub`] that knows whose they are.
 #[derive(Debug)]
 pub struct ServerOutbox<'a> {
-    hub: &'a Hub,
+    hub: &'a mut Hub,
     connections: &'a mut BTreeMap<ConnId, Connection>,
     now: Instant,
 }
 
 impl<'a> ServerOutbox<'a> {
     /// An outbox that queues on `connections`, at `now`. [`publish`](Outbox::publish) reaches those
-    /// that have joined `hub`.
+    /// that have joined `hub`, and carries out what the hub has to say besides.
     #[must_use]
     pub const fn new(
-        hub: &'a Hub,
+        hub: &'a mut Hub,
         connections: &'a mut BTreeMap<ConnId, Connection>,
         now: Instant,
     ) -> Self {
@@ -215,15 +215,19 @@ impl Outbox for ServerOutbox<'_> {
         event: &Event,
         options: &SendOptions,
     ) -> Result<Published, PackError> {
-        let mut published = Published::default();
-        for (to, packed) in self.hub.fan_out(to, event)?.deliveries {
-            let result = match self.connections.get_mut(&to) {
-                Some(connection) => connection.send_packed_with(self.now, &packed, options.clone()),
-                None => Err(PackedSendError::NotOpen),
-            };
-            published.count(to, result);
+        // What the hub had to say before is no part of this.
+        self.carry_out();
+        match self.hub.fan_out_with(self.now, to, event, options) {
+            Ok(_) | Err(FanoutError::NoChannel) => {}
+            Err(FanoutError::Pack(error)) => return Err(error),
+            Err(FanoutError::TooManyWaiting { .. }) => {
+                return Ok(Published {
+                    throttled: true,
+                    ..Published::default()
+                });
+            }
         }
-        Ok(published)
+        Ok(self.carry_out())
     }
 
     fn call(&mut self, to: ConnId, event: Event, timeout: Duration) -> Result<CallId, SendError> {
@@ -251,6 +255,46 @@ impl Outbox for ServerOutbox<'_> {
     }
 }
 
+impl ServerOutbox<'_> {
+    /// Does what the hub says: what became of its deliveries, in the order of the connections' ids.
+    fn carry_out(&mut self) -> Published {
+        let now = self.now;
+        let mut published = Published::default();
+        while let Some(output) = self.hub.poll_output() {
+            match output {
+                HubOutput::Deliver(delivery) => {
+                    for to in delivery.to {
+                        let options = delivery.options.clone();
+                        let result = match self.connections.get_mut(&to) {
+                            Some(it) => it.send_packed_with(now, &delivery.event, options),
+                            None => Err(PackedSendError::NotOpen),
+                        };
+                        published.count(to, result);
+                    }
+                }
+                HubOutput::Close {
+                    connection,
+                    code,
+                    reason,
+                } => {
+                    if let Some(connection) = self.connections.get_mut(&connection) {
+                        connection.close_with(now, code, &reason);
+                    }
+                }
+                HubOutput::Reply { to, token, payload } => {
+                    // Whoever called is gone where this fails.
+                    let _ = reply(self.connections.get_mut(&to), now, token, payload);
+                }
+                HubOutput::ReplyError { to, token } => {
+                    let _ = reply_error(self.connections.get_mut(&to), now, token);
+                }
+            }
+        }
+        published.refused.sort_by_key(|(to, _)| *to);
+        published
+    }
+}
+
 impl Published {
     fn count(&mut self, to: ConnId, result: Result<Sent, PackedSendError>) {
         match result {
@@ -265,8 +309,12 @@ fn is_meant(peer: &Peer, to: &Target) -> bool {
     match to {
         Target::All => true,
         Target::AllBut(except) => *except != peer.connection,
+        Target::AllButUser(except) => peer.user.as_ref() != Some(except),
+        // Channels are the hub's; one connection knows of none.
+        Target::Channel(_) => false,
         Target::Connection(connection) => *connection == peer.connection,
         Target::User(user) => peer.user.as_ref() == Some(user),
+        Target::Users(users) => peer.user.as_ref().is_some_and(|user| users.contains(user)),
     }
 }
 

@@ -82,9 +82,21 @@ impl RateLimiter {
         }
     }
 
+    /// Whether nothing is used up: it is as good as a new one.
+    pub(crate) fn is_idle(&self, now: Instant) -> bool {
+        self.due <= now
+    }
+
     /// Counts one that happened at `now`, allowed or not.
     pub fn take(&mut self, now: Instant) {
-        let interval = Duration::from_nanos(self.rate.interval.unwrap_or(0));
-        self.due = self.due.max(now) + interval;
+        self.take_many(now, 1);
+    }
+
+    /// Counts `count` that happened at `now`, allowed or not. More than are free at once put the
+    /// limiter in debt, which has to pass before [`check`](Self::check) allows the next: so a
+    /// message of many bytes passes as a whole, and the rate still holds in the long run.
+    pub fn take_many(&mut self, now: Instant, count: u64) {
+        let nanos = self.rate.interval.unwrap_or(0).saturating_mul(count);
+        self.due = self.due.max(now) + Duration::from_nanos(nanos);
     }
 }
