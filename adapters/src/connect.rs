@@ -7,6 +7,7 @@ use std::time::Duration;
 use sente_core::framing::upgrade::UpgradeError;
 #[cfg(feature = "deflate")]
 use sente_core::framing::websocket::DeflateConfig;
+use sente_core::packer::{Edn, Packer};
 use sente_core::{
     Accept, Carrier, CloseReason, ConfigError, Connection, ConnectionConfig, Dialect, Extensions,
     Hello, Keepalive, Limits, Rate, Role,
@@ -23,7 +24,7 @@ use crate::events::Events;
 use crate::handle::Handle;
 use crate::seed::{conn_id, random};
 use crate::transport::Transport;
-use crate::url::{Url, offered_in};
+use crate::url::{Address, Url, offered_in, stream_carrier};
 use crate::{deflate, process, stdio, websocket};
 
 /// How to connect. The default suits most.
@@ -33,6 +34,9 @@ pub struct ConnectOptions {
     /// The dialect. Default: what the URL says, see [`Url::default_dialect`]. On a byte stream
     /// Sente's dialect is asked for in a hello.
     pub dialect: Option<Dialect>,
+    /// The packer, which the peer has to speak, too; it decides the framing of a byte stream: lines
+    /// for text, a length before each frame for binary. Default: what the URL says, else EDN.
+    pub packer: Option<Arc<dyn Packer>>,
     /// The label the client gives itself. Default in Sente's dialect over WebSocket: a fresh UUID;
     /// elsewhere none.
     pub client_id: Option<String>,
@@ -83,8 +87,8 @@ impl ConnectOptions {
 
     /// Which side this is towards `url`: a child is a client unless told otherwise.
     pub(crate) fn role_at(&self, url: &Url) -> Role {
-        self.role.unwrap_or(match url {
-            Url::Exec(_) => Role::Server,
+        self.role.unwrap_or(match url.address {
+            Address::Exec(_) => Role::Server,
             _ => Role::Client,
         })
     }
@@ -100,15 +104,23 @@ impl ConnectOptions {
         })
     }
 
+    /// The packer spoken at `url`.
+    fn packer_at(&self, url: &Url) -> Arc<dyn Packer> {
+        let own = self.packer.clone();
+        own.or_else(|| url.to_packer())
+            .unwrap_or_else(|| Arc::new(Edn))
+    }
+
     fn config(
         &self,
         role: Role,
         dialect: Dialect,
         carrier: Carrier,
+        packer: Arc<dyn Packer>,
         patience: Duration,
         extensions: Option<Extensions>,
     ) -> Result<Arc<ConnectionConfig>, ConfigError> {
-        let mut builder = ConnectionConfig::builder(role, dialect, carrier);
+        let mut builder = ConnectionConfig::builder(role, dialect, carrier).packer(packer);
         builder = builder
             .handshake_timeout(patience)
             .flush_window(self.flush_window)
@@ -187,33 +199,34 @@ pub(crate) async fn dial(
     patience: Duration,
 ) -> Result<(Transport, Arc<ConnectionConfig>), ConnectError> {
     let dialect = options.dialect.unwrap_or_else(|| url.default_dialect());
-    let mut carrier = Carrier::Lines;
-    let transport = match url {
-        Url::Ws(url) => {
+    let packer = options.packer_at(url);
+    let mut carrier = stream_carrier(&*packer);
+    let transport = match &url.address {
+        Address::Ws(url) => {
             carrier = Carrier::WebSocket;
             websocket::dial(url, dialect, options).await?
         }
-        Url::Tcp { host, port } => {
+        Address::Tcp { host, port } => {
             let stream = TcpStream::connect((host.as_str(), *port)).await?;
             stream.set_nodelay(true)?;
             Transport::new(stream.into_split(), url.to_string())
         }
-        Url::Unix(path) => {
+        Address::Unix(path) => {
             let stream = UnixStream::connect(path).await?;
             Transport::new(stream.into_split(), url.to_string())
         }
-        Url::Exec(words) => process::spawn(words).map_err(|error| ConnectError::Spawn {
+        Address::Exec(words) => process::spawn(words).map_err(|error| ConnectError::Spawn {
             command: words.first().cloned().unwrap_or_default(),
             error,
         })?,
-        Url::Stdio => stdio::take()?,
+        Address::Stdio => stdio::take()?,
     };
-    let extensions = options.extensions.or_else(|| match url {
-        Url::Ws(url) => offered_in(&url.query),
+    let extensions = options.extensions.or_else(|| match &url.address {
+        Address::Ws(url) => offered_in(&url.query),
         _ => None,
     });
     let role = options.role_at(url);
-    let config = options.config(role, dialect, carrier, patience, extensions)?;
+    let config = options.config(role, dialect, carrier, packer, patience, extensions)?;
     Ok((transport, config))
 }
 

@@ -4,6 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitStatus;
 use std::sync::Arc;
 
+use sente_core::packer::Packer;
 use sente_core::{
     CloseReason, ConnId, Connection, Dialect, Input, Instant, Opened, RecvCapacity, State, Stats,
     Transmit, TransmitBuf,
@@ -39,6 +40,7 @@ pub(crate) fn start(
         kill: Notify::new(),
         end: watch::Sender::new(None),
         id,
+        packer: connection.config().packer().clone(),
         peer: transport.peer.clone(),
         pid: transport.child.as_ref().and_then(Child::pid),
     };
@@ -92,6 +94,12 @@ impl Handle {
     #[must_use]
     pub fn id(&self) -> ConnId {
         self.shared.facts.id
+    }
+
+    /// The packer both sides speak. A `Hub` wants to know it.
+    #[must_use]
+    pub fn packer(&self) -> &Arc<dyn Packer> {
+        &self.shared.facts.packer
     }
 
     /// What the peer is called in messages: an address, a path, a command.

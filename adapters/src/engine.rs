@@ -1,7 +1,9 @@
 //! What handles, events and drivers have in common of a connection and of a client.
 
 use std::fmt::Debug;
+use std::sync::Arc;
 
+use sente_core::packer::Packer;
 use sente_core::{
     Client, ClientEvent, ClientOutbox, ClientState, ConnId, Connection, ConnectionEvent,
     ConnectionOutbox, Instant, Modules, Opened, Outbox, Peer, RecvCapacity, ReplyToken, SendHalf,
@@ -288,6 +290,7 @@ pub(crate) struct ConnectionFacts {
     pub(crate) kill: Notify,
     pub(crate) end: watch::Sender<Option<End>>,
     pub(crate) id: ConnId,
+    pub(crate) packer: Arc<dyn Packer>,
     pub(crate) peer: String,
     pub(crate) pid: Option<u32>,
 }

@@ -56,4 +56,4 @@ pub use listen::{Incoming, ListenError, ListenOptions, Listener};
 pub use modules::{Attached, HandleOutbox, Told};
 pub use permit::Permit;
 pub use sente_core::framing::upgrade::UpgradeRequest;
-pub use url::{Url, UrlError, WsUrl};
+pub use url::{Address, Url, UrlError, WsUrl};

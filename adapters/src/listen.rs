@@ -16,6 +16,7 @@ use rustix::fs::{FlockOperation, flock};
 use sente_core::framing::upgrade::UpgradeRequest;
 #[cfg(feature = "deflate")]
 use sente_core::framing::websocket::DeflateConfig;
+use sente_core::packer::{self, Edn, Packer};
 use sente_core::{
     Accept, Carrier, ConfigError, ConnId, Connection, ConnectionConfig, Dialect, Extensions,
     Keepalive, Limits, Role,
@@ -34,7 +35,7 @@ use crate::events::Events;
 use crate::handle::Handle;
 use crate::seed::{conn_id, random};
 use crate::transport::Transport;
-use crate::url::{Url, WsUrl, dialect_of, offered_in};
+use crate::url::{Address, Url, WsUrl, dialect_of, offered_in, stream_carrier};
 use crate::websocket::{self, Asked};
 
 /// How many upgrades may be under way at once. For one more the oldest gives way, so that clients
@@ -48,6 +49,13 @@ pub struct ListenOptions {
     /// The dialect of a WebSocket. Default: Sente on the path `/chsk` or with a `client-id`
     /// parameter, sente-lite on any other path. Byte streams begin with sente-lite.
     pub dialect: Option<Dialect>,
+    /// The packer spoken with every client, which has to speak it, too; it decides the framing of a
+    /// byte stream: lines for text, a length before each frame for binary. Default: what the URL
+    /// says, else EDN.
+    pub packer: Option<Arc<dyn Packer>>,
+    /// The packers of WebSockets by the paths they ask for. Default none: [`packer`](Self::packer)
+    /// on every path.
+    pub packer_by_path: Vec<(String, Arc<dyn Packer>)>,
     /// The limits of each connection. Default [`Limits::default`].
     pub limits: Option<Limits>,
     /// When to ping and give up. Default [`Keepalive::default_for`].
@@ -87,15 +95,17 @@ impl Listener {
     /// # Errors
     /// [`ListenError`]: the address is taken, or not one to listen on.
     pub async fn bind(url: &Url, options: ListenOptions) -> Result<Self, ListenError> {
-        let configs = Configs::new(&options)?;
+        let own = options.packer.clone().or_else(|| url.to_packer());
+        let packer = own.clone().unwrap_or_else(|| Arc::new(Edn));
+        let configs = Configs::new(&options, &packer)?;
         let (sender, incoming) = mpsc::channel(64);
         let failed = |error| ListenError::Bind {
             url: url.to_string(),
             error,
         };
         let mut socket_file = None;
-        let (url, socket, task) = match url {
-            Url::Ws(wanted) => {
+        let (address, socket, task) = match &url.address {
+            Address::Ws(wanted) => {
                 let bound = TcpListener::bind((wanted.host.as_str(), wanted.port)).await;
                 let listener = bound.map_err(failed)?;
                 let mut real: WsUrl = wanted.clone();
@@ -104,25 +114,37 @@ impl Listener {
                 let socket = Socket::new(Bound::Tcp(listener));
                 let accepting =
                     accept_websockets(socket.clone(), configs, options.dialect, patience, sender);
-                (Url::Ws(real), socket, tokio::spawn(accepting))
+                (Address::Ws(real), socket, tokio::spawn(accepting))
             }
-            Url::Tcp { host, port } => {
+            Address::Tcp { host, port } => {
                 let bound = TcpListener::bind((host.as_str(), *port)).await;
                 let listener = bound.map_err(failed)?;
                 let port = listener.local_addr().map_err(failed)?.port();
                 let host = host.clone();
                 let socket = Socket::new(Bound::Tcp(listener));
                 let accepting = accept_streams(socket.clone(), configs, sender);
-                (Url::Tcp { host, port }, socket, tokio::spawn(accepting))
+                (Address::Tcp { host, port }, socket, tokio::spawn(accepting))
             }
-            Url::Unix(path) => {
+            Address::Unix(path) => {
                 let listener = bind_unix(path).await.map_err(failed)?;
                 socket_file = SocketFile::of(path);
                 let socket = Socket::new(Bound::Unix(listener, path.clone()));
                 let accepting = accept_streams(socket.clone(), configs, sender);
-                (url.clone(), socket, tokio::spawn(accepting))
+                (url.address.clone(), socket, tokio::spawn(accepting))
             }
-            Url::Exec(_) | Url::Stdio => return Err(ListenError::NotListenable(url.to_string())),
+            Address::Exec(_) | Address::Stdio => {
+                return Err(ListenError::NotListenable(url.to_string()));
+            }
+        };
+        // A packer of one's own has no name that a URL could say.
+        let named = own.filter(|packer| packer::named(packer.name()).is_some());
+        let url = Url::from(address);
+        let url = match url
+            .clone()
+            .with_packer(named.as_ref().map(|packer| packer.name()))
+        {
+            Ok(with_packer) => with_packer,
+            Err(_) => url,
         };
         Ok(Self {
             url,
@@ -133,7 +155,7 @@ impl Listener {
         })
     }
 
-    /// The URL with the real port.
+    /// The URL with the real port, and the name of the packer if that was chosen.
     #[must_use]
     pub const fn url(&self) -> &Url {
         &self.url
@@ -268,6 +290,12 @@ impl Incoming {
         self.config.dialect()
     }
 
+    /// The packer it will be spoken to in.
+    #[must_use]
+    pub fn packer(&self) -> &Arc<dyn Packer> {
+        self.config.packer()
+    }
+
     /// The id its connection will have.
     #[must_use]
     pub const fn id(&self) -> ConnId {
@@ -331,16 +359,24 @@ impl std::fmt::Debug for Incoming {
 /// What a listener's connections have in common, built once.
 #[derive(Clone)]
 struct Configs {
-    lines: Arc<ConnectionConfig>,
-    sente: Arc<ConnectionConfig>,
-    sente_lite: Arc<ConnectionConfig>,
+    stream: Arc<ConnectionConfig>,
+    websocket: ByDialect,
+    by_path: Arc<[(String, ByDialect)]>,
     budget: SharedRecvBudget,
 }
 
+/// The two configurations of a WebSocket.
+#[derive(Clone)]
+struct ByDialect {
+    sente: Arc<ConnectionConfig>,
+    sente_lite: Arc<ConnectionConfig>,
+}
+
 impl Configs {
-    fn new(options: &ListenOptions) -> Result<Self, ConfigError> {
-        let build = |dialect, carrier| {
+    fn new(options: &ListenOptions, packer: &Arc<dyn Packer>) -> Result<Self, ConfigError> {
+        let build = |dialect, carrier, packer: &Arc<dyn Packer>| {
             let mut builder = ConnectionConfig::builder(Role::Server, dialect, carrier)
+                .packer(packer.clone())
                 .flush_window(options.flush_window)
                 .keep_dropped(options.keep_dropped);
             if let Some(limits) = &options.limits {
@@ -358,13 +394,34 @@ impl Configs {
             }
             builder.build()
         };
+        let websocket = |packer| {
+            Ok::<_, ConfigError>(ByDialect {
+                sente: build(Dialect::Sente, Carrier::WebSocket, packer)?,
+                sente_lite: build(Dialect::SenteLite, Carrier::WebSocket, packer)?,
+            })
+        };
+        let by_path = options
+            .packer_by_path
+            .iter()
+            .map(|(path, packer)| Ok((path.clone(), websocket(packer)?)))
+            .collect::<Result<_, ConfigError>>()?;
         let budget = options.recv_budget.clone();
         Ok(Self {
-            lines: build(Dialect::SenteLite, Carrier::Lines)?,
-            sente: build(Dialect::Sente, Carrier::WebSocket)?,
-            sente_lite: build(Dialect::SenteLite, Carrier::WebSocket)?,
+            stream: build(Dialect::SenteLite, stream_carrier(&**packer), packer)?,
+            websocket: websocket(packer)?,
+            by_path,
             budget: budget.unwrap_or_else(SharedRecvBudget::of_process),
         })
+    }
+
+    /// Of a WebSocket that asks for `path`.
+    fn websocket_at(&self, path: &str, dialect: Dialect) -> Arc<ConnectionConfig> {
+        let own = self.by_path.iter().find(|(known, _)| known == path);
+        let both = own.map_or(&self.websocket, |(_, own)| own);
+        match dialect {
+            Dialect::Sente => both.sente.clone(),
+            Dialect::SenteLite => both.sente_lite.clone(),
+        }
     }
 }
 
@@ -383,7 +440,7 @@ async fn accept_streams(socket: Socket, configs: Configs, sender: Sender) {
             Ok(Incoming {
                 id: conn_id()?,
                 peer,
-                config: configs.lines.clone(),
+                config: configs.stream.clone(),
                 budget: configs.budget.clone(),
                 way,
             })
@@ -459,10 +516,7 @@ async fn upgrade(
     };
     let request = &asked.request;
     let dialect = dialect.unwrap_or_else(|| dialect_of(request.path(), request.query()));
-    let config = match dialect {
-        Dialect::Sente => configs.sente,
-        Dialect::SenteLite => configs.sente_lite,
-    };
+    let config = configs.websocket_at(request.path(), dialect);
     let incoming = Incoming {
         id: conn_id()?,
         peer: format!("ws://{address}"),

@@ -3,22 +3,40 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::Arc;
 
-use sente_core::{Dialect, Extensions};
+use sente_core::framing::Kind;
+use sente_core::packer::{self, Packer};
+use sente_core::{Carrier, Dialect, Extensions};
 use thiserror::Error;
 
-/// An address of any transport.
+/// An address of any transport, and the packer that is spoken there.
 ///
 /// | text | means |
 /// | --- | --- |
 /// | `ws://host:port/path?query` | a WebSocket; the port defaults to 80 |
-/// | `tcp://host:port` | a TCP connection carrying lines |
-/// | `unix:/path` | a Unix domain socket carrying lines |
-/// | `exec:COMMAND ARGS` | a child process, lines on its standard input and output; words are split as a shell does, but no shell runs |
+/// | `tcp://host:port` | a TCP connection |
+/// | `unix:/path` | a Unix domain socket |
+/// | `exec:COMMAND ARGS` | a child process, by its standard input and output; words are split as a shell does, but no shell runs |
 /// | `stdio:` | this process's own standard input and output, as a child |
+///
+/// All but WebSockets are byte streams. The parameter `packer` names the packer, one of
+/// [`packer::named`](sente_core::packer::named); without it that is EDN. It stands at the end, but
+/// for `exec:`, where what follows belongs to the command: `tcp://127.0.0.1:4000?packer=msgpack`,
+/// `unix:/tmp/s.sock?packer=json`, `exec:?packer=msgpack python3 echo.py`. It is for this side
+/// alone, and a WebSocket's server does not see it; both sides have to be told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Url {
+pub struct Url {
+    /// The address.
+    pub address: Address,
+    packer: Option<String>,
+}
+
+/// Where a [`Url`] leads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Address {
     /// A child process: the program and its arguments.
     Exec(Vec<String>),
     /// This process's standard input and output.
@@ -46,17 +64,44 @@ pub struct WsUrl {
     pub port: u16,
     /// The path, beginning with a slash.
     pub path: String,
-    /// The query as it stands, without the question mark; empty if there is none.
+    /// The query as it stands, without the question mark and the packer; empty if there is none.
     pub query: String,
 }
 
 impl Url {
+    /// The address where another packer is spoken; `None` for the default, EDN.
+    ///
+    /// # Errors
+    /// [`UrlError::UnknownPacker`] if no packer of this name is built in.
+    pub fn with_packer(mut self, name: Option<&str>) -> Result<Self, UrlError> {
+        self.packer = match name {
+            Some(name) if packer::named(name).is_none() => {
+                return Err(UrlError::UnknownPacker {
+                    name: name.to_owned(),
+                });
+            }
+            name => name.map(str::to_owned),
+        };
+        Ok(self)
+    }
+
+    /// The name of the packer, if the URL says one.
+    #[must_use]
+    pub fn packer(&self) -> Option<&str> {
+        self.packer.as_deref()
+    }
+
+    /// The packer the URL names.
+    pub(crate) fn to_packer(&self) -> Option<Arc<dyn Packer>> {
+        packer::named(self.packer()?)
+    }
+
     /// The dialect spoken there unless somebody says otherwise: Sente on a WebSocket whose path is
     /// `/chsk` or whose query has a `client-id`, sente-lite everywhere else.
     #[must_use]
     pub fn default_dialect(&self) -> Dialect {
-        match self {
-            Self::Ws(url) => dialect_of(&url.path, &url.query),
+        match &self.address {
+            Address::Ws(url) => dialect_of(&url.path, &url.query),
             _ => Dialect::SenteLite,
         }
     }
@@ -83,6 +128,23 @@ pub(crate) fn offered_in(query: &str) -> Option<Extensions> {
         .and_then(|(_, offer)| offer.parse().ok())
 }
 
+/// How frames of `packer` are cut out of a byte stream.
+pub(crate) fn stream_carrier(packer: &dyn Packer) -> Carrier {
+    match packer.kind() {
+        Kind::Text => Carrier::Lines,
+        Kind::Binary => Carrier::LengthPrefixed,
+    }
+}
+
+impl From<Address> for Url {
+    fn from(address: Address) -> Self {
+        Self {
+            address,
+            packer: None,
+        }
+    }
+}
+
 impl FromStr for Url {
     type Err = UrlError;
 
@@ -90,61 +152,108 @@ impl FromStr for Url {
         let Some((scheme, rest)) = text.split_once(':') else {
             return Err(UrlError::NoScheme(text.to_owned()));
         };
-        match scheme {
-            "exec" => {
-                let words = shell_words::split(rest)
-                    .map_err(|_| UrlError::UnclosedQuote(rest.to_owned()))?;
-                if words.is_empty() {
-                    return Err(UrlError::NoCommand);
+        let (address, packer) = match scheme {
+            "exec" => exec(rest)?,
+            "stdio" => {
+                let (rest, packer) = split_packer(rest);
+                if !matches!(rest, "" | "//") {
+                    return Err(unexpected(text, rest));
                 }
-                Ok(Self::Exec(words))
+                (Address::Stdio, packer)
             }
-            "stdio" if rest.is_empty() || rest == "//" => Ok(Self::Stdio),
-            "stdio" => Err(UrlError::Unexpected {
-                url: text.to_owned(),
-                part: rest.to_owned(),
-            }),
             "unix" => {
-                let path = rest.strip_prefix("//").unwrap_or(rest);
+                let (path, packer) = split_packer(rest.strip_prefix("//").unwrap_or(rest));
                 if path.is_empty() {
                     return Err(UrlError::NoPath);
                 }
-                Ok(Self::Unix(PathBuf::from(path)))
+                (Address::Unix(PathBuf::from(path)), packer)
             }
             "tcp" => {
-                let uri = authority(text)?;
-                if !matches!(
-                    uri.path_and_query().map(|path| path.as_str()),
-                    None | Some("/")
-                ) {
-                    return Err(UrlError::Unexpected {
-                        url: text.to_owned(),
-                        part: uri
-                            .path_and_query()
-                            .map_or("", |path| path.as_str())
-                            .to_owned(),
-                    });
-                }
-                let Some(port) = uri.port_u16() else {
-                    return Err(UrlError::NoPort(text.to_owned()));
-                };
-                Ok(Self::Tcp {
-                    host: host_of(&uri),
-                    port,
-                })
+                let (rest, packer) = split_packer(text);
+                (tcp(rest)?, packer)
             }
             "ws" => {
                 let uri = authority(text)?;
-                Ok(Self::Ws(WsUrl {
+                let (query, packer) = without_packer(text, uri.query().unwrap_or_default())?;
+                let url = WsUrl {
                     host: host_of(&uri),
                     port: uri.port_u16().unwrap_or(80),
                     path: uri.path().to_owned(),
-                    query: uri.query().unwrap_or_default().to_owned(),
-                }))
+                    query,
+                };
+                let url = Self::from(Address::Ws(url));
+                return url.with_packer(packer.as_deref());
             }
-            "wss" | "tls" => Err(UrlError::NoTls(scheme.to_owned())),
-            _ => Err(UrlError::UnknownScheme(scheme.to_owned())),
+            "wss" | "tls" => return Err(UrlError::NoTls(scheme.to_owned())),
+            _ => return Err(UrlError::UnknownScheme(scheme.to_owned())),
+        };
+        Self::from(address).with_packer(packer)
+    }
+}
+
+/// The parameter that names the packer.
+const PACKER: &str = "packer=";
+
+/// What stands before `?packer=NAME` at the end of `text`, and the name.
+fn split_packer(text: &str) -> (&str, Option<&str>) {
+    match text.rsplit_once('?') {
+        Some((rest, query)) => match query.strip_prefix(PACKER) {
+            Some(name) => (rest, Some(name)),
+            None => (text, None),
+        },
+        None => (text, None),
+    }
+}
+
+/// A query without the parameter that names the packer, and that name.
+fn without_packer(url: &str, query: &str) -> Result<(String, Option<String>), UrlError> {
+    let (ours, theirs): (Vec<&str>, Vec<&str>) = query
+        .split('&')
+        .partition(|parameter| parameter.starts_with(PACKER));
+    let mut names = ours.iter().filter_map(|ours| ours.strip_prefix(PACKER));
+    let name = names.next().map(str::to_owned);
+    match ours.get(1) {
+        Some(second) => Err(unexpected(url, second)),
+        None => Ok((theirs.join("&"), name)),
+    }
+}
+
+/// A command, with the packer before it.
+fn exec(text: &str) -> Result<(Address, Option<&str>), UrlError> {
+    let (packer, command) = match text.strip_prefix('?').and_then(|t| t.strip_prefix(PACKER)) {
+        Some(rest) => {
+            let (name, command) = rest.split_once(' ').unwrap_or((rest, ""));
+            (Some(name), command)
         }
+        None => (None, text),
+    };
+    let words =
+        shell_words::split(command).map_err(|_| UrlError::UnclosedQuote(command.to_owned()))?;
+    if words.is_empty() {
+        return Err(UrlError::NoCommand);
+    }
+    Ok((Address::Exec(words), packer))
+}
+
+fn tcp(text: &str) -> Result<Address, UrlError> {
+    let uri = authority(text)?;
+    let rest = uri.path_and_query().map_or("", |path| path.as_str());
+    if !matches!(rest, "" | "/") {
+        return Err(unexpected(text, rest));
+    }
+    let Some(port) = uri.port_u16() else {
+        return Err(UrlError::NoPort(text.to_owned()));
+    };
+    Ok(Address::Tcp {
+        host: host_of(&uri),
+        port,
+    })
+}
+
+fn unexpected(url: &str, part: &str) -> UrlError {
+    UrlError::Unexpected {
+        url: url.to_owned(),
+        part: part.to_owned(),
     }
 }
 
@@ -200,6 +309,21 @@ pub(crate) fn bracketed(host: &str) -> String {
 }
 
 impl fmt::Display for Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(packer) = self.packer() else {
+            return self.address.fmt(f);
+        };
+        match &self.address {
+            Address::Exec(words) => {
+                write!(f, "exec:?{PACKER}{packer} {}", shell_words::join(words))
+            }
+            Address::Ws(url) if !url.query.is_empty() => write!(f, "{url}&{PACKER}{packer}"),
+            address => write!(f, "{address}?{PACKER}{packer}"),
+        }
+    }
+}
+
+impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Exec(words) => write!(f, "exec:{}", shell_words::join(words)),
@@ -269,7 +393,21 @@ pub enum UrlError {
     /// A quote that is never closed.
     #[error("a quote is not closed in {0:?}")]
     UnclosedQuote(String),
+    /// A packer that is not there, or not built in.
+    #[error("there is no packer {name:?}; there are {}", known_packers())]
+    UnknownPacker {
+        /// The name.
+        name: String,
+    },
     /// A scheme nobody knows.
     #[error("unknown scheme {0:?}: use ws:, tcp:, unix:, exec: or stdio:")]
     UnknownScheme(String),
+}
+
+fn known_packers() -> String {
+    let mut known = packer::NAMES.join(", ");
+    if packer::named("gzip-edn").is_some() {
+        known.push_str(", and each of them with gzip- before it");
+    }
+    known
 }

@@ -6,7 +6,8 @@ use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
 
 use sente_adapters::{
-    ConnectError, ConnectOptions, End, Events, Handle, ListenOptions, Listener, Url, connect,
+    Address, ConnectError, ConnectOptions, End, Events, Handle, ListenOptions, Listener, Url,
+    connect,
 };
 use sente_core::{Accept, CloseReason, ConnectionEvent, Event, Limits, Role, SendError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -25,7 +26,7 @@ fn url(text: &str) -> Url {
 
 /// A shell as the child.
 fn shell(script: &str) -> Url {
-    Url::Exec(vec!["sh".to_owned(), "-c".to_owned(), script.to_owned()])
+    Address::Exec(vec!["sh".to_owned(), "-c".to_owned(), script.to_owned()]).into()
 }
 
 fn with_limits(change: impl FnOnce(&mut Limits)) -> ConnectOptions {
@@ -197,7 +198,7 @@ async fn a_server_that_never_shakes_hands_cannot_flood_us() {
     });
     let mut options = with_limits(|limits| limits.max_recv_messages = 10);
     options.connect_timeout = Some(Duration::from_secs(1));
-    match connect(&Url::Unix(path), &options).await {
+    match connect(&Address::Unix(path).into(), &options).await {
         Err(ConnectError::Timeout(_)) => {}
         other => panic!("{other:?}"),
     }
@@ -372,7 +373,7 @@ async fn a_dropped_listener_frees_its_address_at_once() {
 async fn a_dropped_listener_leaves_anothers_socket_file_alone() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("s.sock");
-    let at = Url::Unix(path.clone());
+    let at = Url::from(Address::Unix(path.clone()));
     let first = Listener::bind(&at, ListenOptions::default()).await.unwrap();
     std::fs::remove_file(&path).unwrap();
     let _second = Listener::bind(&at, ListenOptions::default()).await.unwrap();
@@ -389,7 +390,7 @@ fn of_many_who_find_a_stale_socket_file_one_gets_the_path() {
         let start = std::sync::Arc::new(std::sync::Barrier::new(4));
         let racers: Vec<_> = (0..4)
             .map(|_| {
-                let (at, start) = (Url::Unix(path.clone()), start.clone());
+                let (at, start) = (Url::from(Address::Unix(path.clone())), start.clone());
                 std::thread::spawn(move || {
                     let runtime = tokio::runtime::Builder::new_current_thread()
                         .enable_all()
@@ -419,7 +420,7 @@ async fn patient_listener() -> (Listener, String) {
     let listener = Listener::bind(&url("ws://127.0.0.1:0/"), options)
         .await
         .unwrap();
-    let Url::Ws(at) = listener.url() else {
+    let Address::Ws(at) = &listener.url().address else {
         unreachable!()
     };
     let address = format!("{}:{}", at.host, at.port);

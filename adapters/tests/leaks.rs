@@ -5,7 +5,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use sente_adapters::{ConnectOptions, ListenOptions, Listener, Url, connect};
+use sente_adapters::{Address, ConnectOptions, ListenOptions, Listener, Url, connect};
 use sente_core::{Accept, ConnectionEvent};
 use tokio::task::JoinSet;
 
@@ -139,7 +139,7 @@ async fn thousand_of_each() {
     ] {
         let before = held();
         let at: Url = text.parse().unwrap();
-        if matches!(at, Url::Exec(_)) {
+        if matches!(at.address, Address::Exec(_)) {
             churn(&at, &options).await;
         } else {
             let listener = Listener::bind(&at, ListenOptions::default()).await.unwrap();

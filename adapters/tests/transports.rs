@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use sente_adapters::{
-    CallFailure, ConnectError, ConnectOptions, Events, Handle, ListenOptions, Listener, Url,
-    connect,
+    Address, CallFailure, ConnectError, ConnectOptions, Events, Handle, ListenOptions, Listener,
+    Url, connect,
 };
 use sente_core::{
     Accept, CallError, CloseReason, ConnectionEvent, Dialect, Event, Limits, Payload, State,
@@ -125,18 +125,19 @@ async fn events_and_calls_cross_tcp() {
 async fn events_and_calls_cross_a_unix_socket() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("s.sock");
-    talk(&echo_server(&Url::Unix(path)).await).await;
+    talk(&echo_server(&Address::Unix(path).into()).await).await;
 }
 
 #[tokio::test]
 async fn events_and_calls_cross_a_websocket_in_both_dialects() {
-    let Url::Ws(mut at) = echo_server(&url("ws://127.0.0.1:0/")).await else {
+    let Address::Ws(mut at) = echo_server(&url("ws://127.0.0.1:0/")).await.address else {
         unreachable!()
     };
-    talk(&Url::Ws(at.clone())).await;
+    talk(&Address::Ws(at.clone()).into()).await;
     at.path = "/chsk".to_owned();
-    assert_eq!(Url::Ws(at.clone()).default_dialect(), Dialect::Sente);
-    talk(&Url::Ws(at)).await;
+    let at = Url::from(Address::Ws(at));
+    assert_eq!(at.default_dialect(), Dialect::Sente);
+    talk(&at).await;
 }
 
 #[tokio::test]
@@ -255,7 +256,7 @@ async fn nobody_listening_is_an_error() {
 async fn a_taken_address_is_an_error_and_a_stale_socket_file_is_not() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("s.sock");
-    let at = Url::Unix(path.clone());
+    let at = Url::from(Address::Unix(path.clone()));
     let first = Listener::bind(&at, ListenOptions::default()).await.unwrap();
     assert!(Listener::bind(&at, ListenOptions::default()).await.is_err());
     drop(first);

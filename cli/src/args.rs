@@ -59,6 +59,7 @@ pub(crate) enum Command {
 #[command(after_help = "Examples:
   sente serve --ws 127.0.0.1:8080
   sente serve --ws 127.0.0.1:0 --tcp 127.0.0.1:0 --unix /tmp/sente.sock
+  sente serve --ws 127.0.0.1:8080 --packer transit-json --packer /binary=gzip-msgpack
   sente call 'exec:sente serve --stdio' '[:test/echo {:a 1}]'")]
 pub(crate) struct ServeArgs {
     /// Listen for WebSockets; port 0 takes a free one. The path /chsk or a client-id parameter
@@ -79,6 +80,11 @@ pub(crate) struct ServeArgs {
     /// sente-lite, and a client can ask for Sente in its hello
     #[arg(long, value_enum)]
     pub(crate) dialect: Option<DialectName>,
+    /// The packer to speak: edn, json, transit-json, transit-json-verbose or msgpack, or one of
+    /// these with gzip- before it. /PATH=PACKER means the WebSockets of this path; may be given
+    /// once for each path and once for all the rest [default: edn]
+    #[arg(long, value_name = "[/PATH=]PACKER")]
+    pub(crate) packer: Vec<PackerAt>,
     /// Ask every WebSocket for this token in the parameter csrf-token; 403 without it
     #[arg(long, value_name = "TOKEN", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub(crate) csrf: Option<String>,
@@ -121,6 +127,8 @@ pub(crate) struct ConnectArgs {
 Examples:
   sente call ws://127.0.0.1:8080/chsk '[:test/echo {:a 1}]'
   sente call --timeout 500ms unix:/tmp/sente.sock '[:test/echo 1]'
+  sente call --packer transit-json ws://127.0.0.1:8080/chsk '[:test/echo 1]'
+  sente call 'tcp://127.0.0.1:9000?packer=msgpack' '[:test/echo 1]'
   sente call 'exec:python3 tests/peers/echo.py' '[:test/echo {:a 1}]'"
 )]
 pub(crate) struct CallArgs {
@@ -159,6 +167,11 @@ pub(crate) struct LinkArgs {
     /// The dialect to speak [default: for ws:// what the URL says, sente-lite elsewhere]
     #[arg(long, value_enum)]
     pub(crate) dialect: Option<DialectName>,
+    /// The packer to speak, which the peer has to speak, too: edn, json, transit-json,
+    /// transit-json-verbose or msgpack, or one of these with gzip- before it [default: what
+    /// ?packer=NAME in the URL says, edn elsewhere]
+    #[arg(long, value_name = "PACKER")]
+    pub(crate) packer: Option<PackerName>,
     /// What this client calls itself: the client-id parameter of a Sente URL, a label in the hello
     /// over TCP, Unix sockets and stdio: [default for Sente over ws://: a random one]
     #[arg(long, value_name = "ID", value_parser = clap::builder::NonEmptyStringValueParser::new())]
@@ -247,6 +260,13 @@ impl From<DialectName> for Dialect {
 #[derive(Clone, Debug)]
 pub(crate) struct PackerName(pub(crate) Arc<dyn Packer>);
 
+impl PackerName {
+    /// The packer itself.
+    pub(crate) fn into_packer(self) -> Arc<dyn Packer> {
+        self.0
+    }
+}
+
 impl Deref for PackerName {
     type Target = dyn Packer;
 
@@ -264,6 +284,33 @@ impl FromStr for PackerName {
                 "there is no such packer; there are {}, and each of them with gzip- before it",
                 packer::NAMES.join(", ")
             )
+        })
+    }
+}
+
+/// A packer, and where it is spoken.
+#[derive(Clone, Debug)]
+pub(crate) struct PackerAt {
+    /// The path of WebSockets; `None` for everywhere else.
+    pub(crate) path: Option<String>,
+    /// The packer.
+    pub(crate) packer: PackerName,
+}
+
+impl FromStr for PackerAt {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (path, name) = match text.rsplit_once('=') {
+            Some((path, name)) => (Some(path), name),
+            None => (None, text),
+        };
+        if path.is_some_and(|path| !path.starts_with('/')) {
+            return Err("a path begins with a slash: write /PATH=PACKER".to_owned());
+        }
+        Ok(Self {
+            path: path.map(str::to_owned),
+            packer: name.parse()?,
         })
     }
 }
@@ -338,6 +385,10 @@ const LONG_HELP: &str = "URLs:
   unix:/PATH            one event a line over a Unix socket
   exec:COMMAND          a child process on pipes; words are split as a shell does, without a shell
   stdio:                one's own standard input and output, as a child process (call and send)
+
+  ?packer=NAME at the end, behind exec: before the command, is the packer to speak there:
+  tcp://HOST:PORT?packer=msgpack, exec:?packer=msgpack COMMAND. Both sides have to be told.
+  Lines carry text; binary packers have the length before each frame on a byte stream.
 
 Exit codes: 0 done, 1 failed, 2 usage or unreadable EDN, 3 timeout, 4 closed or refused.
 

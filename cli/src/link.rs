@@ -4,11 +4,11 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use sente_adapters::{ConnectError, ConnectOptions, End, Events, Handle, Url, connect};
+use sente_adapters::{Address, ConnectError, ConnectOptions, End, Events, Handle, Url, connect};
 use sente_core::{BadEvent, CloseReason, ConnectionEvent, Dialect, ReplyError, ReplyToken};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::args::LinkArgs;
+use crate::args::{LinkArgs, PackerName};
 use crate::exit::{Exit, Failure};
 use crate::output::{escape, say};
 
@@ -28,10 +28,10 @@ pub(crate) enum Way {
 impl Way {
     /// The way `url` names.
     pub(crate) fn of(url: &Url) -> Self {
-        match url {
-            Url::Exec(_) => Self::Child,
-            Url::Stdio => Self::Stdio,
-            Url::Ws(_) => Self::WebSocket,
+        match url.address {
+            Address::Exec(_) => Self::Child,
+            Address::Stdio => Self::Stdio,
+            Address::Ws(_) => Self::WebSocket,
             _ => Self::Stream,
         }
     }
@@ -249,6 +249,7 @@ pub(crate) fn options(args: &LinkArgs, deadline: Instant) -> Result<ConnectOptio
     // A client-id parameter means Sente, wherever it comes from.
     let implied = (way == Way::WebSocket && args.client_id.is_some()).then_some(Dialect::Sente);
     options.dialect = args.dialect.map(Dialect::from).or(implied);
+    options.packer = args.packer.clone().map(PackerName::into_packer);
     options.client_id.clone_from(&args.client_id);
     options.csrf_token.clone_from(&args.csrf_token);
     options.params.clone_from(&args.param);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sente_adapters::{ConnectOptions, ListenOptions, Listener, Url, connect};
 use sente_core::Dialect;
 
-use crate::args::ServeArgs;
+use crate::args::{PackerAt, ServeArgs};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::{put, say};
 use crate::server::Server;
@@ -13,10 +13,10 @@ use crate::signals::Signals;
 
 /// Serves until the process is asked to end, or its parent hangs up.
 pub(crate) async fn run(args: ServeArgs, mut signals: Signals) -> Outcome {
-    let dialect = args.dialect.map(Dialect::from);
+    let options = listen_options(&args)?;
     let mut listeners = Vec::new();
     for url in urls(&args)? {
-        listeners.push(bind(&url, dialect).await?);
+        listeners.push(bind(&url, options.clone()).await?);
     }
     let announcement: String = listeners
         .iter()
@@ -34,7 +34,7 @@ pub(crate) async fn run(args: ServeArgs, mut signals: Signals) -> Outcome {
             say!("{line}");
         }
         tokio::select! {
-            child = serve_parent(&server, dialect) => Some(child?),
+            child = serve_parent(&server, &options) => Some(child?),
             // The parent has not said a word yet.
             () = signals.asked() => None,
         }
@@ -62,9 +62,7 @@ pub(crate) async fn run(args: ServeArgs, mut signals: Signals) -> Outcome {
 }
 
 /// Starts to listen.
-pub(crate) async fn bind(url: &Url, dialect: Option<Dialect>) -> Result<Listener, Failure> {
-    let mut options = ListenOptions::default();
-    options.dialect = dialect;
+pub(crate) async fn bind(url: &Url, options: ListenOptions) -> Result<Listener, Failure> {
     Listener::bind(url, options).await.map_err(Failure::other)
 }
 
@@ -76,10 +74,11 @@ pub(crate) fn parse(url: &str) -> Result<Url, Failure> {
 
 async fn serve_parent(
     server: &Arc<Server>,
-    dialect: Option<Dialect>,
+    listening: &ListenOptions,
 ) -> Result<tokio::task::JoinHandle<()>, Failure> {
     let mut options = ConnectOptions::default();
-    options.dialect = dialect;
+    options.dialect = listening.dialect;
+    options.packer.clone_from(&listening.packer);
     let (handle, events) = connect(&parse("stdio:")?, &options)
         .await
         .map_err(|error| Failure::closed(format!("cannot use standard input: {error}")))?;
@@ -87,6 +86,31 @@ async fn serve_parent(
     Ok(tokio::spawn(async move {
         server.serve(handle, events, "parent".to_owned()).await;
     }))
+}
+
+/// How to listen.
+fn listen_options(args: &ServeArgs) -> Result<ListenOptions, Failure> {
+    let mut options = ListenOptions::default();
+    options.dialect = args.dialect.map(Dialect::from);
+    for PackerAt { path, packer } in args.packer.iter().cloned() {
+        let packer = packer.into_packer();
+        let twice = |at: &str| Failure::usage(format!("--packer: there are two for {at}"));
+        match path {
+            Some(path) if args.ws.is_empty() => {
+                return Err(Failure::usage(format!(
+                    "--packer {path}={}: only WebSockets have paths, and there is no --ws",
+                    packer.name()
+                )));
+            }
+            Some(path) if options.packer_by_path.iter().any(|(at, _)| *at == path) => {
+                return Err(twice(&path));
+            }
+            Some(path) => options.packer_by_path.push((path, packer)),
+            None if options.packer.is_some() => return Err(twice("the same listeners")),
+            None => options.packer = Some(packer),
+        }
+    }
+    Ok(options)
 }
 
 /// Where to listen.

@@ -7,7 +7,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use sente_adapters::{Events, Handle, Incoming, Listener};
 use sente_core::edn::{Map, Value};
-use sente_core::packer::Edn;
 use sente_core::{
     Accept, ConnId, ConnectionEvent, Dialect, Event, Grace, Hub, HubConfig, HubOutput, Instant,
     Member, Message, Payload, ReplyError, ReplyToken, SendError, Target, UserId,
@@ -55,10 +54,12 @@ impl Default for Room {
 }
 
 impl Room {
-    fn join(&mut self, id: ConnId, user: &str) {
-        let member = Member::new(Arc::new(Edn)).user(user);
+    fn join(&mut self, handle: &Handle, user: &str) {
+        let member = Member::new(handle.packer().clone())
+            .dialect(handle.dialect())
+            .user(user);
         // There are not as many connections as a hub takes.
-        if let Err(error) = self.hub.join(Instant::EPOCH, id, member) {
+        if let Err(error) = self.hub.join(Instant::EPOCH, handle.id(), member) {
             tracing::warn!("{user:?} is not in the hub: {error}");
         }
         self.hear_nothing();
@@ -239,7 +240,7 @@ impl Server {
         tracing::info!("{} is here as {user:?}", handle.peer());
         self.open.send_modify(|open| *open += 1);
         let mut room = self.room();
-        room.join(handle.id(), &user);
+        room.join(handle, &user);
         room.handles.insert(handle.id(), handle.clone());
         if room.closing {
             handle.drain(DRAIN);
@@ -305,7 +306,11 @@ impl Server {
             && let Some(Ok(data)) = event.data.as_ref().map(Payload::to_value)
             && let Some(name) = data.get_keyword("name").and_then(Value::as_str)
         {
-            self.room().join(from, name);
+            let mut room = self.room();
+            let handle = room.handles.get(&from).cloned();
+            if let Some(handle) = handle {
+                room.join(&handle, name);
+            }
         }
         if let Some(demo) = &self.demo {
             // After the show nobody listens any more.

@@ -2,7 +2,7 @@
 #![allow(missing_docs)]
 
 use bytes::{Buf, BytesMut};
-use sente_adapters::{ConnectOptions, ListenOptions, Listener, Url, connect};
+use sente_adapters::{Address, ConnectOptions, ListenOptions, Listener, Url, connect};
 use sente_core::{
     Accept, Carrier, ConfigError, Connection, ConnectionConfig, ConnectionConfigBuilder,
     ConnectionEvent, Dialect, Extensions, Hello, Input, Instant, Keepalive, Limits, Opened, Role,
@@ -544,7 +544,7 @@ async fn an_offer_in_the_url_or_the_options_crosses_a_real_transport() {
             .unwrap();
         let mut url = listener.url().clone();
         let mut options = ConnectOptions::default();
-        if let (Url::Ws(url), "url") = (&mut url, asks) {
+        if let (Address::Ws(url), "url") = (&mut url.address, asks) {
             url.query = "sente-ext=1.batch.calls".into();
         }
         if asks == "options" {

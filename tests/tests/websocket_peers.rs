@@ -7,7 +7,7 @@ mod peer_script;
 use std::time::Duration;
 
 use peer_script::{PATIENCE, Script};
-use sente_adapters::{ConnectOptions, Events, ListenOptions, Listener, Url, connect};
+use sente_adapters::{Address, ConnectOptions, Events, ListenOptions, Listener, Url, connect};
 use sente_core::{Accept, ConnectionEvent, Dialect, Event, Payload};
 use sente_edn::Value;
 use tokio::time::timeout;
@@ -93,7 +93,7 @@ async fn our_client_talks_to_foreign_servers_in_sentes_dialect() {
         let mut server = Script::start("ws_server", language, &["--sente"]);
         let line = server.hear().await;
         let mut url: Url = line.strip_prefix("listening ").unwrap().parse().unwrap();
-        if let Url::Ws(url) = &mut url {
+        if let Address::Ws(url) = &mut url.address {
             url.path = "/chsk".to_owned();
         }
         let mut options = ConnectOptions::default();

@@ -22,7 +22,7 @@ use crate::engine::ClientFacts;
 use crate::seed::random;
 use crate::shared::Shared;
 use crate::transport::Transport;
-use crate::url::Url;
+use crate::url::{Address, Url};
 
 pub use handle::{ClientEvents, ClientHandle};
 
@@ -166,7 +166,7 @@ async fn open(
         )));
     }
     let dialect = options.dialect.unwrap_or_else(|| url.default_dialect());
-    if matches!(url, Url::Ws(_)) && dialect == Dialect::Sente {
+    if matches!(url.address, Address::Ws(_)) && dialect == Dialect::Sente {
         options.client_id.get_or_insert(client_id);
     }
     let patience = options.patience();

@@ -6,7 +6,7 @@ mod table;
 
 use std::time::Duration;
 
-use sente_adapters::{ConnectOptions, Listener, Url, connect};
+use sente_adapters::{ConnectOptions, ListenOptions, Listener, Url, connect};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -122,9 +122,9 @@ impl Stage {
         let path = path
             .to_str()
             .ok_or_else(|| Failure::other("the temporary directory is not UTF-8"))?;
-        let ws = bind(&parse("ws://127.0.0.1:0/")?, None).await?;
-        let tcp = bind(&parse("tcp://127.0.0.1:0")?, None).await?;
-        let unix = bind(&parse(&format!("unix:{path}"))?, None).await?;
+        let ws = bind(&parse("ws://127.0.0.1:0/")?, ListenOptions::default()).await?;
+        let tcp = bind(&parse("tcp://127.0.0.1:0")?, ListenOptions::default()).await?;
+        let unix = bind(&parse(&format!("unix:{path}"))?, ListenOptions::default()).await?;
         let base = ws.url().to_string();
         let base = base.trim_end_matches('/');
         let urls = Urls {
