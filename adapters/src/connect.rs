@@ -2,15 +2,15 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sente_core::framing::upgrade::UpgradeError;
 #[cfg(feature = "deflate")]
 use sente_core::framing::websocket::DeflateConfig;
 use sente_core::packer::{Edn, Packer};
 use sente_core::{
-    Accept, Carrier, CloseReason, ConfigError, Connection, ConnectionConfig, Dialect, Extensions,
-    Hello, Keepalive, Limits, Rate, Role,
+    Accept, BadReason, Carrier, CloseReason, ConfigError, Connection, ConnectionConfig, Dialect,
+    Extensions, Hello, Keepalive, Limits, Rate, Role,
 };
 use sente_edn::{Map, Value};
 use thiserror::Error;
@@ -161,18 +161,9 @@ pub async fn connect(
     options: &ConnectOptions,
 ) -> Result<(Handle, Events), ConnectError> {
     let patience = options.patience();
-    match timeout(patience, open(url, options, patience)).await {
-        Ok(result) => result,
-        Err(_) => Err(ConnectError::Timeout(patience)),
-    }
-}
-
-async fn open(
-    url: &Url,
-    options: &ConnectOptions,
-    patience: Duration,
-) -> Result<(Handle, Events), ConnectError> {
-    let (mut transport, config) = dial(url, options, patience).await?;
+    let begun = Instant::now();
+    let dialled = timeout(patience, dial(url, options, patience)).await;
+    let (mut transport, config) = dialled.map_err(|_| ConnectError::Timeout(patience))??;
     let role = config.role();
     let budget = options.budget();
     let clock = Clock::start();
@@ -185,10 +176,25 @@ async fn open(
         return Ok(link);
     }
     let (handle, mut events) = start(connection, clock, id, transport, &budget);
-    match events.wait_until_open().await {
-        Ok(()) => Ok((handle, events)),
-        Err(CloseReason::HandshakeTimeout) => Err(ConnectError::Timeout(patience)),
-        Err(reason) => Err(ConnectError::Ended(reason)),
+    let left = patience.saturating_sub(begun.elapsed());
+    match timeout(left, events.wait_until_open()).await {
+        Ok(Ok(())) => Ok((handle, events)),
+        Ok(Err(CloseReason::HandshakeTimeout)) | Err(_) => {
+            Err(no_handshake(&handle, &mut events, patience))
+        }
+        Ok(Err(reason)) => Err(ConnectError::Ended(reason)),
+    }
+}
+
+/// What a peer did that did not begin in time.
+fn no_handshake(handle: &Handle, events: &mut Events, patience: Duration) -> ConnectError {
+    match (events.first_bad(), handle.stats().bytes_received) {
+        (None, 0) => ConnectError::Timeout(patience),
+        (first_bad, received) => ConnectError::NoHandshake {
+            within: patience,
+            received,
+            first_bad,
+        },
     }
 }
 
@@ -262,12 +268,38 @@ pub enum ConnectError {
         /// What the system says.
         error: io::Error,
     },
+    /// The peer said something, but no handshake in time: it may speak another packer.
+    #[error("no handshake in time: {}", Instead(*.received, .first_bad.as_ref()))]
+    NoHandshake {
+        /// How long was waited.
+        within: Duration,
+        /// How many bytes came.
+        received: u64,
+        /// What was wrong with the first message, if there was a whole one that was.
+        first_bad: Option<BadReason>,
+    },
     /// Not in time.
     #[error("not connected within {0:?}")]
     Timeout(Duration),
     /// The HTTP upgrade failed or was refused.
     #[error("{}", Upgrade(.0))]
     Upgrade(#[from] UpgradeError),
+}
+
+/// What came in place of a handshake.
+struct Instead<'a>(u64, Option<&'a BadReason>);
+
+impl std::fmt::Display for Instead<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self(received, first_bad) = self;
+        match first_bad {
+            Some(reason) => write!(f, "{reason}"),
+            None => write!(
+                f,
+                "{received} bytes came instead: is the peer using another packer?"
+            ),
+        }
+    }
 }
 
 /// An upgrade error with what the server wrote beneath its status.

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use sente_core::{CloseReason, Connection, ConnectionEvent, State};
+use sente_core::{BadReason, CloseReason, Connection, ConnectionEvent, State};
 
 use crate::engine::Engine;
 use crate::handle::Handle;
@@ -109,6 +109,22 @@ impl Events {
                 None => return Err(CloseReason::Eof),
             }
         }
+    }
+}
+
+impl Events {
+    /// What was wrong with the first bad frame of those that came so far.
+    pub(crate) fn first_bad(&mut self) -> Option<BadReason> {
+        let shared = &self.handle.shared;
+        let mut inner = shared.lock();
+        inner.settle(shared);
+        while let Some(event) = inner.next_event(shared) {
+            self.early.push_back(event);
+        }
+        self.early.iter().find_map(|event| match event {
+            ConnectionEvent::BadEvent(bad) => Some(bad.reason.clone()),
+            _ => None,
+        })
     }
 }
 

@@ -56,11 +56,10 @@ impl Link {
         let options = options(args, deadline)?;
         let url = &args.url;
         let late = || Failure::timeout(format!("no connection to {url} in time"));
-        let connected = timeout_at(deadline, connect(url, &options)).await;
-        let (handle, events) = match connected {
-            Ok(Ok(link)) => link,
-            Ok(Err(error)) => return Err(refused(url, &error)),
-            Err(_) => return Err(late()),
+        let (handle, events) = match connect(url, &options).await {
+            Ok(link) => link,
+            Err(ConnectError::Timeout(_)) => return Err(late()),
+            Err(error) => return Err(refused(url, &error)),
         };
         let mut link = Self {
             handle,
@@ -263,16 +262,14 @@ pub(crate) fn options(args: &LinkArgs, deadline: Instant) -> Result<ConnectOptio
             .push(("csrf-token".to_owned(), token.clone()));
     }
     options.headers.clone_from(&args.header);
-    // This side's own deadline comes first and has the clearer message.
-    let left = deadline.saturating_duration_since(Instant::now());
-    options.connect_timeout = Some(left + Duration::from_secs(1));
+    options.connect_timeout = Some(deadline.saturating_duration_since(Instant::now()));
     Ok(options)
 }
 
 fn refused(url: &Url, error: &ConnectError) -> Failure {
     let exit = match error {
         ConnectError::Config(_) => Exit::Usage,
-        ConnectError::Timeout(_) => Exit::Timeout,
+        ConnectError::NoHandshake { .. } | ConnectError::Timeout(_) => Exit::Timeout,
         _ => Exit::Closed,
     };
     Failure::new(exit, format!("cannot connect to {url}: {error}"))
