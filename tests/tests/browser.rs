@@ -6,6 +6,7 @@ mod installed;
 use installed::in_a_page;
 use sente_adapters::{ListenOptions, Listener};
 use sente_core::framing::websocket::DeflateConfig;
+use sente_core::packer;
 use sente_core::{Accept, ConnectionEvent, Payload};
 use sente_edn::Value;
 use serde_json::json;
@@ -79,4 +80,66 @@ async fn a_page_and_our_server_compress_where_we_want_to() {
         assert!(agreed.starts_with("permessage-deflate"), "{agreed}");
         assert_eq!(result["echoes"], 2);
     }
+}
+
+/// A server that speaks Sente's dialect in this packer.
+async fn echo_server_in(packer: &str) -> String {
+    let mut options = ListenOptions::default();
+    options.packer_by_path = vec![("/chsk".to_owned(), packer::named(packer).unwrap())];
+    format!("{}chsk", echo_server(options).await)
+}
+
+#[tokio::test]
+async fn a_page_talks_message_pack_in_binary_frames() {
+    let url = echo_server_in("msgpack").await;
+    let package = "@msgpack/msgpack/dist.umd/msgpack.min.js";
+    let heard = in_a_page(Some(package), "msgpack", &[&url]).await;
+    // The page writes JavaScript's objects, whose keys are strings.
+    assert_eq!(
+        heard,
+        json!([
+            "[[:chsk/handshake [\"uid-1\" nil nil]] nil]",
+            "[{text \"grüße 🙂\", kinds #{:a 1}} \"cb1\"]",
+            "[[[:test/push [1 2.5 nil true]]] nil]",
+        ])
+    );
+}
+
+#[tokio::test]
+async fn a_page_talks_gzipped_edn_by_compression_streams() {
+    let url = echo_server_in("gzip-edn").await;
+    let result = in_a_page(None, "gzip_edn", &[&url, "90000"]).await;
+    assert_eq!(
+        result,
+        json!({
+            "flags": [0, 0, 1],
+            "heard": ["[[:chsk/handshake [\"uid-1\" nil nil]] nil]", "[{:n 1} \"cb1\"]"],
+            "echoed": true,
+            "smaller": true,
+        })
+    );
+}
+
+#[tokio::test]
+async fn a_page_talks_transit_by_transit_js() {
+    let url = echo_server_in("transit-json").await;
+    let result = in_a_page(Some("transit-js/transit.js"), "transit_json", &[&url]).await;
+    assert_eq!(
+        result,
+        json!({ "handshake": ":chsk/handshake", "reply": true, "push": true })
+    );
+}
+
+#[tokio::test]
+async fn a_page_talks_json_without_any_library() {
+    let url = echo_server_in("json").await;
+    let heard = in_a_page(None, "json", &[&url]).await;
+    assert_eq!(
+        heard,
+        json!([
+            [["chsk/handshake", ["uid-1", null, null]], null],
+            [{ "n": 1.5, "text": "grüße 🙂" }, "cb1"],
+            [[["test/push", [1, null, true, { "a b": [] }]]], null],
+        ])
+    );
 }
