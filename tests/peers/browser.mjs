@@ -3,7 +3,8 @@
 //   node browser.mjs [--script MODULE/FILE.js] FUNCTION.js [ARGUMENT ..]
 //
 // FUNCTION.js holds one function expression; the arguments are passed as strings. The script, a
-// file of an installed package, is loaded into the page first. What the page
+// file of an installed package, is loaded into the page first; what one made for Node puts into its
+// `module.exports` is the global `required`. What the page
 // writes to its console goes to standard error. Exit status 1: the function threw, or the browser
 // did not start. SENTE_TEST_CHROMIUM names the browser, SENTE_TEST_NODE_PATH where playwright-core
 // is.
@@ -43,7 +44,11 @@ try {
   const page = browser.pages()[0] ?? (await browser.newPage());
   page.on("console", (message) => console.error(message.text()));
   page.on("pageerror", (error) => console.error(String(error)));
-  if (script) await page.addScriptTag({ path: join(modules, script) });
+  if (script) {
+    await page.evaluate("globalThis.module = { exports: {} }; globalThis.exports = module.exports;");
+    await page.addScriptTag({ path: join(modules, script) });
+    await page.evaluate("globalThis.required = module.exports; delete globalThis.module; delete globalThis.exports;");
+  }
   const text = readFileSync(file, "utf8");
   const result = await page.evaluate(`(${text})(...${JSON.stringify(args)})`);
   console.log(JSON.stringify(result));

@@ -99,7 +99,7 @@ async fn a_page_talks_message_pack_in_binary_frames() {
         heard,
         json!([
             "[[:chsk/handshake [\"uid-1\" nil nil]] nil]",
-            "[{text \"grüße 🙂\", kinds #{:a 1}} \"cb1\"]",
+            "[{\"text\" \"grüße 🙂\", \"kinds\" #{:a 1}} \"cb1\"]",
             "[[[:test/push [1 2.5 nil true]]] nil]",
         ])
     );

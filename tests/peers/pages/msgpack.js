@@ -1,7 +1,8 @@
 // A Sente client in MessagePack: sends a call and an event in binary frames, and gives back as text all
-// it heard until the echo of the event. `MessagePack` is `@msgpack/msgpack`, with Sente's extension
+// it heard until the echo of the event. `required` is `@msgpack/msgpack`, with Sente's extension
 // types for keywords and sets registered.
 async (url) => {
+  const MessagePack = required;
   class Keyword {
     constructor(name) {
       this.name = name;

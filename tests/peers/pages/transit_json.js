@@ -1,6 +1,7 @@
-// A Sente client in Transit: sends a call and an event by `transit-js`, and gives back all it heard
+// A Sente client in Transit: sends a call and an event by `transit-js`, which is `required`, and gives back all it heard
 // until the echo of the event, each as the text that came and whether it means what is expected.
 async (url) => {
+  const transit = required;
   const reader = transit.reader("json");
   const writer = transit.writer("json");
   const keyword = transit.keyword;
