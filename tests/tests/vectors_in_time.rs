@@ -2,15 +2,21 @@
 //! (when to ping, to answer, to give up, to close) within 100 ms of the recorded times. Where it
 //! decides otherwise, the difference stands in [`BETTER`] with its reason.
 //!
-//! What the application did (events, calls, closing) is done at its recorded time. The sessions of
-//! other packers than EDN need those packers.
+//! What the application did (events, calls, closing) is done at its recorded time.
 #![allow(missing_docs)]
+
+mod replay_support;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use replay_support::{as_edn, file, recorded_with};
 use sente_core::framing::Kind;
+use sente_core::packer::{Edn, Packer};
 use sente_core::{
     Accept, CallError, Carrier, CloseReason, Connection, ConnectionConfig, ConnectionEvent,
     Dialect, Event, Input, Instant, Keepalive, ReplyToken, Role,
@@ -65,7 +71,7 @@ enum Decision {
     SecondPing,
 }
 
-/// One thing in a session, and when.
+/// One thing in a session, and when. What was said stands here as EDN, whatever the packer.
 #[derive(Clone, Debug)]
 enum Row {
     /// Our side said this.
@@ -88,6 +94,7 @@ enum By {
 /// One connection with a peer that says what was recorded.
 struct Session<'a> {
     name: &'a str,
+    packer: Arc<dyn Packer>,
     ours: Connection,
     theirs: RawPeer,
     role: Role,
@@ -100,11 +107,20 @@ struct Session<'a> {
     tokens: BTreeMap<String, ReplyToken>,
     told: Vec<(Instant, ConnectionEvent)>,
     pinged: bool,
+    /// When ours did something that the recorded one had done a little earlier.
+    latest: Instant,
 }
 
 impl<'a> Session<'a> {
-    fn new(name: &'a str, role: Role, keepalive: Keepalive, begin: Instant) -> Self {
+    fn new(
+        name: &'a str,
+        packer: Arc<dyn Packer>,
+        role: Role,
+        keepalive: Keepalive,
+        begin: Instant,
+    ) -> Self {
         let config = ConnectionConfig::builder(role, Dialect::Sente, Carrier::WebSocket)
+            .packer(packer.clone())
             .keepalive(Some(keepalive))
             .build()
             .unwrap();
@@ -114,6 +130,7 @@ impl<'a> Session<'a> {
         };
         Self {
             name,
+            packer,
             ours: Connection::new(config, [5; 32], begin),
             theirs: RawPeer::new(other),
             role,
@@ -124,14 +141,16 @@ impl<'a> Session<'a> {
             tokens: BTreeMap::new(),
             told: Vec::new(),
             pinged: false,
+            latest: begin,
         }
     }
 
     fn replay(mut self, rows: &[(Instant, Row)]) -> Vec<(Instant, ConnectionEvent)> {
         for (at, row) in rows {
-            self.run_to(*at);
-            self.row(*at, row.clone());
-            self.listen(*at);
+            let at = self.latest.max(*at);
+            self.run_to(at);
+            self.row(at, row.clone());
+            self.listen(self.latest.max(at));
         }
         let end = rows.last().map_or(Instant::EPOCH, |(at, _)| *at);
         self.run_to(end + TOLERANCE);
@@ -150,7 +169,8 @@ impl<'a> Session<'a> {
     fn listen(&mut self, now: Instant) {
         for said in self.theirs.hear(&mut self.ours, now) {
             match said {
-                Said::Text(text) => self.said(now, &text),
+                Said::Text(text) => self.said(now, &as_edn(&*self.packer, text.as_bytes())),
+                Said::Binary(frame) => self.said(now, &as_edn(&*self.packer, &frame)),
                 Said::Close(code) => self
                     .decided
                     .push((now, Decision::Close(code.unwrap_or(1005)))),
@@ -183,7 +203,17 @@ impl<'a> Session<'a> {
             _ => "[[:chsk/ws-pong] nil]".to_owned(),
         };
         self.pinged = false;
-        self.theirs.say(&mut self.ours, now, &answer);
+        self.say(now, self.packer.kind(), &answer);
+    }
+
+    /// The other side says this, packed as it packs.
+    fn say(&mut self, now: Instant, kind: Kind, text: &str) {
+        let mut frame = text.as_bytes().to_vec();
+        if self.packer.name() != "edn" {
+            frame.clear();
+            self.packer.pack_message(&edn(text), &mut frame).unwrap();
+        }
+        self.theirs.say_frame(&mut self.ours, now, kind, &frame);
     }
 
     fn row(&mut self, now: Instant, row: Row) {
@@ -212,6 +242,9 @@ impl<'a> Session<'a> {
                 self.renamed.insert(id, String::new());
             }
             self.recorded.push((now, decision));
+            if decision == Decision::Ping {
+                self.let_ping(now);
+            }
             return;
         }
         let envelope = slots(&edn(text));
@@ -235,9 +268,27 @@ impl<'a> Session<'a> {
         } else {
             let event = as_event(&envelope[0]);
             self.ours.call(now, event, millis(500)).unwrap();
-            let said = self.theirs.texts(&mut self.ours, now);
-            let ours = slots(&edn(&said[0]))[1].to_string();
+            let said = self.theirs.hear(&mut self.ours, now);
+            let said = match &said[..] {
+                [Said::Text(text)] => as_edn(&*self.packer, text.as_bytes()),
+                [Said::Binary(frame)] => as_edn(&*self.packer, frame),
+                other => panic!("{}: {other:?}", self.name),
+            };
+            let ours = slots(&edn(&said))[1].to_string();
             self.renamed.insert(callback, ours);
+        }
+    }
+
+    /// Where ours pings a little later than the recorded one did, it does so before it is answered.
+    fn let_ping(&mut self, now: Instant) {
+        let is_said = |(at, known): &(Instant, Decision)| {
+            *known == Decision::Ping && distance(*at, now) <= TOLERANCE
+        };
+        let due = self.ours.poll_timeout();
+        let due = due.filter(|due| *due <= now + TOLERANCE);
+        if let Some(due) = due.filter(|_| !self.decided.iter().any(is_said)) {
+            self.run_to(due);
+            self.latest = due;
         }
     }
 
@@ -250,8 +301,7 @@ impl<'a> Session<'a> {
                 }
             }
         }
-        self.theirs
-            .say_frame(&mut self.ours, now, kind, text.as_bytes());
+        self.say(now, kind, &text);
         if self.role == Role::Server {
             let callback = sente_tests::try_edn(&text)
                 .ok()
@@ -333,28 +383,29 @@ fn as_event(value: &Value) -> Event {
 }
 
 /// The rows of each connection of a recorded session, as `role` saw them.
-fn session(name: &str, role: Role) -> Vec<Vec<(Instant, Row)>> {
+fn session(packer: &dyn Packer, name: &str, role: Role) -> Vec<Vec<(Instant, Row)>> {
     let ours = match role {
         Role::Client => "client->server",
         _ => "server->client",
     };
     let mut connections: BTreeMap<u64, Vec<(Instant, Row)>> = BTreeMap::new();
-    for row in load(&format!("sente/ws-edn-{name}.json"))
-        .as_array()
-        .unwrap()
-    {
+    for row in load(&file(packer, name)).as_array().unwrap() {
         let rows = connections
             .entry(row["conn"].as_u64().unwrap())
             .or_default();
         let at = Instant::from_millis(row["t_ms"].as_u64().unwrap());
         let is_ours = field(row, "direction") == Some(ours);
         let what = match field(row, "frame_type") {
-            Some("text") => {
-                let text = field(row, "payload").unwrap();
+            Some("text" | "binary") => {
+                let frame = match field(row, "payload") {
+                    Some(text) if packer.kind() == Kind::Text => text.as_bytes().to_vec(),
+                    _ => STANDARD.decode(field(row, "payload_b64").unwrap()).unwrap(),
+                };
+                let text = as_edn(packer, &frame);
                 if is_ours {
-                    Row::Ours(text.to_owned())
+                    Row::Ours(text)
                 } else {
-                    Row::Theirs(Kind::Text, text.as_bytes().to_vec())
+                    Row::Theirs(packer.kind(), text.into_bytes())
                 }
             }
             Some("close") => {
@@ -381,31 +432,45 @@ fn session(name: &str, role: Role) -> Vec<Vec<(Instant, Row)>> {
 #[test]
 fn our_client_decides_as_the_real_client_did_at_the_same_times() {
     let default = Keepalive::default_for(Role::Client, Dialect::Sente);
+    let mut count = 0;
     for (name, keepalive) in [
         ("basic", default),
         // `:ws-kalive-ms` 1600, which Sente halves into ticks: it pings at the second one.
         ("kalive-client", Keepalive::new(millis(1600), millis(5000))),
         ("kalive-server", default),
     ] {
-        for rows in session(name, Role::Client) {
-            Session::new(name, Role::Client, keepalive, rows[0].0).replay(&rows);
+        for packer in recorded_with(name) {
+            for rows in session(&*packer, name, Role::Client) {
+                let begin = rows[0].0;
+                Session::new(name, packer.clone(), Role::Client, keepalive, begin).replay(&rows);
+                count += 1;
+            }
+            eprintln!("in time: {}", file(&*packer, name));
         }
     }
+    assert_eq!(count, 23);
 }
 
 #[test]
 fn our_server_decides_as_the_real_server_did_at_the_same_times() {
     let default = Keepalive::default_for(Role::Server, Dialect::Sente);
+    let mut count = 0;
     for (name, keepalive) in [
         ("basic", default),
         ("kalive-client", default),
         // `:ws-kalive-ms` 2000, halved.
         ("kalive-server", Keepalive::new(millis(1000), millis(1000))),
     ] {
-        for rows in session(name, Role::Server) {
-            Session::new(name, Role::Server, keepalive, rows[0].0).replay(&rows);
+        for packer in recorded_with(name) {
+            for rows in session(&*packer, name, Role::Server) {
+                let begin = rows[0].0;
+                Session::new(name, packer.clone(), Role::Server, keepalive, begin).replay(&rows);
+                count += 1;
+            }
+            eprintln!("in time: {}", file(&*packer, name));
         }
     }
+    assert_eq!(count, 23);
 }
 
 /// A connection of the scripted server's log: mode, when it began, rows.
@@ -478,7 +543,7 @@ fn our_client_decides_as_the_real_one_did_against_a_scripted_server() {
     assert_eq!(connections.len(), 41);
     for (mode, begin, rows) in connections {
         let keepalive = if mode == "nopong" { impatient } else { default };
-        let mut session = Session::new(&mode, Role::Client, keepalive, begin);
+        let mut session = Session::new(&mode, Arc::new(Edn), Role::Client, keepalive, begin);
         session.answers = mode != "nopong";
         let calls = rows
             .iter()
