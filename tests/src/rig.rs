@@ -33,6 +33,8 @@ pub struct Rig {
     pub client: Client,
     /// The other end and the attempt it belongs to.
     pub server: Option<(Attempt, Connection)>,
+    /// The other ends of links that the client has left, for what they still have to tell.
+    pub former: Vec<Connection>,
     /// The virtual time.
     pub now: Instant,
     /// What becomes of attempts.
@@ -57,6 +59,7 @@ impl Rig {
         Self {
             client: Client::new(client, [5; 32], Instant::EPOCH),
             server: None,
+            former: Vec::new(),
             now: Instant::EPOCH,
             dial: Dial::Answered,
             carries: true,
@@ -190,7 +193,8 @@ impl Rig {
                 let mut server = Connection::new(server_config, [9; 32], self.now);
                 server.accept(self.now, Accept::new("uid-1"));
                 self.client.handle_connected(self.now, connect.attempt);
-                self.server = Some((connect.attempt, server));
+                let left = self.server.replace((connect.attempt, server));
+                self.former.extend(left.map(|(_, server)| server));
             }
             Dial::Fails(failure) => {
                 self.client
@@ -251,7 +255,10 @@ impl Rig {
     /// The client is done with the transport: the server sees its end.
     fn drop_unwanted(&mut self) -> bool {
         let unwanted = |(attempt, _): &mut (Attempt, Connection)| !self.client.is_wanted(*attempt);
-        self.server.take_if(unwanted).is_some()
+        let left = self.server.take_if(unwanted);
+        let dropped = left.is_some();
+        self.former.extend(left.map(|(_, server)| server));
+        dropped
     }
 }
 
