@@ -2,6 +2,7 @@
 //!
 //! `cargo run -p sente-adapters --example brotli` prints what a message comes to. Zstandard and any
 //! other compression is done the same way. The other side has to have the same packer.
+#![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
 use std::error::Error;
 use std::io::{Read, Write};

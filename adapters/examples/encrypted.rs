@@ -9,6 +9,7 @@
 //! not hide is how long a message is, and when it was sent; and who sits between the two can still
 //! drop a frame, repeat it, or send it back to where it came from. Where that matters, use TLS, or
 //! give each direction a key of its own and count frames in the associated data.
+#![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
 use std::error::Error;
 use std::fmt;
