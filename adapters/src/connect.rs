@@ -188,13 +188,17 @@ pub async fn connect(
 
 /// What a peer did that did not begin in time.
 fn no_handshake(handle: &Handle, events: &mut Events, patience: Duration) -> ConnectError {
-    match (events.first_bad(), handle.stats().bytes_received) {
-        (None, 0) => ConnectError::Timeout(patience),
-        (first_bad, received) => ConnectError::NoHandshake {
-            within: patience,
-            received,
-            first_bad,
-        },
+    let first_bad = events.first_bad();
+    let stats = handle.stats();
+    // Who sends frames that can be read speaks the same packer, and is only late.
+    let is_readable = stats.frames_received > 0 || stats.bytes_received == 0;
+    if first_bad.is_none() && is_readable {
+        return ConnectError::Timeout(patience);
+    }
+    ConnectError::NoHandshake {
+        within: patience,
+        received: stats.bytes_received,
+        first_bad,
     }
 }
 
@@ -268,7 +272,8 @@ pub enum ConnectError {
         /// What the system says.
         error: io::Error,
     },
-    /// The peer said something, but no handshake in time: it may speak another packer.
+    /// The peer said something that could not be read, and no handshake in time: it may speak another
+    /// packer.
     #[error("no handshake in time: {}", Instead(*.received, .first_bad.as_ref()))]
     NoHandshake {
         /// How long was waited.

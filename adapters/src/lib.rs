@@ -24,6 +24,7 @@
 mod budget;
 mod client;
 mod clock;
+mod configs;
 mod connect;
 mod connection;
 mod deflate;

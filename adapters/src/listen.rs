@@ -18,8 +18,8 @@ use sente_core::framing::upgrade::UpgradeRequest;
 use sente_core::framing::websocket::DeflateConfig;
 use sente_core::packer::{self, Edn, Packer};
 use sente_core::{
-    Accept, Carrier, ConfigError, ConnId, Connection, ConnectionConfig, Dialect, Extensions,
-    Keepalive, Limits, Role,
+    Accept, ConfigError, ConnId, Connection, ConnectionConfig, Dialect, Extensions, Keepalive,
+    Limits,
 };
 use thiserror::Error;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
@@ -29,13 +29,14 @@ use tokio::time::{sleep, timeout};
 
 use crate::budget::SharedRecvBudget;
 use crate::clock::Clock;
+use crate::configs::Configs;
 use crate::connection::start;
 use crate::deflate;
 use crate::events::Events;
 use crate::handle::Handle;
 use crate::seed::{conn_id, random};
 use crate::transport::Transport;
-use crate::url::{Address, Url, WsUrl, dialect_of, offered_in, stream_carrier};
+use crate::url::{Address, Url, WsUrl, dialect_of, offered_in};
 use crate::websocket::{self, Asked};
 
 /// How many upgrades may be under way at once. For one more the oldest gives way, so that clients
@@ -353,75 +354,6 @@ impl std::fmt::Debug for Incoming {
             .field("peer", &self.peer)
             .field("dialect", &self.dialect())
             .finish_non_exhaustive()
-    }
-}
-
-/// What a listener's connections have in common, built once.
-#[derive(Clone)]
-struct Configs {
-    stream: Arc<ConnectionConfig>,
-    websocket: ByDialect,
-    by_path: Arc<[(String, ByDialect)]>,
-    budget: SharedRecvBudget,
-}
-
-/// The two configurations of a WebSocket.
-#[derive(Clone)]
-struct ByDialect {
-    sente: Arc<ConnectionConfig>,
-    sente_lite: Arc<ConnectionConfig>,
-}
-
-impl Configs {
-    fn new(options: &ListenOptions, packer: &Arc<dyn Packer>) -> Result<Self, ConfigError> {
-        let build = |dialect, carrier, packer: &Arc<dyn Packer>| {
-            let mut builder = ConnectionConfig::builder(Role::Server, dialect, carrier)
-                .packer(packer.clone())
-                .flush_window(options.flush_window)
-                .keep_dropped(options.keep_dropped);
-            if let Some(limits) = &options.limits {
-                builder = builder.limits(limits.clone());
-            }
-            if options.keepalive.is_some() {
-                builder = builder.keepalive(options.keepalive);
-            }
-            if let Some(extensions) = options.extensions {
-                builder = builder.grant(extensions);
-            }
-            #[cfg(feature = "deflate")]
-            {
-                builder = builder.deflate(options.deflate.clone());
-            }
-            builder.build()
-        };
-        let websocket = |packer| {
-            Ok::<_, ConfigError>(ByDialect {
-                sente: build(Dialect::Sente, Carrier::WebSocket, packer)?,
-                sente_lite: build(Dialect::SenteLite, Carrier::WebSocket, packer)?,
-            })
-        };
-        let by_path = options
-            .packer_by_path
-            .iter()
-            .map(|(path, packer)| Ok((path.clone(), websocket(packer)?)))
-            .collect::<Result<_, ConfigError>>()?;
-        let budget = options.recv_budget.clone();
-        Ok(Self {
-            stream: build(Dialect::SenteLite, stream_carrier(&**packer), packer)?,
-            websocket: websocket(packer)?,
-            by_path,
-            budget: budget.unwrap_or_else(SharedRecvBudget::of_process),
-        })
-    }
-
-    /// Of a WebSocket that asks for `path`.
-    fn websocket_at(&self, path: &str, dialect: Dialect) -> Arc<ConnectionConfig> {
-        let own = self.by_path.iter().find(|(known, _)| known == path);
-        let both = own.map_or(&self.websocket, |(_, own)| own);
-        match dialect {
-            Dialect::Sente => both.sente.clone(),
-            Dialect::SenteLite => both.sente_lite.clone(),
-        }
     }
 }
 
