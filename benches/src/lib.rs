@@ -6,7 +6,9 @@
 //! - [`measure`] takes times, and [`report`] makes a page of everything that was measured;
 //! - the binary `edn_table` does both;
 //! - the benches `edn_instructions` and `edn_allocations` count, with callgrind and with `dhat`;
-//! - the binary `edn_once` repeats one case, for counting its instructions from outside.
+//! - the binary `edn_once` repeats one case, for counting its instructions from outside;
+//! - [`packers`] does the same for whole messages and every packer: the binary `packer_once` repeats
+//!   one case, and `packer_sizes` prints sizes and what was counted as a page.
 //!
 //! Everything is deterministic. Nothing here is part of the product.
 
@@ -15,5 +17,6 @@ pub mod documents;
 pub mod goals;
 pub mod measure;
 pub mod message;
+pub mod packers;
 pub mod report;
 pub mod subjects;

@@ -146,7 +146,8 @@ impl Payload {
         data: &T,
         config: &ConnectionConfig,
     ) -> Result<Self, TypedError> {
-        let packed = to_packed(data, &*config.packer, &config.limits)?;
+        let mut packed = Vec::new();
+        pack_onto(data, &*config.packer, &config.limits, &mut packed)?;
         Ok(Self::from_packed(PackedPayload {
             bytes: Bytes::from(packed),
             packer: config.packer.clone(),
@@ -185,15 +186,14 @@ impl PackedEvent {
         data: &T,
         packer: &dyn Packer,
     ) -> Result<Self, TypedError> {
-        let data = to_packed(data, packer, &Limits::default())?;
-        let mut out = Vec::with_capacity(data.len().saturating_add(64));
+        let mut out = Vec::with_capacity(FIRST_ROOM);
         let tokens = packer.sequence(2);
         out.extend_from_slice(tokens.open());
         packer
             .pack(&id.to_value(), &mut out)
             .map_err(TypedError::from_pack)?;
         out.extend_from_slice(tokens.separator());
-        out.extend_from_slice(&data);
+        pack_onto(data, packer, &Limits::default(), &mut out)?;
         out.extend_from_slice(tokens.close());
         Ok(Self::from_parts(out, packer.format()))
     }
@@ -233,44 +233,81 @@ fn from_value<T: DeserializeOwned>(value: &Value, packer: &str) -> Result<T, Typ
     sente_edn::serde::from_value(value).map_err(|error| TypedError::from_edn(packer, &error))
 }
 
-/// `data` as one packed value on one line.
-fn to_packed<T: Serialize + ?Sized>(
+/// What most typed data take; a few short steps of growing are worth skipping.
+const FIRST_ROOM: usize = 128;
+
+/// Appends `data` as one packed value on one line.
+fn pack_onto<T: Serialize + ?Sized>(
     data: &T,
     packer: &dyn Packer,
     limits: &Limits,
-) -> Result<Vec<u8>, TypedError> {
+    out: &mut Vec<u8>,
+) -> Result<(), TypedError> {
     let name = packer.name();
-    let packed = match packer.format() {
+    let start = out.len();
+    match packer.format() {
         "edn" => {
-            sente_edn::serde::to_vec(data).map_err(|error| TypedError::from_edn(name, &error))?
+            let text = sente_edn::serde::to_vec(data);
+            append(
+                out,
+                text.map_err(|error| TypedError::from_edn(name, &error))?,
+            );
         }
         #[cfg(feature = "json")]
-        "json" => serde_json::to_vec(data).map_err(|error| TypedError::new(name, None, error))?,
+        "json" => {
+            make_room(out);
+            write_json(data, out).map_err(|error| TypedError::new(name, None, error))?;
+        }
         #[cfg(feature = "msgpack")]
         "msgpack" => {
-            return crate::packer::msgpack::to_vec(data)
+            make_room(out);
+            return crate::packer::msgpack::to_writer(out, data)
                 .map_err(|error| TypedError::new(name, None, error));
         }
         _ => {
             let value = sente_edn::serde::to_value(data)
                 .map_err(|error| TypedError::from_edn(name, &error))?;
-            let mut out = Vec::new();
-            packer
-                .pack(&value, &mut out)
-                .map_err(TypedError::from_pack)?;
-            return Ok(out);
+            return packer.pack(&value, out).map_err(TypedError::from_pack);
         }
-    };
+    }
     // Only text that a type holds raw can have line breaks in it.
-    if memchr2(b'\n', b'\r', &packed).is_none() {
-        return Ok(packed);
+    let packed = out.get(start..).unwrap_or_default();
+    if memchr2(b'\n', b'\r', packed).is_none() {
+        return Ok(());
     }
     let value = packer
-        .unpack(&packed, limits)
+        .unpack(packed, limits)
         .map_err(|error| TypedError::from_unpack(name, &error))?;
-    let mut out = Vec::with_capacity(packed.len());
-    packer
-        .pack(&value, &mut out)
-        .map_err(TypedError::from_pack)?;
-    Ok(out)
+    out.truncate(start);
+    packer.pack(&value, out).map_err(TypedError::from_pack)
+}
+
+/// Appends `more`, or takes its place where there is nothing before it.
+fn append(out: &mut Vec<u8>, more: Vec<u8>) {
+    if out.is_empty() {
+        *out = more;
+    } else {
+        // With room for what closes an event.
+        out.reserve(more.len().saturating_add(16));
+        out.extend_from_slice(&more);
+    }
+}
+
+#[cfg(any(feature = "json", feature = "msgpack"))]
+fn make_room(out: &mut Vec<u8>) {
+    if out.is_empty() {
+        *out = Vec::with_capacity(FIRST_ROOM);
+    }
+}
+
+#[cfg(all(feature = "json", feature = "std"))]
+fn write_json<T: Serialize + ?Sized>(data: &T, out: &mut Vec<u8>) -> serde_json::Result<()> {
+    serde_json::to_writer(out, data)
+}
+
+/// Without `std` there is nothing for `serde_json` to write to but its own.
+#[cfg(all(feature = "json", not(feature = "std")))]
+fn write_json<T: Serialize + ?Sized>(data: &T, out: &mut Vec<u8>) -> serde_json::Result<()> {
+    append(out, serde_json::to_vec(data)?);
+    Ok(())
 }

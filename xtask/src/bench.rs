@@ -1,5 +1,6 @@
-//! `cargo xtask bench`: what the EDN codec costs beside others.
+//! `cargo xtask bench`: what the EDN codec and the packers cost beside others.
 
+mod packers;
 mod quick;
 mod tools;
 
@@ -10,17 +11,21 @@ use crate::workspace::{Task, Workspace};
 
 /// What `cargo xtask bench --help` prints.
 pub(crate) const HELP: &str = "\
-Measures the EDN codec beside others.
+Measures the EDN codec, or the packers, beside others.
 
 Usage: cargo xtask bench [edn] [--write]
        cargo xtask bench edn --quick [--peers] [FILTER]
+       cargo xtask bench packers [--write]
 
-Without --quick everything is measured (instructions, allocations, time) and printed as one page
+`edn`: without --quick everything is measured (instructions, allocations, time) and printed as one page
 with the goals and whether they are reached. What is missing is installed: valgrind by apt-get,
 gungraun-runner by cargo below the target directory.
 
+`packers`: the bytes of a few messages with every packer, with and without gzip, and the
+instructions of packing and unpacking them, as one page.
+
 Options:
-      --write  Also write the page to docs/benchmarks/edn.md
+      --write  Also write the page to docs/benchmarks/edn.md, or packers.md
       --quick  Count instructions per operation only, as the difference of two runs under callgrind.
                The megabyte is left out unless FILTER says `large`
       --peers  With --quick: build and count the other EDN, JSON and MessagePack codecs too
@@ -39,6 +44,7 @@ const PAGE: &str = "docs/benchmarks/edn.md";
 /// What the command line asks for.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Options {
+    packers: bool,
     write: bool,
     quick: bool,
     peers: bool,
@@ -59,9 +65,20 @@ pub(crate) fn parse(arguments: &[String]) -> Result<Options, String> {
     }
     options.filter = match words.as_slice() {
         [] | ["edn"] => None,
+        ["packers"] if options.quick || options.peers => {
+            return Err("--quick and --peers go with edn".to_owned());
+        }
+        ["packers"] => {
+            options.packers = true;
+            None
+        }
         ["edn", filter] => Some((*filter).to_owned()),
         ["edn", _, unexpected, ..] => return Err(format!("unexpected argument: {unexpected}")),
-        [other, ..] => return Err(format!("there are no such benchmarks: {other}; try `edn`")),
+        [other, ..] => {
+            return Err(format!(
+                "there are no such benchmarks: {other}; try `edn` or `packers`"
+            ));
+        }
     };
     if options.quick && options.write {
         return Err("--quick measures too little to --write".to_owned());
@@ -77,6 +94,9 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<(), String
     let valgrind = tools::valgrind(workspace)?;
     if options.quick {
         return quick::run(workspace, options);
+    }
+    if options.packers {
+        return packers::run(workspace, options, &valgrind);
     }
     let runner = tools::gungraun_runner(workspace)?;
     let directory = workspace.target.join("benchmarks");
@@ -104,15 +124,18 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<(), String
     ] {
         table.arg("--with").arg(format!("{what}={which}"));
     }
-    let page = directory.join("edn.md");
-    keep(&mut table, page.clone())?;
-    let text = fs::read_to_string(&page)
+    let page = keep(&mut table, directory.join("edn.md"))?;
+    print_page(workspace, &page, options.write.then_some(PAGE))
+}
+
+/// Prints a page that was made, and writes it where it is kept if asked to.
+fn print_page(workspace: &Workspace, page: &Path, kept: Option<&str>) -> Result<(), String> {
+    let text = fs::read_to_string(page)
         .map_err(|error| format!("cannot read {}: {error}", page.display()))?;
     print!("\n{text}");
-    if options.write {
-        let path = workspace.root.join(PAGE);
-        write(&path, text.as_bytes())?;
-        println!("\nwritten to {PAGE}");
+    if let Some(kept) = kept {
+        write(&workspace.root.join(kept), text.as_bytes())?;
+        println!("\nwritten to {kept}");
     }
     Ok(())
 }
@@ -169,6 +192,13 @@ mod tests {
         assert_eq!(parsed(""), Ok(Options::default()));
         assert_eq!(parsed("edn"), Ok(Options::default()));
         assert!(parsed("edn --write").unwrap().write);
+    }
+
+    #[test]
+    fn packers_are_weighed_and_counted_at_once() {
+        let options = parsed("packers --write").unwrap();
+        assert!(options.packers && options.write);
+        assert!(parsed("packers --quick").is_err());
     }
 
     #[test]

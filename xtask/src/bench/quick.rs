@@ -13,7 +13,10 @@ pub(super) fn run(workspace: &Workspace, options: &Options) -> Result<(), String
         build.arg("--no-default-features");
     }
     build.run()?;
-    let counter = Counter { workspace };
+    let counter = Counter {
+        workspace,
+        program: "edn_once",
+    };
 
     let filter = options.filter.as_deref().unwrap_or_default();
     let wanted = |name: &&str| {
@@ -61,26 +64,32 @@ fn ratio(ours: u64, peer: u64) -> f64 {
     ours as f64 / peer as f64
 }
 
-/// Runs `edn_once` under callgrind.
-struct Counter<'a> {
-    workspace: &'a Workspace,
+/// Runs a program that repeats one case under callgrind.
+pub(super) struct Counter<'a> {
+    pub(super) workspace: &'a Workspace,
+    /// Its name; it has been built.
+    pub(super) program: &'a str,
 }
 
 impl Counter<'_> {
     fn program(&self) -> std::path::PathBuf {
-        self.workspace.target.join("release/edn_once")
+        self.workspace.target.join("release").join(self.program)
     }
 
-    fn asked(&self, option: &str) -> Result<String, String> {
+    pub(super) fn asked(&self, option: &str) -> Result<String, String> {
         let mut task = self.workspace.task(self.program());
         let said = task.arg(option).asked();
-        said.ok_or_else(|| format!("`edn_once {option}` failed"))
+        said.ok_or_else(|| format!("`{} {option}` failed", self.program))
     }
 
     /// The instructions of one operation: those of more of them, less those of fewer.
-    fn per_operation(&self, name: &str) -> Result<u64, String> {
-        // The megabyte takes long enough.
-        let fewer = if name.contains("/large/") { 1 } else { 20 };
+    pub(super) fn per_operation(&self, name: &str) -> Result<u64, String> {
+        // The megabyte takes long enough, and so do 64 KB.
+        let fewer = match name {
+            _ if name.contains("/large/") => 1,
+            _ if name.contains("/64KB/") => 2,
+            _ => 20,
+        };
         let more = 3 * fewer;
         let (few, many) = (self.count(name, fewer)?, self.count(name, more)?);
         Ok(many.saturating_sub(few) / (more - fewer))

@@ -46,7 +46,7 @@ pub(super) fn gungraun_runner(workspace: &Workspace) -> Result<Runner, String> {
 }
 
 /// The version of a package in a lock file.
-fn locked<'a>(lock: &'a str, package: &str) -> Option<&'a str> {
+pub(super) fn locked<'a>(lock: &'a str, package: &str) -> Option<&'a str> {
     let (_, rest) = lock.split_once(&format!("\nname = \"{package}\"\nversion = \""))?;
     Some(rest.split_once('"')?.0)
 }

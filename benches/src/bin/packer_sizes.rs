@@ -1,0 +1,71 @@
+//! Weighs the messages of every packer, and prints that as a page with what was counted elsewhere.
+#![expect(clippy::print_stdout, reason = "a program that reports")]
+
+use std::collections::HashMap;
+use std::fs;
+use std::process::ExitCode;
+
+use sente_benches::packers::cases;
+use sente_benches::packers::page::Page;
+
+const HELP: &str = "\
+Weighs the messages of every packer, and prints a page of Markdown.
+
+Usage: packer_sizes [OPTIONS]
+
+Options:
+      --instructions FILE  A case of `packer_once` and its instructions on each line, parted by a tab
+      --with WHAT=WHICH    A line of what was measured with; may be given more than once
+  -h, --help               Print this help
+";
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            eprintln!("error: {problem}\n\nFor the usage, try: packer_sizes --help");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run() -> Result<(), String> {
+    let (mut instructions, mut environment) = (HashMap::new(), Vec::new());
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        if argument == "-h" || argument == "--help" {
+            print!("{HELP}");
+            return Ok(());
+        }
+        let value = arguments.next();
+        let value = value.ok_or_else(|| format!("{argument} is unknown or needs a value"))?;
+        match argument.as_str() {
+            "--instructions" => instructions = counted(&value)?,
+            "--with" => {
+                let (what, which) = value.split_once('=').ok_or("--with needs WHAT=WHICH")?;
+                environment.push((what.to_owned(), which.to_owned()));
+            }
+            other => return Err(format!("no such option: {other}")),
+        }
+    }
+    let page = Page {
+        cases: &cases::all(),
+        instructions: &instructions,
+        environment: &environment,
+    };
+    print!("{page}");
+    Ok(())
+}
+
+fn counted(path: &str) -> Result<HashMap<String, u64>, String> {
+    let text = fs::read_to_string(path).map_err(|error| format!("cannot read {path}: {error}"))?;
+    let mut counts = HashMap::new();
+    for line in text.lines() {
+        let (name, count) = line
+            .split_once('\t')
+            .ok_or_else(|| format!("{path}: {line}"))?;
+        let count = count.parse().map_err(|_| format!("{path}: {line}"))?;
+        counts.insert(name.to_owned(), count);
+    }
+    Ok(counts)
+}
