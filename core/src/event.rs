@@ -2,6 +2,7 @@
 
 use alloc::string::String;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::fmt;
 
 use bytes::Bytes;
@@ -9,7 +10,7 @@ use sente_edn::{Keyword, Value};
 use thiserror::Error;
 
 use crate::limits::Limits;
-use crate::packer::{Packer, UnpackError};
+use crate::packer::{Edn, Packer, UnpackError};
 
 /// The name of an event: a keyword with a namespace, outside the protocol's own namespace `chsk`.
 ///
@@ -202,7 +203,8 @@ pub(crate) struct PackedPayload {
     pub(crate) packer: Arc<dyn Packer>,
     pub(crate) limits: Arc<Limits>,
     pub(crate) line_safe: bool,
-    pub(crate) portable: bool,
+    /// `None` where nobody has looked yet.
+    pub(crate) portable: Option<bool>,
 }
 
 impl Payload {
@@ -231,13 +233,22 @@ impl Payload {
         }
     }
 
-    /// Whether it is a packed payload without any tag or form that the reader of a Clojure or
-    /// ClojureScript peer would drop the whole frame for.
+    /// Whether it is free of tags and forms that the reader of a Clojure or ClojureScript peer
+    /// would drop the whole frame for; a value that is not packed yet, as EDN. Such an event leaves
+    /// alone where a stock peer may be listening.
+    ///
+    /// Known for what a peer sent; for other payloads it looks at the whole of it.
     #[must_use]
-    pub const fn is_portable(&self) -> bool {
+    pub fn is_portable(&self) -> bool {
         match &self.0 {
-            Inner::Value(_) => true,
-            Inner::Packed(packed) => packed.portable,
+            Inner::Value(value) => {
+                let mut text = Vec::new();
+                sente_edn::write(value, &mut text);
+                Edn.is_portable(&text)
+            }
+            Inner::Packed(packed) => packed
+                .portable
+                .unwrap_or_else(|| packed.packer.is_portable(&packed.bytes)),
         }
     }
 

@@ -16,6 +16,8 @@ pub struct PackedEvent {
     pub(crate) bytes: Bytes,
     pub(crate) format: SmolStr,
     pub(crate) sealed: SealedFrames,
+    /// Whether every stock reader takes it, where that is known.
+    pub(crate) portable: Option<bool>,
 }
 
 impl PackedEvent {
@@ -35,6 +37,7 @@ impl PackedEvent {
             bytes: Bytes::from(bytes),
             format: SmolStr::new(format),
             sealed: SealedFrames::default(),
+            portable: None,
         }
     }
 
@@ -59,6 +62,17 @@ impl PackedEvent {
             self.sealed.insert(role, dialect, packer.clone(), frame);
         }
         Ok(())
+    }
+
+    /// Finds out whether every stock reader takes it, once for all connections it goes to.
+    pub(crate) fn know_portability(&mut self, packer: &dyn Packer) {
+        self.portable = Some(self.is_portable(packer));
+    }
+
+    /// Whether every stock reader takes it.
+    pub(crate) fn is_portable(&self, packer: &dyn Packer) -> bool {
+        self.portable
+            .unwrap_or_else(|| packer.is_portable(&self.bytes))
     }
 
     /// The packed bytes, without any envelope.

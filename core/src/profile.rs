@@ -94,6 +94,12 @@ impl Profile {
         self.extensions.batch || (self.dialect == Dialect::Sente && self.role == Role::Server)
     }
 
+    /// Whether batches go to a reader that drops the whole frame for one event it cannot read: to
+    /// one of this engine only where that was negotiated.
+    pub(crate) fn batches_for_stock(self) -> bool {
+        self.batches() && !self.extensions.batch
+    }
+
     /// Whether this side may call the peer. Over WebSocket a stock Sente client has no way to
     /// answer.
     pub(crate) fn can_call(self) -> bool {

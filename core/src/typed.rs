@@ -153,7 +153,7 @@ impl Payload {
             packer: config.packer.clone(),
             limits: config.limits.clone(),
             line_safe: true,
-            portable: true,
+            portable: None,
         }))
     }
 }

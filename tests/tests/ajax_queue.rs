@@ -229,3 +229,19 @@ fn whoever_waits_for_room_hears_of_it_while_draining_too() {
     let told = events(&mut session);
     assert!(matches!(told[..], [ConnectionEvent::SendReady]), "{told:?}");
 }
+
+#[test]
+fn an_event_that_a_stock_reader_cannot_take_has_an_answer_of_its_own() {
+    let (mut session, poll) = polled(|config| config);
+    session.handle_aborted(NOW, poll);
+    for said in ["[:a/b 1]", "[:a/b 2]", "[:a/b #my/tag 3]", "[:a/b 4]"] {
+        session.send(NOW, event(said)).unwrap();
+    }
+    let mut heard = || {
+        let poll = session.handle(NOW, WAIT);
+        answer(&mut session, poll)
+    };
+    assert_eq!(heard(), ok("[[[:a/b 1] [:a/b 2]] nil]"));
+    assert_eq!(heard(), ok("[[[:a/b #my/tag 3]] nil]"));
+    assert_eq!(heard(), ok("[[[:a/b 4]] nil]"));
+}

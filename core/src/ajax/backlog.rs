@@ -12,6 +12,7 @@ use crate::error::SendError;
 use crate::event::Event;
 use crate::limits::Limits;
 use crate::packed::PackedEvent;
+use crate::packer::Packer;
 use crate::queue::{Drops, Hold, Loss, Outgoing, Policy, Priority, SendOptions, SendQueue, Sent};
 
 /// Why an event was not queued; the event itself is with the caller.
@@ -35,6 +36,17 @@ pub(super) struct Backlog {
     drops: Drops,
     /// Whether there is something in the report of drops.
     dropped: bool,
+}
+
+/// What may go in one frame.
+#[derive(Clone, Copy)]
+pub(super) struct BatchTerms<'a> {
+    pub(super) limits: &'a Limits,
+    pub(super) packer: &'a dyn Packer,
+    /// The most events.
+    pub(super) most: usize,
+    /// Whether the peer may be a stock one, which loses all that is in a frame it cannot read.
+    pub(super) stock: bool,
 }
 
 /// What the queue has to know of the session it is in.
@@ -61,6 +73,7 @@ impl Backlog {
             packed: event.bytes,
             callback,
             sealed: event.sealed,
+            portable: event.portable,
         };
         let len = item.len();
         // What is volatile is never queued behind anything, so the queue need not hold it.
@@ -125,15 +138,20 @@ impl Backlog {
         }
     }
 
-    /// Takes the next events out that go in one frame, `most` of them at the most: what came back
-    /// first, then of one priority, and of the other only what still fits. It ends before a call.
+    /// Takes the next events out that go in one frame: what came back first, then of one priority, and of the other only what still fits. It ends before a call,
+    /// and an event that a stock reader cannot take goes alone.
     pub(super) fn pop_batch(
         &mut self,
-        most: usize,
-        limits: &Limits,
-        format: &str,
+        terms: BatchTerms<'_>,
         overhead: impl Fn(usize) -> usize,
     ) -> Vec<PackedEvent> {
+        let BatchTerms {
+            limits,
+            packer,
+            most,
+            stock,
+        } = terms;
+        let format = packer.format();
         let most = most.min(limits.max_batch_events).max(1);
         let max_bytes = limits.max_batch_bytes.min(limits.max_frame_bytes);
         let mut batch: Vec<PackedEvent> = Vec::new();
@@ -143,8 +161,17 @@ impl Backlog {
             let size = bytes.saturating_add(len).saturating_add(overhead(count));
             batch.is_empty() || (count <= most && size <= max_bytes)
         };
+        // The first is looked at when there is a second.
+        let shares = |batch: &[PackedEvent], next: &dyn Fn() -> bool| match batch {
+            [] => true,
+            _ if !stock => true,
+            [first] => first.is_portable(packer) && next(),
+            _ => next(),
+        };
         while let Some(event) = self.returned.front() {
-            if !fits(&batch, bytes, event.bytes.len()) {
+            if !fits(&batch, bytes, event.bytes.len())
+                || !shares(&batch, &|| event.is_portable(packer))
+            {
                 return batch;
             }
             bytes = bytes.saturating_add(event.bytes.len());
@@ -160,11 +187,14 @@ impl Backlog {
         };
         for priority in [first, second] {
             loop {
-                let next = self.queue.iter(priority).next();
-                let Some((len, call)) = next.map(|item| (item.len(), is_call(item))) else {
+                let Some(next) = self.queue.iter(priority).next() else {
                     break;
                 };
-                if call || !fits(&batch, bytes, len) {
+                let len = next.len();
+                if is_call(next)
+                    || !fits(&batch, bytes, len)
+                    || !shares(&batch, &|| next.is_portable(packer))
+                {
                     return batch;
                 }
                 bytes = bytes.saturating_add(len);
@@ -325,10 +355,12 @@ fn event_of(item: Outgoing, format: &str) -> Option<PackedEvent> {
             packed,
             callback: None,
             sealed,
+            portable,
         } => Some(PackedEvent {
             bytes: packed,
             format: SmolStr::new(format),
             sealed,
+            portable,
         }),
         Outgoing::Event { .. } | Outgoing::Reply { .. } => None,
     }

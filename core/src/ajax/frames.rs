@@ -261,7 +261,7 @@ pub(super) fn payload(
         packer: packer.clone(),
         limits: limits.clone(),
         line_safe: span.line_safe,
-        portable: span.portable,
+        portable: Some(span.portable),
     })
 }
 

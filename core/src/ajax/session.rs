@@ -8,7 +8,7 @@ use core::time::Duration;
 
 use bytes::Bytes;
 
-use super::backlog::Backlog;
+use super::backlog::{Backlog, BatchTerms};
 use super::config::AjaxConfig;
 use super::inbox::Inbox;
 use super::request::{AjaxRequest, Exchange, Poll, Respond, Response};
@@ -428,12 +428,14 @@ impl AjaxSession {
             return;
         };
         let config = self.config.clone();
-        let format = config.packer.format();
-        let events = self
-            .backlog
-            .pop_batch(usize::MAX, &config.limits, format, |count| {
-                config.frames.batch_overhead(count)
-            });
+        let terms = BatchTerms {
+            limits: &config.limits,
+            packer: &*config.packer,
+            most: usize::MAX,
+            stock: !self.profile.extensions.batch,
+        };
+        let overhead = |count| config.frames.batch_overhead(count);
+        let events = self.backlog.pop_batch(terms, overhead);
         self.held_until = None;
         match config.frames.batch(&events) {
             Ok(frame) => {

@@ -121,6 +121,7 @@ impl Client {
             packed: event.bytes().clone(),
             callback: None,
             sealed: event.sealed.clone(),
+            portable: event.portable,
         };
         let sent = self.admit(item, options);
         if sent.is_none() {
@@ -225,10 +226,16 @@ impl Client {
 /// The event that was queued as `item`. There are no replies among them.
 fn packed(item: Outgoing, format: &SmolStr) -> Option<PackedEvent> {
     match item {
-        Outgoing::Event { packed, sealed, .. } => Some(PackedEvent {
+        Outgoing::Event {
+            packed,
+            sealed,
+            portable,
+            ..
+        } => Some(PackedEvent {
             bytes: packed,
             format: format.clone(),
             sealed,
+            portable,
         }),
         Outgoing::Reply { .. } => None,
     }

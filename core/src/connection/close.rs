@@ -84,10 +84,12 @@ impl Connection {
                     packed,
                     callback: None,
                     sealed,
+                    portable,
                 } => Some(PackedEvent {
                     bytes: packed,
                     format: self.config.packer.format().into(),
                     sealed,
+                    portable,
                 }),
                 // A call has settled, and nobody waits for the reply.
                 Outgoing::Event { .. } | Outgoing::Reply { .. } => None,

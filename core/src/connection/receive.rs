@@ -518,7 +518,7 @@ impl Connection {
             packer: self.config.packer.clone(),
             limits: self.config.limits.clone(),
             line_safe: span.line_safe,
-            portable: span.portable,
+            portable: Some(span.portable),
         })
     }
 }

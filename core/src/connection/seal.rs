@@ -255,6 +255,7 @@ pub(crate) fn seal_alone(
         packed: packed.clone(),
         callback: None,
         sealed: SealedFrames::default(),
+        portable: None,
     };
     let mut sealer = Sealer::default();
     sealer.seal(&envelope::message(profile, &atoms, &item), packer)?;

@@ -103,6 +103,7 @@ impl Connection {
             packed: event.bytes().clone(),
             callback: None,
             sealed: event.sealed.clone(),
+            portable: event.portable,
         };
         self.enqueue(item, &options)
             .map_err(|refused| match refused {
@@ -146,6 +147,7 @@ impl Connection {
                 packed,
                 callback: Some(callback),
                 sealed: SealedFrames::default(),
+                portable: None,
             };
             if let Err(refused) = self.enqueue(item, &options) {
                 return Err(self.give_back(event, refused));

@@ -153,9 +153,11 @@ impl Connection {
             return 1;
         }
         let limits = &self.config.limits;
+        let packer = &*self.config.packer;
         let max_bytes = limits.max_batch_bytes.min(self.longest_message());
         let mut bytes = 0usize;
         let mut count = 0usize;
+        let mut first = None;
         for item in self
             .queue
             .iter(priority)
@@ -170,14 +172,20 @@ impl Connection {
                 break;
             };
             bytes = bytes.saturating_add(packed.len());
-            let overhead = envelope::batch_overhead(
-                self.profile,
-                &*self.config.packer,
-                &self.config.atoms,
-                count + 1,
-            );
+            let overhead =
+                envelope::batch_overhead(self.profile, packer, &self.config.atoms, count + 1);
             if count > 0 && bytes.saturating_add(overhead) > max_bytes {
                 break;
+            }
+            // What a stock reader cannot take costs it all that is in the frame, so it leaves
+            // alone. The first is looked at when there is a second: most leave alone anyway.
+            if self.profile.batches_for_stock() {
+                let first = *first.get_or_insert(item);
+                let together = count == 0
+                    || ((count > 1 || first.is_portable(packer)) && item.is_portable(packer));
+                if !together {
+                    break;
+                }
             }
             count += 1;
         }

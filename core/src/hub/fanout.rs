@@ -386,7 +386,8 @@ impl Packings {
         if let Some(made) = self.made.iter().find(|made| made.format() == format) {
             return Ok(made.clone());
         }
-        let made = what.pack(packer)?;
+        let mut made = what.pack(packer)?;
+        made.know_portability(packer);
         self.count = self.count.saturating_add(1);
         self.made.push(made.clone());
         Ok(made)

@@ -118,7 +118,7 @@ fn part(whole: &PackedPayload, span: Span) -> Payload {
         packer: whole.packer.clone(),
         limits: whole.limits.clone(),
         line_safe: span.line_safe,
-        portable: span.portable,
+        portable: Some(span.portable),
     })
 }
 

@@ -33,7 +33,9 @@ pub(super) fn wrap(event: &PackedEvent, packer: &dyn Packer) -> Result<PackedEve
     out.extend_from_slice(tokens.separator());
     out.extend_from_slice(event.bytes());
     out.extend_from_slice(tokens.close());
-    Ok(PackedEvent::from_parts(out, event.format()))
+    let mut wrapped = PackedEvent::from_parts(out, event.format());
+    wrapped.portable = event.portable;
+    Ok(wrapped)
 }
 
 pub(super) fn bytes_of(events: &[PackedEvent]) -> usize {

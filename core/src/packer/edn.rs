@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 
+use memchr::{memchr, memchr_iter};
 use sente_edn::{Cursor as EdnCursor, Dialect, Limits as EdnLimits, Shape, Value};
 use smol_str::SmolStr;
 
@@ -65,6 +66,15 @@ impl Packer for Edn {
         }
     }
 
+    fn is_portable(&self, packed: &[u8]) -> bool {
+        // Only these make an event unreadable, and few have them.
+        if memchr(b'#', packed).is_none() && !has_two_slashes_in_a_name(packed) {
+            return true;
+        }
+        let mut cursor = EdnCursor::new(packed, &edn_limits(&Limits::default()));
+        cursor.skip().is_ok_and(|form| form.is_portable())
+    }
+
     fn sequence(&self, _len: usize) -> Tokens {
         Tokens::new(b"[", b" ", b"", b"]")
     }
@@ -99,6 +109,19 @@ impl Cursor for Walk<'_> {
         let start = end.saturating_sub(name.len()).saturating_sub(1);
         Ok((SmolStr::new(name), Span::new(start, end, Shape::Keyword)))
     }
+}
+
+/// Whether two slashes stand in one name, or may: a text with a path in it looks the same.
+fn has_two_slashes_in_a_name(packed: &[u8]) -> bool {
+    let mut before = None;
+    for at in memchr_iter(b'/', packed) {
+        let between = before.and_then(|before| packed.get(before..at));
+        if between.is_some_and(|text| !text.iter().any(|byte| b" ,\n\"()[]{};".contains(byte))) {
+            return true;
+        }
+        before = Some(at);
+    }
+    false
 }
 
 fn span_of(form: &sente_edn::Form<'_>) -> Span {

@@ -258,6 +258,10 @@ impl<P: Packer> Packer for Gzip<P> {
         self.inner.entries(packed, limits, visit);
     }
 
+    fn is_portable(&self, packed: &[u8]) -> bool {
+        self.inner.is_portable(packed)
+    }
+
     fn open(&self, frame: &Bytes, limits: &Limits) -> Result<Bytes, UnpackError> {
         let message = match frame.split_first() {
             None => {

@@ -98,6 +98,20 @@ pub trait Packer: fmt::Debug + Send + Sync {
     /// simply has no entries.
     fn entries(&self, packed: &[u8], limits: &Limits, visit: &mut dyn FnMut(&str, Span));
 
+    /// Whether every stock reader takes the packed value, which is at most
+    /// [`Limits::max_opened_bytes`] long; one that does not loses all that is in the frame with it,
+    /// such as a batch. Asked of what this side packed itself, or has read.
+    ///
+    /// Walks over it and says what its [`Span`] says; a packer that can tell sooner does so.
+    fn is_portable(&self, packed: &[u8]) -> bool {
+        let mut portable = false;
+        let walked = self.walk(packed, &Limits::default(), &mut |cursor| {
+            portable = cursor.skip()?.portable;
+            Ok(())
+        });
+        walked.is_ok() && portable
+    }
+
     /// The packed message that travels in `frame`: with what compresses, encrypts or shortens it
     /// undone. It is at most `Limits::max_opened_bytes` long.
     ///

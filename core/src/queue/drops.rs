@@ -34,7 +34,12 @@ impl Drops {
         let held = self
             .held
             .saturating_add(len.saturating_add(WAITING_OVERHEAD));
-        if let Outgoing::Event { packed, sealed, .. } = item
+        if let Outgoing::Event {
+            packed,
+            sealed,
+            portable,
+            ..
+        } = item
             && held <= keep
         {
             self.held = held;
@@ -42,6 +47,7 @@ impl Drops {
                 bytes: packed,
                 format: SmolStr::new(format),
                 sealed,
+                portable,
             });
         }
         first

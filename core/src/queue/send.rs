@@ -7,6 +7,7 @@ use smol_str::SmolStr;
 
 use crate::limits::Limits;
 use crate::packed::SealedFrames;
+use crate::packer::Packer;
 
 use super::{Policy, Priority, Reservations};
 
@@ -29,6 +30,8 @@ pub(crate) enum Outgoing {
         /// What it makes alone, as far as that has been sealed already. Not counted: where there
         /// is some, it is no longer than the packed event and the overhead of its packer.
         sealed: SealedFrames,
+        /// Whether every stock reader takes it, where that is known.
+        portable: Option<bool>,
     },
     /// A packed reply and the packed callback id it answers.
     Reply { callback: Bytes, packed: Bytes },
@@ -41,6 +44,7 @@ impl Outgoing {
             packed,
             callback: None,
             sealed: SealedFrames::default(),
+            portable: None,
         }
     }
 
@@ -50,6 +54,16 @@ impl Outgoing {
                 packed, callback, ..
             } => packed.len() + callback.as_ref().map_or(0, Bytes::len),
             Self::Reply { callback, packed } => packed.len() + callback.len(),
+        }
+    }
+
+    /// Whether every stock reader takes it.
+    pub(crate) fn is_portable(&self, packer: &dyn Packer) -> bool {
+        match self {
+            Self::Event {
+                packed, portable, ..
+            } => portable.unwrap_or_else(|| packer.is_portable(packed)),
+            Self::Reply { packed, .. } => packer.is_portable(packed),
         }
     }
 

@@ -7,6 +7,7 @@ use form_urlencoded::Serializer;
 
 use super::{AjaxClient, Post};
 use crate::admission::Request;
+use crate::ajax::backlog::BatchTerms;
 use crate::ajax::request::{Exchange, Poll};
 use crate::connection::State;
 use crate::error::CloseReason;
@@ -101,17 +102,15 @@ impl AjaxClient {
 
     fn write_events(&mut self) -> Option<AjaxSend> {
         let config = self.config.clone();
-        let most = if self.profile.extensions.batch {
-            usize::MAX
-        } else {
-            1
+        let batches = self.profile.extensions.batch;
+        let terms = BatchTerms {
+            limits: &config.limits,
+            packer: &*config.packer,
+            most: if batches { usize::MAX } else { 1 },
+            stock: false,
         };
-        let format = config.packer.format();
-        let events = self
-            .backlog
-            .pop_batch(most, &config.limits, format, |count| {
-                config.frames.batch_overhead(count)
-            });
+        let overhead = |count| config.frames.batch_overhead(count);
+        let events = self.backlog.pop_batch(terms, overhead);
         if events.is_empty() {
             return None;
         }
