@@ -10,6 +10,7 @@ use sente_edn::{Keyword, Value};
 use thiserror::Error;
 
 use crate::limits::Limits;
+use crate::packed::pack_event;
 use crate::packer::{Edn, Packer, UnpackError};
 
 /// The name of an event: a keyword with a namespace, outside the protocol's own namespace `chsk`.
@@ -149,6 +150,26 @@ impl Event {
             return Err(EventError::TooLong(slots));
         }
         Ok(Self { id, data })
+    }
+
+    /// `[:chsk/recv event]`: what `:wrap-recv-evs?` of Sente hands over.
+    pub(crate) fn wrapped(self, packer: &Arc<dyn Packer>, limits: &Arc<Limits>) -> Self {
+        let Some(id) = EventId::from_wire("chsk/recv") else {
+            return self;
+        };
+        let mut packed = Vec::new();
+        // What came from this packer goes back into it.
+        if pack_event(&self, &**packer, &mut packed).is_err() {
+            return self;
+        }
+        let payload = Payload::from_packed(PackedPayload {
+            bytes: Bytes::from(packed),
+            packer: packer.clone(),
+            limits: limits.clone(),
+            line_safe: true,
+            portable: None,
+        });
+        Self::new(id, payload)
     }
 
     /// The event as the EDN vector that stands for it.

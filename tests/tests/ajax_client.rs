@@ -525,3 +525,14 @@ fn calls_from_the_server_are_not_taken_as_granted() {
     };
     assert_eq!(terms.extensions, Extensions::NONE.with_batch());
 }
+
+#[test]
+fn on_request_events_come_in_a_wrapper_of_the_client_s_own() {
+    let (mut client, poll) = opened(|config| config.wrap_received(true));
+    answer(&mut client, NOW, poll, "[[[:a/b 1]] nil]");
+    let told = client.poll_event();
+    let Some(ConnectionEvent::Message(message)) = told else {
+        panic!("{told:?}");
+    };
+    assert_eq!(text(&message), "[:chsk/recv [:a/b 1]]");
+}

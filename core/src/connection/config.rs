@@ -46,6 +46,7 @@ pub struct ConnectionConfig {
     /// Whether an answer in the handshake is looked for.
     pub(crate) offers: bool,
     pub(crate) on_recv_full: RecvPolicy,
+    pub(crate) wrap_received: bool,
     #[cfg(feature = "deflate")]
     deflate: Option<DeflateConfig>,
     pub(crate) atoms: Atoms,
@@ -74,6 +75,7 @@ impl ConnectionConfig {
             offer: None,
             grant: None,
             on_recv_full: RecvPolicy::Backpressure,
+            wrap_received: false,
             #[cfg(feature = "deflate")]
             deflate: None,
         }
@@ -135,6 +137,7 @@ pub struct ConnectionConfigBuilder {
     offer: Option<Extensions>,
     grant: Option<Extensions>,
     on_recv_full: RecvPolicy,
+    wrap_received: bool,
     #[cfg(feature = "deflate")]
     deflate: Option<DeflateConfig>,
 }
@@ -229,6 +232,16 @@ impl ConnectionConfigBuilder {
         self
     }
 
+    /// Whether a client hands every event over as `[:chsk/recv event]`, as Sente's and sente-lite's
+    /// `:wrap-recv-evs?` says: one handler then sees all that the server sends, and nothing that is
+    /// the client's own. Default `false`: also what a sente-lite server has wrapped is unwrapped.
+    /// Costs a copy of each event; calls are wrapped, too, and answered as ever. Does nothing on a
+    /// server, whose option is [`HubConfig::wrap_pushes`](crate::HubConfig::wrap_pushes).
+    pub fn wrap_received(mut self, wrap: bool) -> Self {
+        self.wrap_received = wrap;
+        self
+    }
+
     /// The permessage-deflate that the driver offers or grants in the upgrade of a WebSocket, and
     /// whose outcome it hands to `Connection::set_deflate`. Default `None`: not at all.
     #[cfg(feature = "deflate")]
@@ -287,6 +300,7 @@ impl ConnectionConfigBuilder {
             extensions,
             offers: self.offer.is_some(),
             on_recv_full: self.on_recv_full,
+            wrap_received: self.wrap_received && profile.role == Role::Client,
             #[cfg(feature = "deflate")]
             deflate: self.deflate,
             atoms,

@@ -245,10 +245,13 @@ impl Connection {
             Packet::Bad { reason, callback } => self.report_bad(reason, frame, callback),
             Packet::Event { id, data, callback } => {
                 let size = id.as_str().len() + span_len(data) + span_len(callback);
-                let event = Event {
+                let mut event = Event {
                     id,
                     data: data.map(|span| self.payload(frame, span)),
                 };
+                if self.config.wrap_received {
+                    event = event.wrapped(&self.config.packer, &self.config.limits);
+                }
                 let reply = callback.map(|span| self.token(frame, span));
                 self.stats.events_received += 1;
                 self.push_message(ConnectionEvent::Message(Message { event, reply }), size);

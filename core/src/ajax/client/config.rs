@@ -35,6 +35,7 @@ pub struct AjaxClientConfig {
     pub(super) max_parallel_calls: usize,
     pub(super) keep_dropped: usize,
     pub(super) offer: Option<Extensions>,
+    pub(super) wrap_received: bool,
     pub(super) frames: Frames,
 }
 
@@ -53,6 +54,7 @@ impl AjaxClientConfig {
             max_parallel_calls: 4,
             keep_dropped: 0,
             offer: None,
+            wrap_received: false,
         }
     }
 
@@ -84,6 +86,7 @@ pub struct AjaxClientConfigBuilder {
     max_parallel_calls: usize,
     keep_dropped: usize,
     offer: Option<Extensions>,
+    wrap_received: bool,
 }
 
 impl AjaxClientConfigBuilder {
@@ -110,6 +113,14 @@ impl AjaxClientConfigBuilder {
     /// The packer. Default [`Edn`].
     pub fn packer(mut self, packer: Arc<dyn Packer>) -> Self {
         self.packer = packer;
+        self
+    }
+
+    /// Whether every event is handed over as `[:chsk/recv event]`, as
+    /// [`ConnectionConfigBuilder::wrap_received`](crate::ConnectionConfigBuilder::wrap_received)
+    /// says. Default `false`.
+    pub fn wrap_received(mut self, wrap: bool) -> Self {
+        self.wrap_received = wrap;
         self
     }
 
@@ -175,6 +186,7 @@ impl AjaxClientConfigBuilder {
             max_parallel_calls: self.max_parallel_calls,
             keep_dropped: self.keep_dropped,
             offer: self.offer,
+            wrap_received: self.wrap_received,
             frames,
         }))
     }

@@ -87,7 +87,10 @@ impl AjaxClient {
                     let data =
                         data.map(|span| payload(&config.packer, &config.limits, message, span));
                     self.stats.events_received += 1;
-                    let event = Event { id, data };
+                    let mut event = Event { id, data };
+                    if config.wrap_received {
+                        event = event.wrapped(&config.packer, &config.limits);
+                    }
                     let message = Message { event, reply: None };
                     self.inbox
                         .push_counted(ConnectionEvent::Message(message), size);
