@@ -1,9 +1,10 @@
-//! What a connection and a client have in common for whoever sends.
+//! What connections, clients and Ajax sessions have in common for whoever sends.
 
 use alloc::sync::Arc;
 use core::fmt;
 use core::time::Duration;
 
+use crate::ajax::{AjaxClient, AjaxSession};
 use crate::client::Client;
 use crate::connection::{Connection, PackedSendError, SendCapacity};
 use crate::error::{ReplyError, SendError};
@@ -14,11 +15,12 @@ use crate::packer::Packer;
 use crate::queue::{ReserveError, SendOptions, Sent, Ticket};
 use crate::time::Instant;
 
-/// The sending half of a [`Connection`] or of a [`Client`], for code that serves both: an outbox, a
-/// handle of an adapter.
+/// The sending half of a [`Connection`], of a [`Client`] or of either side of Ajax, for code that
+/// serves them all: an outbox, a handle of an adapter.
 ///
 /// Each method is the inherent one of the same name, which says what it does, and in which way a
-/// client does it without a link.
+/// client does it without a link. An [`AjaxSession`] refuses every call and an [`AjaxClient`] is
+/// never called, since over Ajax a server cannot call.
 pub trait SendHalf: fmt::Debug {
     /// As [`Connection::send_with`] and [`Client::send_with`].
     ///
@@ -208,3 +210,5 @@ macro_rules! send_half {
 
 send_half!(Connection, |connection| connection.config().packer());
 send_half!(Client, |client| Client::packer(client));
+send_half!(AjaxSession, |session| session.config().packer());
+send_half!(AjaxClient, |client| client.config().packer());

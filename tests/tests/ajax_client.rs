@@ -201,8 +201,8 @@ fn a_call_that_times_out_or_is_cancelled_ends_its_request_and_is_not_made_later(
     assert_eq!(aborts(&mut client), [post.exchange]);
     let post = sent(&mut client);
     assert_eq!(posted(&post), "[[:a/ask 2] :ajax]");
-    assert!(client.cancel(seconds(2), third));
-    assert!(!client.cancel(seconds(2), third));
+    assert!(client.cancel(third));
+    assert!(!client.cancel(third));
     assert_eq!(aborts(&mut client), [post.exchange]);
     let told = events(&mut client);
     assert!(matches!(settled(&told)[..], [Err(CallError::Cancelled)]));

@@ -120,7 +120,7 @@ fn a_call_whose_answer_cannot_be_told_or_will_not_come_is_told_of_an_error() {
     assert_eq!(answer(&mut session, call), ok("[:chsk/error nil]"));
     let call = session.handle(NOW, post("[[:a/b 1] :ajax]"));
     let token = messages(&mut session).pop().unwrap().reply.unwrap();
-    session.forget(NOW, token);
+    session.forget(token);
     assert_eq!(answer(&mut session, call), ok("[:chsk/error nil]"));
 }
 

@@ -267,7 +267,7 @@ proptest! {
                 }
                 5 => {
                     if let Some(call) = calls.keys().nth(number % calls.len().max(1)).copied() {
-                        client.cancel(now, call);
+                        client.cancel(call);
                     }
                 }
                 6 => {

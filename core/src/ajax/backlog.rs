@@ -10,6 +10,7 @@ use smol_str::SmolStr;
 use crate::connection::{ConnectionEvent, PackedSendError, SendCapacity, Stats};
 use crate::error::SendError;
 use crate::event::Event;
+use crate::id::FlushId;
 use crate::limits::Limits;
 use crate::packed::PackedEvent;
 use crate::packer::Packer;
@@ -26,8 +27,13 @@ pub(super) enum Refused {
 /// did not go out: at most one batch, which goes first.
 #[derive(Debug, Default)]
 pub(super) struct Backlog {
-    queue: SendQueue,
-    returned: VecDeque<PackedEvent>,
+    pub(super) queue: SendQueue,
+    pub(super) returned: VecDeque<PackedEvent>,
+    /// What is told to those who wait for room or for a flush.
+    pub(super) answers: VecDeque<ConnectionEvent>,
+    /// The flushes that wait, each with the number of the first message it does not wait for.
+    pub(super) flushes: VecDeque<(FlushId, u64)>,
+    pub(super) next_flush: u64,
     /// The largest event that was refused: a `SendReady` is owed.
     refused: Option<usize>,
     /// Above high water: a `SendReady` is owed, too.
@@ -88,12 +94,7 @@ impl Backlog {
             if more > 0 && !self.queue.has_bytes_for(more, terms.limits) {
                 return Err(self.refuse(len));
             }
-            if let Some(old) = self.queue.replace(key, item) {
-                stats.events_queued += 1;
-                self.lose(old, Loss::Replaced, terms, stats);
-            }
-            self.check_high_water(terms.limits);
-            return Ok(Sent::Replaced);
+            return Ok(self.place(item, options, terms, stats));
         }
         let room = self.queue.takes(len, terms.limits);
         if options.policy == Policy::Volatile && (terms.waits || !self.is_empty() || !room) {
@@ -105,11 +106,31 @@ impl Backlog {
         if !room {
             return Err(self.refuse(len));
         }
+        Ok(self.place(item, options, terms, stats))
+    }
+
+    /// Queues what has room, or puts it in the place of the event of the same key.
+    pub(super) fn place(
+        &mut self,
+        item: Outgoing,
+        options: &SendOptions,
+        terms: Terms<'_>,
+        stats: &mut Stats,
+    ) -> Sent {
         stats.events_queued += 1;
+        if let Policy::Latest(key) = &options.policy
+            && self.queue.len_of(key).is_some()
+        {
+            if let Some(old) = self.queue.replace(key, item) {
+                self.lose(old, Loss::Replaced, terms, stats);
+            }
+            self.check_high_water(terms.limits);
+            return Sent::Replaced;
+        }
         let hold = Hold::of(&options.policy);
         self.queue.push(item, options.priority, hold);
         self.check_high_water(terms.limits);
-        Ok(Sent::Queued)
+        Sent::Queued
     }
 
     /// The next event that is no call, or the next call, whichever comes first.
@@ -242,9 +263,9 @@ impl Backlog {
             bytes: self.queue.bytes(),
             max_messages: limits.max_send_messages,
             max_bytes: limits.max_send_bytes,
-            reserved_messages: 0,
-            reserved_bytes: 0,
-            waiting_reservations: 0,
+            reserved_messages: self.queue.reservations.granted(),
+            reserved_bytes: self.queue.reservations.granted_bytes(),
+            waiting_reservations: self.queue.reservations.waiting(),
             above_high_water: self.high,
         }
     }
@@ -257,6 +278,14 @@ impl Backlog {
         if core::mem::take(&mut self.tell_high) {
             return Some(ConnectionEvent::HighWater(self.capacity(limits)));
         }
+        self.poll_answer(limits, open)
+    }
+
+    /// What is to be told to those who wait.
+    pub(super) fn poll_answer(&mut self, limits: &Limits, open: bool) -> Option<ConnectionEvent> {
+        if let Some(answer) = self.answers.pop_front() {
+            return Some(answer);
+        }
         if self.is_ready(limits) && open {
             self.refused = None;
             self.high = false;
@@ -267,7 +296,10 @@ impl Backlog {
 
     /// Whether `poll_notice` would say something.
     pub(super) fn has_notice(&self, limits: &Limits, open: bool) -> bool {
-        self.dropped || self.tell_high || (open && self.is_ready(limits))
+        self.dropped
+            || self.tell_high
+            || !self.answers.is_empty()
+            || (open && self.is_ready(limits))
     }
 
     fn is_ready(&self, limits: &Limits) -> bool {
@@ -276,7 +308,7 @@ impl Backlog {
         }
         let low = self.is_at_most(limits, limits.send_low_water.min(limits.send_high_water));
         let refused = self.refused.unwrap_or_default();
-        low && (self.queue.is_empty() || self.queue.takes(refused, limits))
+        low && (self.queue.is_idle() || self.queue.takes(refused, limits))
     }
 
     /// The refusal of an event, with what went with it.
@@ -294,7 +326,7 @@ impl Backlog {
     }
 
     /// Remembers the largest event that was refused: `SendReady` comes when it would fit.
-    fn refuse(&mut self, needed: usize) -> Refused {
+    pub(super) fn refuse(&mut self, needed: usize) -> Refused {
         self.refused = Some(self.refused.map_or(needed, |known| known.max(needed)));
         Refused::Full { needed }
     }

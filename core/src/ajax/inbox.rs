@@ -5,7 +5,7 @@ use alloc::collections::VecDeque;
 
 use bytes::Bytes;
 
-use crate::connection::{BadEvent, ConnectionEvent};
+use crate::connection::{BadEvent, ConnectionEvent, RecvCapacity, RecvStatus};
 use crate::error::BadReason;
 use crate::id::ReplyToken;
 use crate::limits::Limits;
@@ -14,38 +14,82 @@ use crate::time::Instant;
 /// The events of one session.
 #[derive(Debug, Default)]
 pub(super) struct Inbox {
-    events: VecDeque<(ConnectionEvent, Option<usize>)>,
+    events: VecDeque<Queued>,
+    /// Those that somebody waits for: they can be taken ahead of the others.
+    answers: VecDeque<Queued>,
+    next: u64,
     messages: usize,
     bytes: usize,
+    /// The bytes that the owner of the process-wide budget allows.
+    allowance: Option<usize>,
     bad_since: Option<Instant>,
     bad_reported: usize,
     bad_suppressed: u64,
 }
 
+/// An event and its place in the order of all.
+#[derive(Debug)]
+struct Queued {
+    number: u64,
+    event: ConnectionEvent,
+    counted: Option<usize>,
+}
+
 impl Inbox {
     /// Queues what this side has to tell.
     pub(super) fn push(&mut self, event: ConnectionEvent) {
-        self.events.push_back((event, None));
+        self.push_back(event, None);
     }
 
     /// Queues what the peer said, which counts for so many bytes.
     pub(super) fn push_counted(&mut self, event: ConnectionEvent, size: usize) {
         self.messages = self.messages.saturating_add(1);
         self.bytes = self.bytes.saturating_add(size);
-        self.events.push_back((event, Some(size)));
+        self.push_back(event, Some(size));
     }
 
     pub(super) fn pop(&mut self) -> Option<ConnectionEvent> {
-        let (event, size) = self.events.pop_front()?;
-        if let Some(size) = size {
-            self.messages = self.messages.saturating_sub(1);
-            self.bytes = self.bytes.saturating_sub(size);
+        let number = |queue: &VecDeque<Queued>| queue.front().map(|queued| queued.number);
+        let answer_is_next = match (number(&self.answers), number(&self.events)) {
+            (Some(answer), Some(event)) => answer < event,
+            (answer, _) => answer.is_some(),
+        };
+        if answer_is_next {
+            return self.pop_answer();
         }
-        Some(event)
+        let queued = self.events.pop_front()?;
+        Some(self.count_out(queued))
+    }
+
+    /// The next that somebody waits for.
+    pub(super) fn pop_answer(&mut self) -> Option<ConnectionEvent> {
+        let queued = self.answers.pop_front()?;
+        Some(self.count_out(queued))
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.events.is_empty()
+        self.events.is_empty() && self.answers.is_empty()
+    }
+
+    /// How full it is.
+    pub(super) fn capacity(&self, limits: &Limits) -> RecvCapacity {
+        RecvCapacity {
+            messages: self.messages,
+            bytes: self.bytes,
+            max_messages: limits.max_recv_messages,
+            max_bytes: self.max_bytes(limits),
+            status: if self.room(limits) == 0 {
+                RecvStatus::Full
+            } else if self.messages > limits.recv_slow_messages {
+                RecvStatus::Slow
+            } else {
+                RecvStatus::Ok
+            },
+        }
+    }
+
+    pub(super) const fn set_allowance(&mut self, bytes: usize) {
+        self.allowance = Some(bytes);
     }
 
     /// Messages that wait and the bytes they count for.
@@ -54,8 +98,8 @@ impl Inbox {
     }
 
     /// How many more messages the peer may say; 0 where their bytes are at the limit.
-    pub(super) const fn room(&self, limits: &Limits) -> usize {
-        if self.bytes >= limits.max_recv_bytes {
+    pub(super) fn room(&self, limits: &Limits) -> usize {
+        if self.bytes >= self.max_bytes(limits) {
             0
         } else {
             limits.max_recv_messages.saturating_sub(self.messages)
@@ -111,5 +155,33 @@ impl Inbox {
         if count > 0 {
             self.push(ConnectionEvent::BadEventsSuppressed(count));
         }
+    }
+
+    fn push_back(&mut self, event: ConnectionEvent, counted: Option<usize>) {
+        let number = self.next;
+        self.next = self.next.wrapping_add(1);
+        let queue = if event.is_answer() {
+            &mut self.answers
+        } else {
+            &mut self.events
+        };
+        queue.push_back(Queued {
+            number,
+            event,
+            counted,
+        });
+    }
+
+    fn count_out(&mut self, queued: Queued) -> ConnectionEvent {
+        if let Some(size) = queued.counted {
+            self.messages = self.messages.saturating_sub(1);
+            self.bytes = self.bytes.saturating_sub(size);
+        }
+        queued.event
+    }
+
+    fn max_bytes(&self, limits: &Limits) -> usize {
+        let allowance = self.allowance.unwrap_or(usize::MAX);
+        limits.max_recv_bytes.min(allowance)
     }
 }

@@ -52,6 +52,7 @@ mod frames;
 mod inbox;
 mod post;
 mod request;
+mod reserve;
 mod send;
 mod session;
 mod waiting;

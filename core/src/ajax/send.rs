@@ -2,6 +2,7 @@
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use super::backlog::{Refused, Terms};
 use super::request::{Exchange, Response};
@@ -9,7 +10,7 @@ use super::session::AjaxSession;
 use crate::connection::{PackedSendError, State};
 use crate::error::{ReplyError, SendError};
 use crate::event::{Event, Payload};
-use crate::id::ReplyToken;
+use crate::id::{CallId, ReplyToken};
 use crate::packed::{PackedEvent, pack_payload};
 use crate::profile::Role;
 use crate::queue::{SendOptions, Sent};
@@ -37,22 +38,9 @@ impl AjaxSession {
         options: SendOptions,
     ) -> Result<Sent, SendError> {
         self.tick(now);
-        if self.state != State::Open {
-            self.stats.sends_refused += 1;
-            return Err(SendError::NotOpen(Box::new(event)));
-        }
-        match PackedEvent::pack(&event, &*self.config.packer) {
-            Ok(packed) => self
-                .enqueue(packed, &options)
-                .map_err(|refused| self.backlog.send_error(event, refused)),
-            Err(error) => {
-                self.stats.sends_refused += 1;
-                Err(SendError::Unpackable {
-                    event: Box::new(event),
-                    error,
-                })
-            }
-        }
+        let (event, packed) = self.pack(event)?;
+        self.enqueue(packed, &options)
+            .map_err(|refused| self.backlog.send_error(event, refused))
     }
 
     /// Queues an event that was packed before, as a broadcast does.
@@ -82,12 +70,40 @@ impl AjaxSession {
         if event.format() != self.config.packer.format() {
             return Err(PackedSendError::WrongPacker);
         }
-        if self.state != State::Open {
+        if !self.takes_events() {
             self.stats.sends_refused += 1;
             return Err(PackedSendError::NotOpen);
         }
         let sent = self.enqueue(event.clone(), &options)?;
         Ok(sent)
+    }
+
+    /// Refuses to call: a client that polls has no way to answer. Here for code that serves
+    /// connections and sessions alike, as [`SendHalf`](crate::SendHalf).
+    ///
+    /// # Errors
+    /// Always: [`SendError::NotOpen`] while the session is not open, else
+    /// [`SendError::CallsUnsupported`]. Both give the event back.
+    pub fn call(
+        &mut self,
+        now: Instant,
+        event: Event,
+        _timeout: Duration,
+    ) -> Result<CallId, SendError> {
+        self.tick(now);
+        self.stats.sends_refused += 1;
+        let event = Box::new(event);
+        Err(if self.takes_events() {
+            SendError::CallsUnsupported(event)
+        } else {
+            SendError::NotOpen(event)
+        })
+    }
+
+    /// Always `false`: there are [no calls](Self::call) to cancel.
+    #[must_use]
+    pub const fn cancel(&mut self, _call: CallId) -> bool {
+        false
     }
 
     /// Answers a call: its post is answered.
@@ -154,8 +170,8 @@ impl AjaxSession {
 
     /// Says that a call will not be answered: its caller is told at once that it failed
     /// (`:chsk/error`), so that its post need not be held.
-    pub fn forget(&mut self, now: Instant, token: ReplyToken) {
-        let _ = self.reply_error(now, token);
+    pub fn forget(&mut self, token: ReplyToken) {
+        let _ = self.reply_error(self.now, token);
     }
 
     pub(super) fn answer_error(&mut self, token: ReplyToken) {
@@ -171,23 +187,63 @@ impl AjaxSession {
             waits: self.parked.is_none(),
         };
         let was_empty = self.backlog.is_empty();
-        let fits = config
-            .frames
-            .fits(&mut event, Role::Server, false, &config.limits);
-        let sent = fits.and_then(|()| {
+        let sent = self.fits(&mut event, false).and_then(|()| {
             self.backlog
                 .enqueue(event, None, options, terms, &mut self.stats)
         });
         if sent.is_err() {
             self.stats.sends_refused += 1;
         }
+        self.was_queued(was_empty, options.flush && sent.is_ok());
+        sent
+    }
+
+    pub(super) fn pack(&mut self, event: Event) -> Result<(Event, PackedEvent), SendError> {
+        let error = if self.takes_events() {
+            match PackedEvent::pack(&event, &*self.config.packer) {
+                Ok(packed) => return Ok((event, packed)),
+                Err(error) => SendError::Unpackable {
+                    event: Box::new(event),
+                    error,
+                },
+            }
+        } else {
+            SendError::NotOpen(Box::new(event))
+        };
+        self.stats.sends_refused += 1;
+        Err(error)
+    }
+
+    /// Whether an event fits a frame.
+    pub(super) fn fits(&self, event: &mut PackedEvent, is_call: bool) -> Result<(), Refused> {
+        let config = &self.config;
+        config
+            .frames
+            .fits(event, Role::Server, is_call, &config.limits)
+    }
+
+    /// Sees to the flush window after something was queued, and to those who wait after something
+    /// was dropped for it.
+    pub(super) fn was_queued(&mut self, was_empty: bool, flush: bool) {
+        let config = self.config.clone();
         if was_empty && !self.backlog.is_empty() {
             self.held_until = config.flush_window.map(|window| self.now + window);
         }
-        if (options.flush && sent.is_ok()) || self.backlog.fills_a_batch(&config.limits) {
+        if flush || self.backlog.fills_a_batch(&config.limits) {
             self.held_until = None;
         }
-        sent
+        self.backlog.grant(&config.limits);
+        self.backlog.settle_flushes(false);
+    }
+
+    /// A flush ends the flush window.
+    pub(super) fn was_flushed(&mut self) {
+        self.held_until = None;
+        self.backlog.settle_flushes(false);
+    }
+
+    pub(super) fn takes_events(&self) -> bool {
+        self.state == State::Open
     }
 
     /// The post a token answers, which waits no longer.

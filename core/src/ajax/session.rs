@@ -13,7 +13,9 @@ use super::config::AjaxConfig;
 use super::inbox::Inbox;
 use super::request::{AjaxRequest, Exchange, Poll, Respond, Response};
 use super::waiting::Waiting;
-use crate::connection::{Accept, ConnectionEvent, Opened, SendCapacity, State, Stats};
+use crate::connection::{
+    Accept, ConnectionEvent, Opened, RecvCapacity, SendCapacity, State, Stats,
+};
 use crate::error::CloseReason;
 use crate::event::Payload;
 use crate::extensions::Extensions;
@@ -181,6 +183,7 @@ impl AjaxSession {
         self.tick(now);
         let now = self.now;
         self.inbox.handle_timeout(now, &self.config.limits);
+        self.backlog.expire_reservations(now, &self.config.limits);
         let is_due = |poll: &Parked| poll.deadline.is_some_and(|at| at <= now);
         let mut over: Vec<Exchange> = Vec::new();
         if self.parked.as_ref().is_some_and(is_due) {
@@ -229,6 +232,7 @@ impl AjaxSession {
             held.filter(|until| *until > self.now && !self.backlog.is_empty()),
             self.quiet_since.map(|since| since + self.config.grace),
             self.drain_deadline,
+            self.backlog.queue.reservations.next_deadline(),
             self.inbox.poll_timeout(&self.config.limits),
         ]
         .into_iter()
@@ -249,7 +253,7 @@ impl AjaxSession {
     /// The next thing the application should know.
     #[must_use]
     pub fn poll_event(&mut self) -> Option<ConnectionEvent> {
-        let open = matches!(self.state, State::Open | State::Draining);
+        let open = self.tells_of_room();
         let notice = self.backlog.poll_notice(&self.config.limits, open);
         notice.or_else(|| self.inbox.pop())
     }
@@ -257,7 +261,7 @@ impl AjaxSession {
     /// Whether [`poll_event`](Self::poll_event) would give something out.
     #[must_use]
     pub fn has_event(&self) -> bool {
-        let open = matches!(self.state, State::Open | State::Draining);
+        let open = self.tells_of_room();
         !self.inbox.is_empty() || self.backlog.has_notice(&self.config.limits, open)
     }
 
@@ -284,6 +288,7 @@ impl AjaxSession {
         } else if self.step(LinkInput::Drain) {
             self.drain_deadline = Some(deadline);
             self.held_until = None;
+            self.backlog.fail_reservations();
         } else if self.state == State::Draining {
             self.drain_deadline = self.drain_deadline.map(|at| at.min(deadline));
         }
@@ -331,6 +336,20 @@ impl AjaxSession {
     #[must_use]
     pub const fn recv_queued(&self) -> (usize, usize) {
         self.inbox.counted()
+    }
+
+    /// How much waits for the application, and of how much that may be. How far the application is
+    /// behind is told here only, not as `RecvPressure`.
+    #[must_use]
+    pub fn recv_capacity(&self) -> RecvCapacity {
+        self.inbox.capacity(&self.config.limits)
+    }
+
+    /// Bounds the bytes that may wait for the application, beside `Limits::max_recv_bytes`: what a
+    /// [`RecvBudget`](crate::RecvBudget) says. Posts beyond are answered with 503.
+    pub fn set_recv_allowance(&mut self, now: Instant, bytes: usize) {
+        self.tick(now);
+        self.inbox.set_allowance(bytes);
     }
 
     /// Counts since the session began. Frames are requests and answers.
@@ -490,11 +509,21 @@ impl AjaxSession {
 
     /// What follows from a change: the end of a drain, and the beginning or end of the grace.
     pub(super) fn settle(&mut self) {
+        if self.state == State::Open {
+            self.backlog.grant(&self.config.limits);
+        }
+        self.backlog.settle_flushes(false);
         if self.state == State::Draining && self.backlog.is_empty() && self.calls.len() == 0 {
             self.finish(CloseReason::Requested);
         }
         let quiet = self.pending_requests() == 0 && self.state != State::Closed;
         self.quiet_since = quiet.then(|| self.quiet_since.unwrap_or(self.now));
+    }
+
+    /// Whether `SendReady` is told: while draining, too, so that whoever waits for room finds out
+    /// that nothing more is taken.
+    pub(super) const fn tells_of_room(&self) -> bool {
+        matches!(self.state, State::Open | State::Draining)
     }
 
     fn step(&mut self, input: LinkInput) -> bool {
@@ -522,6 +551,8 @@ impl AjaxSession {
         while let Some(exchange) = self.calls.pop() {
             self.answer_with(exchange, &closed);
         }
+        self.backlog.fail_reservations();
+        self.backlog.fail_flushes();
         self.inbox.tell_suppressed();
         let undelivered = self.backlog.drain(self.config.packer.format());
         if !undelivered.is_empty() {

@@ -463,7 +463,7 @@ impl World {
                         link.calls.iter().find(|(_, (_, settled))| *settled == 0)
                 {
                     let call = *call;
-                    link.client.cancel(now, call);
+                    link.client.cancel(call);
                 }
             }
             Step::Push => {

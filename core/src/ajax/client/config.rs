@@ -28,15 +28,15 @@ pub struct AjaxClientConfig {
     pub(super) params: Vec<(String, String)>,
     pub(super) headers: Vec<(String, String)>,
     pub(super) csrf_token: Option<String>,
-    pub(super) packer: Arc<dyn Packer>,
-    pub(super) limits: Arc<Limits>,
+    pub(in crate::ajax) packer: Arc<dyn Packer>,
+    pub(in crate::ajax) limits: Arc<Limits>,
     pub(super) handshake_timeout: Duration,
     pub(super) request_timeout: Duration,
     pub(super) max_parallel_calls: usize,
-    pub(super) keep_dropped: usize,
+    pub(in crate::ajax) keep_dropped: usize,
     pub(super) offer: Option<Extensions>,
     pub(super) wrap_received: bool,
-    pub(super) frames: Frames,
+    pub(in crate::ajax) frames: Frames,
 }
 
 impl AjaxClientConfig {

@@ -15,7 +15,7 @@ use super::inbox::Inbox;
 use super::request::{Exchange, Response};
 use super::waiting::Waiting;
 use crate::calls::Calls;
-use crate::connection::{ConnectionEvent, SendCapacity, State, Stats};
+use crate::connection::{ConnectionEvent, RecvCapacity, SendCapacity, State, Stats};
 use crate::error::{CallError, CloseReason};
 use crate::extensions::Extensions;
 use crate::id::CallId;
@@ -48,10 +48,10 @@ pub use write::AjaxSend;
 /// known whether they arrived: they are among the `Undelivered`.
 #[derive(Debug)]
 pub struct AjaxClient {
-    config: Arc<AjaxClientConfig>,
+    pub(in crate::ajax) config: Arc<AjaxClientConfig>,
     client_id: String,
     now: Instant,
-    state: State,
+    pub(in crate::ajax) state: State,
     profile: Profile,
     /// What makes the next request differ from all others, so that no cache answers it.
     udt: u64,
@@ -70,16 +70,16 @@ pub struct AjaxClient {
     waiting: Waiting,
     aborts: VecDeque<Exchange>,
 
-    backlog: Backlog,
+    pub(in crate::ajax) backlog: Backlog,
     /// Until when the server asked not to be sent events.
     paused_until: Option<Instant>,
     calls: Calls,
     /// When the handshake has to be there, or the end of a drain.
     deadline: Option<Instant>,
 
-    inbox: Inbox,
+    pub(in crate::ajax) inbox: Inbox,
     close_reason: Option<CloseReason>,
-    stats: Stats,
+    pub(in crate::ajax) stats: Stats,
 }
 
 /// What a post carries.
@@ -148,7 +148,7 @@ impl AjaxClient {
         } else if let Some(post) = self.take_post(exchange) {
             self.take_post_answer(post, response);
         }
-        self.settle_drain();
+        self.settle();
     }
 
     /// Says that a request got no answer, and why, in the transport's words.
@@ -164,7 +164,7 @@ impl AjaxClient {
         } else if let Some(post) = self.take_post(exchange) {
             self.lose_post(post, CallError::Closed);
         }
-        self.settle_drain();
+        self.settle();
     }
 
     /// Says what time it is. Calls before [`poll_timeout`](Self::poll_timeout) do nothing.
@@ -172,6 +172,7 @@ impl AjaxClient {
         self.tick(now);
         let now = self.now;
         self.inbox.handle_timeout(now, &self.config.limits);
+        self.backlog.expire_reservations(now, &self.config.limits);
         while let Some(call) = self.calls.expire(now) {
             if let Some(exchange) = self.call_posts.remove(&call) {
                 self.posts.remove(&exchange);
@@ -198,7 +199,7 @@ impl AjaxClient {
                 _ => CloseReason::Requested,
             });
         }
-        self.settle_drain();
+        self.settle();
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called; `None` for never.
@@ -212,6 +213,7 @@ impl AjaxClient {
             self.calls.next_deadline(),
             self.paused_until.filter(|_| !self.backlog.is_empty()),
             self.deadline,
+            self.backlog.queue.reservations.next_deadline(),
             self.inbox.poll_timeout(&self.config.limits),
         ]
         .into_iter()
@@ -228,7 +230,7 @@ impl AjaxClient {
     /// The next thing the application should know.
     #[must_use]
     pub fn poll_event(&mut self) -> Option<ConnectionEvent> {
-        let open = matches!(self.state, State::Open | State::Draining);
+        let open = self.tells_of_room();
         let notice = self.backlog.poll_notice(&self.config.limits, open);
         notice.or_else(|| self.inbox.pop())
     }
@@ -236,7 +238,7 @@ impl AjaxClient {
     /// Whether [`poll_event`](Self::poll_event) would give something out.
     #[must_use]
     pub fn has_event(&self) -> bool {
-        let open = matches!(self.state, State::Open | State::Draining);
+        let open = self.tells_of_room();
         !self.inbox.is_empty() || self.backlog.has_notice(&self.config.limits, open)
     }
 
@@ -255,10 +257,11 @@ impl AjaxClient {
             self.finish(CloseReason::Requested);
         } else if self.step(LinkInput::Drain) {
             self.deadline = Some(deadline);
+            self.backlog.fail_reservations();
         } else if self.state == State::Draining {
             self.deadline = self.deadline.map(|at| at.min(deadline));
         }
-        self.settle_drain();
+        self.settle();
     }
 
     /// Where the link is in its life.
@@ -303,6 +306,19 @@ impl AjaxClient {
         self.inbox.counted()
     }
 
+    /// How much waits for the application, and of how much that may be.
+    #[must_use]
+    pub fn recv_capacity(&self) -> RecvCapacity {
+        self.inbox.capacity(&self.config.limits)
+    }
+
+    /// Bounds the bytes that may wait for the application, beside `Limits::max_recv_bytes`: what a
+    /// [`RecvBudget`](crate::RecvBudget) says. Beyond, the server is not polled.
+    pub fn set_recv_allowance(&mut self, now: Instant, bytes: usize) {
+        self.tick(now);
+        self.inbox.set_allowance(bytes);
+    }
+
     /// Counts since the link began. Frames are requests and answers.
     #[must_use]
     pub const fn stats(&self) -> Stats {
@@ -343,7 +359,12 @@ impl AjaxClient {
         }
     }
 
-    fn settle_drain(&mut self) {
+    /// After a change: who waits for room or for a flush is told, and a drain ends.
+    pub(super) fn settle(&mut self) {
+        if self.state == State::Open {
+            self.backlog.grant(&self.config.limits);
+        }
+        self.settle_flushes();
         if self.state == State::Draining
             && self.backlog.is_empty()
             && self.posts.is_empty()
@@ -353,8 +374,20 @@ impl AjaxClient {
         }
     }
 
+    /// An event is with the server when its post was answered: until then it may come back.
+    pub(super) fn settle_flushes(&mut self) {
+        let under_way = self.event_post.is_some();
+        self.backlog.settle_flushes(under_way);
+    }
+
+    /// Whether `SendReady` is told: while draining, too, so that whoever waits for room finds out
+    /// that nothing more is taken.
+    pub(in crate::ajax) const fn tells_of_room(&self) -> bool {
+        matches!(self.state, State::Open | State::Draining)
+    }
+
     /// Time enters with inputs and commands only, and never runs backwards.
-    fn tick(&mut self, now: Instant) {
+    pub(in crate::ajax) fn tick(&mut self, now: Instant) {
         self.now = self.now.max(now);
     }
 
@@ -376,6 +409,8 @@ impl AjaxClient {
         while let Some(exchange) = self.waiting.pop() {
             self.aborts.push_back(exchange);
         }
+        self.backlog.fail_reservations();
+        self.backlog.fail_flushes();
         self.inbox.tell_suppressed();
         for call in self.calls.drain() {
             self.settle_call(call, Err(CallError::Closed), 0);

@@ -9,9 +9,9 @@ use super::AjaxClient;
 use crate::ajax::backlog::{Refused, Terms};
 use crate::calls::CallName;
 use crate::connection::{PackedSendError, State};
-use crate::error::{CallError, SendError};
-use crate::event::Event;
-use crate::id::CallId;
+use crate::error::{CallError, ReplyError, SendError};
+use crate::event::{Event, Payload};
+use crate::id::{CallId, ReplyToken};
 use crate::packed::PackedEvent;
 use crate::profile::Role;
 use crate::queue::{SendOptions, Sent};
@@ -71,7 +71,7 @@ impl AjaxClient {
         if event.format() != self.config.packer.format() {
             return Err(PackedSendError::WrongPacker);
         }
-        if self.state != State::Open {
+        if !self.takes_events() {
             self.stats.sends_refused += 1;
             return Err(PackedSendError::NotOpen);
         }
@@ -107,8 +107,7 @@ impl AjaxClient {
     }
 
     /// Settles a call as cancelled, and ends its request. `false` if it had settled already.
-    pub fn cancel(&mut self, now: Instant, call: CallId) -> bool {
-        self.tick(now);
+    pub fn cancel(&mut self, call: CallId) -> bool {
         if !self.calls.remove(call) {
             return false;
         }
@@ -118,12 +117,43 @@ impl AjaxClient {
             self.aborts.push_back(exchange);
         }
         self.settle_call(call, Err(CallError::Cancelled), 0);
-        self.settle_drain();
+        self.settle();
         true
     }
 
-    fn pack(&mut self, event: Event) -> Result<(Event, PackedEvent), SendError> {
-        let error = if self.state == State::Open {
+    /// Refuses to reply: over Ajax a server cannot call, so there is no token of this link's. Here
+    /// for code that serves connections and links alike, as [`SendHalf`](crate::SendHalf).
+    ///
+    /// # Errors
+    /// Always [`ReplyError::WrongConnection`], which gives the payload back.
+    pub fn reply(
+        &mut self,
+        now: Instant,
+        _token: ReplyToken,
+        payload: impl Into<Payload>,
+    ) -> Result<(), ReplyError> {
+        self.tick(now);
+        Err(ReplyError::WrongConnection(Box::new(payload.into())))
+    }
+
+    /// Refuses to reply, as [`reply`](Self::reply).
+    ///
+    /// # Errors
+    /// Always [`ReplyError::WrongConnection`].
+    pub fn reply_error(&mut self, now: Instant, token: ReplyToken) -> Result<(), ReplyError> {
+        self.reply(now, token, sente_edn::Value::Nil)
+    }
+
+    /// Does nothing: over Ajax a server cannot call.
+    pub fn forget(&mut self, token: ReplyToken) {
+        drop(token);
+    }
+
+    pub(in crate::ajax) fn pack(
+        &mut self,
+        event: Event,
+    ) -> Result<(Event, PackedEvent), SendError> {
+        let error = if self.takes_events() {
             match PackedEvent::pack(&event, &*self.config.packer) {
                 Ok(packed) => return Ok((event, packed)),
                 Err(error) => SendError::Unpackable {
@@ -144,7 +174,7 @@ impl AjaxClient {
         callback: Option<Bytes>,
         options: &SendOptions,
     ) -> Result<Sent, Refused> {
-        let config = &*self.config;
+        let config = self.config.clone();
         let terms = Terms {
             limits: &config.limits,
             keep_dropped: config.keep_dropped,
@@ -152,16 +182,42 @@ impl AjaxClient {
             waits: self.event_post.is_some() || self.paused_until.is_some(),
         };
         let is_call = callback.is_some();
-        let fits = config
-            .frames
-            .fits(&mut event, Role::Client, is_call, &config.limits);
-        let sent = fits.and_then(|()| {
+        let sent = self.fits(&mut event, is_call).and_then(|()| {
             self.backlog
                 .enqueue(event, callback, options, terms, &mut self.stats)
         });
         if sent.is_err() {
             self.stats.sends_refused += 1;
         }
+        // Others may have been dropped for it.
+        self.was_queued(false, false);
         sent
+    }
+
+    /// Whether an event, or a call, fits a frame.
+    pub(in crate::ajax) fn fits(
+        &self,
+        event: &mut PackedEvent,
+        is_call: bool,
+    ) -> Result<(), Refused> {
+        let config = &self.config;
+        config
+            .frames
+            .fits(event, Role::Client, is_call, &config.limits)
+    }
+
+    /// Sees to those who wait after something was dropped for what was queued. There is no flush
+    /// window here.
+    pub(in crate::ajax) fn was_queued(&mut self, _was_empty: bool, _flush: bool) {
+        self.backlog.grant(&self.config.limits);
+        self.settle_flushes();
+    }
+
+    pub(in crate::ajax) fn was_flushed(&mut self) {
+        self.settle_flushes();
+    }
+
+    pub(in crate::ajax) fn takes_events(&self) -> bool {
+        self.state == State::Open
     }
 }

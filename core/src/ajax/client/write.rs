@@ -29,6 +29,12 @@ pub struct AjaxSend {
 impl AjaxClient {
     /// The next request to make, if there is one now.
     pub fn poll_send(&mut self) -> Option<AjaxSend> {
+        let send = self.next_send();
+        self.settle();
+        send
+    }
+
+    fn next_send(&mut self) -> Option<AjaxSend> {
         match self.state {
             State::Handshaking if self.poll.is_none() => Some(self.write_poll(Poll::Handshake)),
             State::Open | State::Draining => {
