@@ -7,8 +7,8 @@ use hub_support::{HubRig, conn};
 use proptest::prelude::*;
 use sente_core::packer::Edn;
 use sente_core::{
-    Carrier, Dialect, HubEvent, Inbox, InboxLimits, Instant, PackedEvent, Policy, Priority,
-    SendOptions, Sent, SlowPolicy,
+    Carrier, ConnectionEvent, Dialect, HubEvent, Inbox, InboxLimits, Instant, PackedEvent, Policy,
+    Priority, SendOptions, Sent, SlowPolicy,
 };
 use sente_tests::{Pair, event, messages, seconds, text};
 
@@ -148,6 +148,129 @@ fn an_inbox_moves_to_the_connection_what_that_has_room_for() {
     assert!(inbox.is_empty());
     assert_eq!(inbox.lost().count, 0);
     assert!(pair.server.poll_event().is_none());
+}
+
+/// A sente-lite pair whose server queues so many messages, with its default water marks.
+fn pair_of(max_send_messages: usize) -> Pair {
+    let build = |role| {
+        let mut limits = sente_core::Limits::default();
+        limits.max_send_messages = max_send_messages;
+        limits.max_transmit_bytes = 1;
+        sente_core::ConnectionConfig::builder(role, Dialect::SenteLite, Carrier::WebSocket)
+            .limits(limits)
+            .build()
+            .unwrap()
+    };
+    let mut pair = Pair::with(
+        build(sente_core::Role::Client),
+        build(sente_core::Role::Server),
+    );
+    while pair.server.poll_event().is_some() {}
+    pair
+}
+
+/// `HighWater` and `SendReady` as the server tells them.
+fn water(pair: &mut Pair) -> Vec<&'static str> {
+    sente_tests::events(&mut pair.server)
+        .iter()
+        .map(|event| match event {
+            ConnectionEvent::HighWater(_) => "high",
+            ConnectionEvent::SendReady => "ready",
+            other => panic!("{other:?}"),
+        })
+        .collect()
+}
+
+/// Writes one frame of the server's, and lets the inbox fill its place.
+fn write_one(pair: &mut Pair, inbox: &mut Inbox) {
+    let mut out = sente_core::TransmitBuf::new();
+    if pair.server.poll_transmit(&mut out).is_some() {
+        pair.server.handle_transmitted(pair.now);
+    }
+    inbox.deliver_to(pair.now, &mut pair.server);
+}
+
+#[test]
+fn a_connection_behind_an_inbox_does_not_tell_of_high_water_again_and_again() {
+    let mut pair = pair_of(8);
+    let mut inbox = small(100);
+    for n in 0..60 {
+        push(&mut inbox, 0, &format!("[:n/w {n}]"), Policy::Reject);
+    }
+    inbox.deliver_to(pair.now, &mut pair.server);
+    assert_eq!(pair.server.send_capacity().messages, 6, "75 % of eight");
+    for _ in 0..60 {
+        write_one(&mut pair, &mut inbox);
+    }
+    assert!(inbox.is_empty());
+    assert_eq!(pair.server.send_capacity().messages, 0);
+    assert!(water(&mut pair).is_empty());
+}
+
+#[test]
+fn high_water_of_other_sends_is_told_once_a_crossing_while_an_inbox_waits() {
+    let mut pair = pair_of(8);
+    let mut inbox = small(100);
+    for n in 0..20 {
+        push(&mut inbox, 0, &format!("[:n/w {n}]"), Policy::Reject);
+    }
+    for round in 0..3 {
+        while !pair.server.send_capacity().above_high_water {
+            pair.server.send(pair.now, event("[:own/send]")).unwrap();
+        }
+        assert_eq!(water(&mut pair), ["high"], "round {round}");
+        // Nothing moves until low water: else that would never come.
+        let waiting = inbox.len();
+        let mut queued = Vec::new();
+        while pair.server.send_capacity().above_high_water {
+            assert_eq!(inbox.len(), waiting);
+            write_one(&mut pair, &mut inbox);
+            queued.push(pair.server.send_capacity().messages);
+        }
+        assert_eq!(water(&mut pair), ["ready"], "round {round}");
+        assert_eq!(queued, [6, 5, 6], "at half, and then filled to 75 %");
+        assert!(inbox.len() < waiting);
+    }
+}
+
+#[test]
+fn an_event_larger_than_high_water_leaves_an_inbox_when_its_turn_comes() {
+    let mut pair = pair_of(8);
+    let mut inbox = Inbox::new(InboxLimits::default());
+    let large = format!("[:n/large {:?}]", "x".repeat(900_000));
+    for _ in 0..8 {
+        push(&mut inbox, 0, &large, Policy::Reject);
+    }
+    push(&mut inbox, 0, "[:n/last]", Policy::Reject);
+    inbox.deliver_to(pair.now, &mut pair.server);
+    for _ in 0..9 {
+        write_one(&mut pair, &mut inbox);
+    }
+    assert!(inbox.is_empty());
+    assert_eq!(inbox.lost().count, 0);
+    assert_eq!(pair.server.stats().events_queued, 9);
+}
+
+#[test]
+fn the_latest_of_a_key_replaces_the_queued_one_also_above_high_water() {
+    let mut pair = pair_of(4);
+    let mut inbox = small(10);
+    let key = || Policy::Latest("k".into());
+    push(&mut inbox, 0, "[:at/x 1]", key());
+    inbox.deliver_to(pair.now, &mut pair.server);
+    for _ in 0..3 {
+        pair.server.send(pair.now, event("[:own/send]")).unwrap();
+    }
+    assert!(pair.server.send_capacity().above_high_water);
+    push(&mut inbox, 0, "[:at/x 2]", key());
+    inbox.deliver_to(pair.now, &mut pair.server);
+    assert!(inbox.is_empty());
+    assert_eq!(pair.server.stats().replaced, 1);
+    // A volatile one is dropped rather than kept for later.
+    push(&mut inbox, 0, "[:at/once]", Policy::Volatile);
+    inbox.deliver_to(pair.now, &mut pair.server);
+    assert!(inbox.is_empty());
+    assert_eq!(pair.server.stats().dropped_volatile, 1);
 }
 
 #[test]

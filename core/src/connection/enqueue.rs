@@ -59,6 +59,29 @@ impl Connection {
         Ok(())
     }
 
+    /// The same for an event whose turn it is in a queue before this one: that fills this one up to
+    /// high water and no further, and once it is above, waits for low water. An event that is more
+    /// than that alone goes when nothing else is queued.
+    pub(crate) fn has_place_in_turn(
+        &self,
+        now: Instant,
+        len: usize,
+    ) -> Result<(), PackedSendError> {
+        self.has_place_for(now, len)?;
+        let below =
+            !self.pressure.high && self.config.water_marks.high.covers_also(&self.queue, len);
+        if below || self.queue.is_empty() {
+            Ok(())
+        } else {
+            Err(PackedSendError::Full)
+        }
+    }
+
+    /// Whether an event of this key is queued.
+    pub(crate) fn has_queued(&self, key: &str) -> bool {
+        self.queue.len_of(key).is_some()
+    }
+
     /// Queues a packed event, or does with it what its policy says. A refusal has been counted.
     pub(super) fn enqueue(
         &mut self,

@@ -233,22 +233,26 @@ impl Inbox {
         Some((parcel.event, parcel.options))
     }
 
-    /// Moves what there is room for to the connection's send queue. When to try again, if a send
-    /// rate holds it up; otherwise the connection's writing makes room.
+    /// Moves what there is room for to the connection's send queue, as far as its high water: what
+    /// waits in here is no news of the connection, so it tells no `HighWater` of it. Where it is
+    /// above high water for other reasons, nothing moves until it has fallen to low water. When to
+    /// try again, if a send rate holds it up; otherwise the connection's writing makes room.
     pub fn deliver_to(&mut self, now: Instant, connection: &mut Connection) -> Option<Instant> {
         while let Some(number) = self.next_number() {
             let Some(parcel) = self.find(number) else {
                 break;
             };
-            let place = connection.has_place_for(now, parcel.event.bytes().len());
-            let may_force = matches!(
-                parcel.options.policy,
-                Policy::DropOldest | Policy::Latest(_)
-            );
+            let place = connection.has_place_in_turn(now, parcel.event.bytes().len());
+            // It adds nothing to what waits: it takes the place of another, or is dropped.
+            let adds = match &parcel.options.policy {
+                Policy::Latest(key) => !connection.has_queued(key),
+                Policy::Volatile => false,
+                Policy::DropOldest | Policy::Reject => true,
+            };
             let sent = match place {
                 // It never fits this connection.
                 Err(PackedSendError::TooLarge) => Err(PackedSendError::TooLarge),
-                Err(PackedSendError::Full) if !may_force => return None,
+                Err(PackedSendError::Full) if adds => return None,
                 Err(PackedSendError::NotOpen) => return None,
                 Err(PackedSendError::RateLimited { retry_at })
                     if parcel.options.policy != Policy::Volatile =>

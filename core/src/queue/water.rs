@@ -46,4 +46,9 @@ impl Mark {
     pub(crate) fn covers(self, queue: &SendQueue) -> bool {
         queue.len() <= self.messages && queue.bytes() <= self.bytes
     }
+
+    /// Whether it would with one more message of `len` bytes.
+    pub(crate) fn covers_also(self, queue: &SendQueue, len: usize) -> bool {
+        queue.len() < self.messages && queue.bytes().saturating_add(len) <= self.bytes
+    }
 }
