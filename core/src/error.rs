@@ -185,6 +185,17 @@ pub enum BadReason {
     V1Map,
 }
 
+impl BadReason {
+    /// Whether it was too long, rather than wrong.
+    pub(crate) fn is_oversized(&self) -> bool {
+        match self {
+            Self::Frame(error) => matches!(error, FrameError::TooLong { .. }),
+            Self::Unpack(error) => error.is_oversized(),
+            _ => false,
+        }
+    }
+}
+
 /// Why a connection ended.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]

@@ -23,6 +23,12 @@ pub(super) enum Refused {
     TooLarge { size: usize, limit: usize },
 }
 
+impl Refused {
+    pub(super) const fn is_too_large(&self) -> bool {
+        matches!(self, Self::TooLarge { .. })
+    }
+}
+
 /// A bounded queue by the rules of [`Policy`], with what came back from an answer or a post that
 /// did not go out: at most one batch, which goes first.
 #[derive(Debug, Default)]

@@ -136,7 +136,7 @@ impl AjaxSession {
                 waits
             }
             Packet::Bad { reason, callback } => {
-                self.stats.bad_events += 1;
+                self.stats.count_bad(&reason);
                 let reply = callback.map(|_| self.token(exchange));
                 let waits = reply.is_some();
                 let limits = &config.limits;
@@ -179,7 +179,7 @@ impl AjaxSession {
 
     /// Tells client and application that a post could not be read.
     fn refuse(&mut self, exchange: Exchange, status: u16, reason: BadReason, frame: &Bytes) {
-        self.stats.bad_events += 1;
+        self.stats.count_bad(&reason);
         self.answer(exchange, Response::text(status, reason.to_string()));
         let limits = self.config.limits.clone();
         let _ = self

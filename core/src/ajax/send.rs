@@ -142,7 +142,10 @@ impl AjaxSession {
                 Ok(())
             }
         };
-        if result.is_err() {
+        if let Err(error) = &result {
+            if matches!(error, ReplyError::TooLarge { .. }) {
+                self.stats.oversized_refused += 1;
+            }
             self.answer_with(exchange, &config.frames.error);
         }
         self.settle();
@@ -191,8 +194,8 @@ impl AjaxSession {
             self.backlog
                 .enqueue(event, None, options, terms, &mut self.stats)
         });
-        if sent.is_err() {
-            self.stats.sends_refused += 1;
+        if let Err(refused) = &sent {
+            self.stats.count_refused(refused.is_too_large());
         }
         self.was_queued(was_empty, options.flush && sent.is_ok());
         sent

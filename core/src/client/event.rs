@@ -149,6 +149,12 @@ impl Stats {
             replaced: self.replaced.saturating_add(other.replaced),
             shed: self.shed.saturating_add(other.shed),
             bad_events: self.bad_events.saturating_add(other.bad_events),
+            oversized_received: self
+                .oversized_received
+                .saturating_add(other.oversized_received),
+            oversized_refused: self
+                .oversized_refused
+                .saturating_add(other.oversized_refused),
             ignored: self.ignored.saturating_add(other.ignored),
             late_replies: self.late_replies.saturating_add(other.late_replies),
             pings_sent: self.pings_sent.saturating_add(other.pings_sent),

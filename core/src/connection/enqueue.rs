@@ -20,6 +20,12 @@ pub(super) enum Refused {
     TooLarge { size: usize, limit: usize },
 }
 
+impl Refused {
+    pub(super) const fn is_too_large(self) -> bool {
+        matches!(self, Self::TooLarge { .. })
+    }
+}
+
 /// What the send queue owes the application to know.
 #[derive(Debug, Default)]
 pub(super) struct Pressure {
@@ -89,8 +95,8 @@ impl Connection {
         options: &SendOptions,
     ) -> Result<Sent, Refused> {
         let result = self.try_enqueue(item, options);
-        if result.is_err() {
-            self.stats.sends_refused += 1;
+        if let Err(refused) = result {
+            self.stats.count_refused(refused.is_too_large());
             self.settle_scratch();
         }
         result

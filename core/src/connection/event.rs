@@ -242,8 +242,14 @@ pub struct Stats {
     pub dropped_volatile: u64,
     /// Queued events dropped for a newer one of the same key (`Policy::Latest`).
     pub replaced: u64,
-    /// Bad frames and events, reported or not.
+    /// Bad frames and events, reported or not. What was too large is not among them.
     pub bad_events: u64,
+    /// Frames and messages of the peer that were over a limit of size (`Limits::max_frame_bytes`,
+    /// `max_opened_bytes`), reported or not.
+    pub oversized_received: u64,
+    /// Events, calls and replies of our own that were refused as too large; but for replies they
+    /// are among `sends_refused`, too.
+    pub oversized_refused: u64,
     /// Reserved ids that were ignored because a bare script may echo them.
     pub ignored: u64,
     /// Replies to calls that had settled already, or that nobody made.
@@ -252,6 +258,26 @@ pub struct Stats {
     pub pings_sent: u64,
     /// Unread messages dropped to make room (`RecvPolicy::DropOldest`).
     pub shed: u64,
+}
+
+impl Stats {
+    /// Counts something of the peer's that is not taken.
+    pub(crate) fn count_bad(&mut self, reason: &BadReason) {
+        let count = if reason.is_oversized() {
+            &mut self.oversized_received
+        } else {
+            &mut self.bad_events
+        };
+        *count = count.saturating_add(1);
+    }
+
+    /// Counts a send that is refused, perhaps as too large.
+    pub(crate) const fn count_refused(&mut self, too_large: bool) {
+        self.sends_refused = self.sends_refused.saturating_add(1);
+        if too_large {
+            self.oversized_refused = self.oversized_refused.saturating_add(1);
+        }
+    }
 }
 
 /// How full the send queue is.

@@ -148,6 +148,11 @@ impl Connection {
             _ => None,
         };
         let requested = self.state == State::Closing;
+        if let Some(error) = &closed.error
+            && error.violation.is_oversized()
+        {
+            self.stats.oversized_received += 1;
+        }
         self.finish(match closed {
             _ if requested => CloseReason::Requested,
             Closed {
@@ -445,7 +450,7 @@ impl Connection {
     }
 
     fn report_bad(&mut self, reason: BadReason, frame: &Bytes, callback: Option<Span>) {
-        self.stats.bad_events += 1;
+        self.stats.count_bad(&reason);
         let limits = &self.config.limits;
         let since = *self.bad_since.get_or_insert(self.now);
         if since + limits.bad_frame_period <= self.now {

@@ -103,7 +103,7 @@ impl Connection {
                 Ok(sent)
             }
             Err(refused) => {
-                self.stats.sends_refused += 1;
+                self.stats.count_refused(refused.is_too_large());
                 Err(self.give_back(event, refused))
             }
         }

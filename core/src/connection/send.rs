@@ -208,6 +208,7 @@ impl Connection {
                 Ok(())
             }
             Err(TooLarge { size, limit }) => {
+                self.stats.oversized_refused += 1;
                 if let Outgoing::Reply { callback, .. } = item {
                     self.push_error_reply(callback);
                 }

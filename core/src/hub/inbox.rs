@@ -250,8 +250,6 @@ impl Inbox {
                 Policy::DropOldest | Policy::Reject => true,
             };
             let sent = match place {
-                // It never fits this connection.
-                Err(PackedSendError::TooLarge) => Err(PackedSendError::TooLarge),
                 Err(PackedSendError::Full) if adds => return None,
                 Err(PackedSendError::NotOpen) => return None,
                 Err(PackedSendError::RateLimited { retry_at })

@@ -341,6 +341,13 @@ impl PackError {
     }
 }
 
+impl UnpackError {
+    /// Whether the message is too long, rather than wrong or too deep.
+    pub(crate) fn is_oversized(&self) -> bool {
+        matches!(self, Self::OverLimit { what, .. } if what.starts_with("bytes") || what.starts_with("times its size"))
+    }
+}
+
 /// Why packed bytes could not be read: the peer's mistake.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]

@@ -53,22 +53,5 @@ pub struct ServerStats {
 
 /// Adds the counts of one connection to those of all.
 pub(super) const fn add(all: &mut Stats, one: &Stats) {
-    const fn sum(all: &mut u64, one: u64) {
-        *all = all.saturating_add(one);
-    }
-    sum(&mut all.frames_received, one.frames_received);
-    sum(&mut all.frames_sent, one.frames_sent);
-    sum(&mut all.bytes_received, one.bytes_received);
-    sum(&mut all.bytes_sent, one.bytes_sent);
-    sum(&mut all.events_received, one.events_received);
-    sum(&mut all.events_queued, one.events_queued);
-    sum(&mut all.sends_refused, one.sends_refused);
-    sum(&mut all.dropped_oldest, one.dropped_oldest);
-    sum(&mut all.dropped_volatile, one.dropped_volatile);
-    sum(&mut all.replaced, one.replaced);
-    sum(&mut all.bad_events, one.bad_events);
-    sum(&mut all.ignored, one.ignored);
-    sum(&mut all.late_replies, one.late_replies);
-    sum(&mut all.pings_sent, one.pings_sent);
-    sum(&mut all.shed, one.shed);
+    *all = all.plus(*one);
 }

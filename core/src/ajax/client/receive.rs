@@ -213,7 +213,7 @@ impl AjaxClient {
     }
 
     fn report_bad(&mut self, reason: BadReason, frame: &Bytes) {
-        self.stats.bad_events += 1;
+        self.stats.count_bad(&reason);
         let limits: Arc<_> = self.config.limits.clone();
         let _ = self
             .inbox

@@ -186,8 +186,8 @@ impl AjaxClient {
             self.backlog
                 .enqueue(event, callback, options, terms, &mut self.stats)
         });
-        if sent.is_err() {
-            self.stats.sends_refused += 1;
+        if let Err(refused) = &sent {
+            self.stats.count_refused(refused.is_too_large());
         }
         // Others may have been dropped for it.
         self.was_queued(false, false);

@@ -102,10 +102,16 @@ impl Violation {
         match self {
             Self::EndedWithoutClose => None,
             Self::BadCloseReason | Self::BadDeflate | Self::InvalidUtf8 { .. } => Some(1007),
-            Self::FrameTooLong { .. }
-            | Self::InflatedTooLong { .. }
-            | Self::MessageTooLong { .. } => Some(1009),
+            _ if self.is_oversized() => Some(1009),
             _ => Some(1002),
         }
+    }
+
+    /// Whether a frame or a message was over a limit.
+    pub(crate) const fn is_oversized(&self) -> bool {
+        matches!(
+            self,
+            Self::FrameTooLong { .. } | Self::InflatedTooLong { .. } | Self::MessageTooLong { .. }
+        )
     }
 }
