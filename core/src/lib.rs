@@ -136,7 +136,7 @@ pub use hub::{
     SubscribeError, Takeover, Target, TransportKind, UserId, UserRates,
 };
 pub use id::{CallId, ConnId, ConnIds, FlushId, ReplyToken};
-pub use limits::Limits;
+pub use limits::{BABASHKA_FRAME_BYTES, Limits};
 pub use module::{
     ClientOutbox, ConnectionOutbox, Module, Modules, NamespaceTaken, Outbox, Published,
     ServerOutbox,

@@ -2,6 +2,11 @@
 
 use core::time::Duration;
 
+/// The largest frame that sente-lite's Babashka client takes for sure, in bytes: what to give to
+/// [`small_frames`](crate::ConnectionConfigBuilder::small_frames). Its WebSocket hands out what it
+/// reads in pieces of 16 KiB, headers included, and the client takes each piece for a message.
+pub const BABASHKA_FRAME_BYTES: usize = 16_000;
+
 /// The limits of one connection, all in one place.
 ///
 /// Nothing a peer sends can make the engine hold more than these say. `0` means none, never

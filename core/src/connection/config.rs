@@ -47,6 +47,8 @@ pub struct ConnectionConfig {
     pub(crate) offers: bool,
     pub(crate) on_recv_full: RecvPolicy,
     pub(crate) wrap_received: bool,
+    /// A frame larger than this is reported; [`usize::MAX`] where nobody asked for that.
+    pub(crate) small_frames: usize,
     #[cfg(feature = "deflate")]
     deflate: Option<DeflateConfig>,
     pub(crate) atoms: Atoms,
@@ -76,6 +78,7 @@ impl ConnectionConfig {
             grant: None,
             on_recv_full: RecvPolicy::Backpressure,
             wrap_received: false,
+            small_frames: None,
             #[cfg(feature = "deflate")]
             deflate: None,
         }
@@ -138,6 +141,7 @@ pub struct ConnectionConfigBuilder {
     grant: Option<Extensions>,
     on_recv_full: RecvPolicy,
     wrap_received: bool,
+    small_frames: Option<usize>,
     #[cfg(feature = "deflate")]
     deflate: Option<DeflateConfig>,
 }
@@ -242,6 +246,19 @@ impl ConnectionConfigBuilder {
         self
     }
 
+    /// Keeps frames at or under so many bytes for a peer that loses larger ones, such as sente-lite's
+    /// Babashka client, which loses messages above about 16 KiB
+    /// ([`BABASHKA_FRAME_BYTES`](crate::BABASHKA_FRAME_BYTES)). Default `None`.
+    ///
+    /// Batches are bounded by it, before they are compressed or encrypted, and so is what is handed
+    /// to the transport in one go (`Limits::max_batch_bytes`, `max_transmit_bytes`). Messages are
+    /// never fragmented, so one event, call or reply that is larger leaves as it is, alone, and is
+    /// reported as `ConnectionEvent::LargeFrame`.
+    pub fn small_frames(mut self, max_bytes: Option<usize>) -> Self {
+        self.small_frames = max_bytes;
+        self
+    }
+
     /// The permessage-deflate that the driver offers or grants in the upgrade of a WebSocket, and
     /// whose outcome it hands to `Connection::set_deflate`. Default `None`: not at all.
     #[cfg(feature = "deflate")]
@@ -274,6 +291,10 @@ impl ConnectionConfigBuilder {
         if self.limits.max_frame_bytes == 0 {
             return Err(ConfigError::NoFrames);
         }
+        let mut limits = self.limits;
+        let small_frames = self.small_frames.unwrap_or(usize::MAX);
+        limits.max_batch_bytes = limits.max_batch_bytes.min(small_frames);
+        limits.max_transmit_bytes = limits.max_transmit_bytes.min(small_frames);
         let mut hello = self.hello;
         if self.offer.is_some() && profile.stream {
             hello.get_or_insert_default().offer = self.offer;
@@ -288,8 +309,8 @@ impl ConnectionConfigBuilder {
             profile,
             carrier,
             packer: self.packer,
-            water_marks: WaterMarks::new(&self.limits),
-            limits: Arc::new(self.limits),
+            water_marks: WaterMarks::new(&limits),
+            limits: Arc::new(limits),
             keepalive: self.keepalive.map(Keepalive::at_least_a_millisecond),
             handshake_timeout: self.handshake_timeout,
             close_timeout: self.close_timeout,
@@ -301,6 +322,7 @@ impl ConnectionConfigBuilder {
             offers: self.offer.is_some(),
             on_recv_full: self.on_recv_full,
             wrap_received: self.wrap_received && profile.role == Role::Client,
+            small_frames,
             #[cfg(feature = "deflate")]
             deflate: self.deflate,
             atoms,

@@ -243,7 +243,7 @@ impl Connection {
     }
 
     pub(super) fn warn_if_large(&mut self, size: usize) {
-        if size >= self.config.limits.warn_frame_bytes {
+        if size >= self.config.limits.warn_frame_bytes || size > self.config.small_frames {
             self.push_event(ConnectionEvent::LargeFrame {
                 size,
                 received: false,

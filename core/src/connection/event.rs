@@ -64,7 +64,8 @@ pub enum ConnectionEvent {
     /// The send queue rose above `Limits::send_high_water`; `SendReady` follows when it has fallen
     /// to low water, unless the connection ends first. How full it was then.
     HighWater(SendCapacity),
-    /// A frame of at least `Limits::warn_frame_bytes` was received or sent: its size.
+    /// A frame of at least `Limits::warn_frame_bytes` was received or sent, or one of more than
+    /// `ConnectionConfigBuilder::small_frames` was sent: its size.
     LargeFrame {
         /// Its size in bytes.
         size: usize,
