@@ -15,7 +15,8 @@ use crate::handle::End;
 use crate::shared::ABANDONED;
 
 /// The machine behind a [`Handle`](crate::Handle) and its [`Events`](crate::Events): one
-/// [`Connection`], or a [`Client`] with one connection after another. There are no others.
+/// [`Connection`], a [`Client`] with one connection after another, or one
+/// [`AjaxSession`](sente_core::ajax::AjaxSession) of a server. There are no others.
 #[expect(private_bounds, reason = "nobody else's machine has what it takes")]
 pub trait Engine: Machine<Told = <Self as Engine>::Event> {
     /// What it tells the application.
@@ -275,7 +276,7 @@ impl Machine for Client {
 }
 
 /// The right to answer that an event brings.
-fn token_in(event: ConnectionEvent) -> Option<ReplyToken> {
+pub(crate) fn token_in(event: ConnectionEvent) -> Option<ReplyToken> {
     match event {
         ConnectionEvent::Message(message) => message.reply,
         ConnectionEvent::BadEvent(bad) => bad.reply,

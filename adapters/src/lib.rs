@@ -21,6 +21,7 @@
 //! # }
 //! ```
 
+mod ajax;
 mod budget;
 mod client;
 mod clock;
@@ -46,6 +47,7 @@ mod transport;
 mod url;
 mod websocket;
 
+pub use ajax::{AjaxAnswer, AjaxEvents, AjaxHandle, AjaxPort, AjaxStart};
 pub use budget::SharedRecvBudget;
 pub use client::{ClientEvents, ClientHandle, ClientOptions, keep_connected};
 pub use connect::{ConnectError, ConnectOptions, connect};

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use sente_core::ajax::AjaxSession;
 use sente_core::packer::PackError;
 use sente_core::{
     CallId, ConnId, Connection, Event, Instant, Module, Modules, Outbox, Payload, Published,
@@ -143,6 +144,15 @@ impl<E, M: Engine> Attached<E, M> {
 
 impl<E> Attached<E> {
     /// Says whose connection it is, for modules that address users. Before the first
+    /// [`next`](Self::next).
+    pub fn of_user(mut self, user: impl Into<String>) -> Self {
+        self.user = Some(user.into());
+        self
+    }
+}
+
+impl<E> Attached<E, AjaxSession> {
+    /// Says whose session it is, for modules that address users. Before the first
     /// [`next`](Self::next).
     pub fn of_user(mut self, user: impl Into<String>) -> Self {
         self.user = Some(user.into());

@@ -18,18 +18,18 @@ use crate::peer::Peer;
 use crate::queue::{SendOptions, Sent};
 use crate::time::Instant;
 
-/// The outbox over one connection and its peer.
+/// The outbox over one connection, or one session over Ajax, and its peer.
 #[derive(Debug)]
-pub struct ConnectionOutbox<'a> {
-    connection: &'a mut Connection,
+pub struct ConnectionOutbox<'a, C = Connection> {
+    connection: &'a mut C,
     peer: &'a Peer,
     now: Instant,
 }
 
-impl<'a> ConnectionOutbox<'a> {
+impl<'a, C: SendHalf> ConnectionOutbox<'a, C> {
     /// An outbox that queues on `connection`, at `now`.
     #[must_use]
-    pub const fn new(connection: &'a mut Connection, peer: &'a Peer, now: Instant) -> Self {
+    pub const fn new(connection: &'a mut C, peer: &'a Peer, now: Instant) -> Self {
         Self {
             connection,
             peer,
@@ -37,12 +37,12 @@ impl<'a> ConnectionOutbox<'a> {
         }
     }
 
-    fn connection(&mut self, to: ConnId) -> Option<&mut Connection> {
+    fn connection(&mut self, to: ConnId) -> Option<&mut C> {
         (to == self.peer.connection).then_some(&mut *self.connection)
     }
 }
 
-impl Outbox for ConnectionOutbox<'_> {
+impl<C: SendHalf> Outbox for ConnectionOutbox<'_, C> {
     fn send_with(
         &mut self,
         to: ConnId,
@@ -320,7 +320,7 @@ fn is_meant(peer: &Peer, to: &Target) -> bool {
 
 /// Queues `event` for the only peer there is, if it is meant.
 fn publish_to_one(
-    connection: &mut Connection,
+    connection: &mut impl SendHalf,
     peer: &Peer,
     now: Instant,
     to: &Target,
@@ -329,7 +329,7 @@ fn publish_to_one(
 ) -> Result<Published, PackError> {
     let mut published = Published::default();
     if is_meant(peer, to) {
-        let packed = PackedEvent::pack(event, &**connection.config().packer())?;
+        let packed = PackedEvent::pack(event, &**connection.packer())?;
         let result = connection.send_packed_with(now, &packed, options.clone());
         published.count(peer.connection, result);
     }

@@ -1,0 +1,96 @@
+//! The loop of one Ajax session: its time, and the answers that do not come at once.
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use sente_core::ajax::{AjaxSession, Exchange, Response};
+use sente_core::{CloseReason, Instant, State, Stats};
+use tokio::sync::oneshot;
+
+use crate::driver::at;
+use crate::handle::End;
+use crate::shared::Shared;
+
+const DROPPED: &str = "the session was dropped with its runtime";
+
+/// Who waits for the answers.
+pub(super) type Waiting = HashMap<Exchange, oneshot::Sender<Response>>;
+
+/// Takes the answers that there are now to those who wait for them. An answer whose request is gone
+/// counts as lost.
+pub(super) fn give_out(session: &mut AjaxSession, waiting: &mut Waiting, now: Instant) {
+    while let Some(respond) = session.poll_respond() {
+        let exchange = respond.exchange;
+        let taken = waiting
+            .remove(&exchange)
+            .is_some_and(|waiter| waiter.send(respond.response).is_ok());
+        if !taken {
+            session.handle_aborted(now, exchange);
+        }
+    }
+}
+
+/// What the session waits for.
+struct Wants {
+    timeout: Option<Instant>,
+    /// Whether posts are taken.
+    post: bool,
+    finished: bool,
+}
+
+/// Drives a session to its end.
+pub(super) async fn drive(shared: Arc<Shared<AjaxSession>>) {
+    let over = Over { shared };
+    let shared = &over.shared;
+    loop {
+        let wants = shared.with(|session, now| {
+            give_out(session, &mut shared.facts.waiting(), now);
+            Wants {
+                timeout: session.poll_timeout(),
+                post: session.wants_post() || session.state() == State::Closed,
+                finished: session.is_finished(),
+            }
+        });
+        if wants.post {
+            shared.facts.room.notify_waiters();
+        }
+        if wants.finished {
+            return;
+        }
+        let due = wants.timeout.map(|due| shared.clock.to_tokio(due));
+        tokio::select! {
+            () = at(due) => shared.with(AjaxSession::handle_timeout),
+            () = shared.woken() => {}
+        }
+    }
+}
+
+/// Says that the loop is over, however it ends: also when the runtime drops it, or a panic does.
+struct Over {
+    shared: Arc<Shared<AjaxSession>>,
+}
+
+impl Drop for Over {
+    fn drop(&mut self) {
+        let shared = &self.shared;
+        // A loop that panicked in the engine may do so again; whoever waits is told all the same.
+        let end = |session: &mut AjaxSession, now: Instant| {
+            let reason = session.close_reason().cloned();
+            session.close(now);
+            give_out(session, &mut shared.facts.waiting(), now);
+            reason
+        };
+        let reason = catch_unwind(AssertUnwindSafe(|| shared.with(end))).unwrap_or_default();
+        let reason = reason.unwrap_or_else(|| CloseReason::Failed(DROPPED.to_owned()));
+        let mut stats = Stats::default();
+        shared.let_go(|inner| stats = inner.machine.stats());
+        shared.facts.waiting().clear();
+        shared.facts.room.notify_waiters();
+        shared.facts.end.send_replace(Some(End {
+            reason,
+            exit: None,
+            stats,
+        }));
+    }
+}
