@@ -197,10 +197,8 @@ impl<M: Engine> Dispatcher<M> {
 
     fn deliver(&mut self, mut message: Message) -> Option<Message> {
         let (handle, panics) = (&self.handle, &self.panics);
-        let mut responder = message.reply.take().map(|token| Responder {
-            handle: handle.clone(),
-            token: Some(token),
-        });
+        let reply = message.reply.take();
+        let mut responder = reply.map(|token| Responder::new(handle.clone(), token));
         let event = &message.event;
         let seen = self
             .registry
@@ -315,6 +313,20 @@ pub struct Responder<M: Engine = Connection> {
 }
 
 impl<M: Engine> Responder<M> {
+    pub(crate) const fn new(handle: Handle<M>, token: ReplyToken) -> Self {
+        Self {
+            handle,
+            token: Some(token),
+        }
+    }
+
+    /// Says that nobody will answer, and does not tell the caller.
+    pub fn forget(mut self) {
+        if let Some(token) = self.token.take() {
+            self.handle.forget(token);
+        }
+    }
+
     /// Answers the call.
     ///
     /// # Errors
@@ -410,7 +422,7 @@ fn report(
     }
 }
 
-fn message_of(payload: Box<dyn Any + Send>) -> String {
+pub(crate) fn message_of(payload: Box<dyn Any + Send>) -> String {
     let payload = match payload.downcast::<String>() {
         Ok(message) => return *message,
         Err(payload) => payload,

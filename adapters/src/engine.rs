@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use sente_core::packer::Packer;
 use sente_core::{
-    Client, ClientEvent, ClientOutbox, ClientState, ConnId, Connection, ConnectionEvent,
-    ConnectionOutbox, Instant, Modules, Opened, Outbox, Peer, RecvCapacity, ReplyToken, SendHalf,
-    State,
+    Client, ClientEvent, ClientOutbox, ClientState, ConnId, Connection, ConnectionConfig,
+    ConnectionEvent, ConnectionOutbox, Instant, Modules, Opened, Outbox, Peer, RecvCapacity,
+    ReplyToken, SendHalf, State,
 };
 use tokio::sync::{Notify, watch};
 
@@ -45,6 +45,8 @@ pub(crate) trait Machine: SendHalf + Sized + Send + 'static {
     /// Of the present link; `None` without one.
     fn recv_capacity(&self) -> Option<RecvCapacity>;
     fn set_recv_allowance(&mut self, now: Instant, bytes: usize);
+    /// What payloads are packed for, where that is known.
+    fn config(&self) -> Option<Arc<ConnectionConfig>>;
 
     /// What happened on a link, if that is what is told.
     fn of_link(told: Self::Told) -> Result<ConnectionEvent, Self::Told>;
@@ -106,6 +108,10 @@ impl Machine for Connection {
 
     fn set_recv_allowance(&mut self, now: Instant, bytes: usize) {
         self.set_recv_allowance(now, bytes);
+    }
+
+    fn config(&self) -> Option<Arc<ConnectionConfig>> {
+        Some(self.config().clone())
     }
 
     fn of_link(told: ConnectionEvent) -> Result<ConnectionEvent, ConnectionEvent> {
@@ -196,6 +202,10 @@ impl Machine for Client {
 
     fn set_recv_allowance(&mut self, now: Instant, bytes: usize) {
         self.set_recv_allowance(now, bytes);
+    }
+
+    fn config(&self) -> Option<Arc<ConnectionConfig>> {
+        self.connection().map(|link| link.config().clone())
     }
 
     fn of_link(told: ClientEvent) -> Result<ConnectionEvent, ClientEvent> {

@@ -40,10 +40,12 @@ mod listen;
 mod modules;
 mod permit;
 mod process;
+mod router;
 mod seed;
 mod shared;
 mod stdio;
 mod transport;
+mod typed;
 mod url;
 mod websocket;
 
@@ -58,5 +60,11 @@ pub use handle::{CallFailure, End, Ended, Handle};
 pub use listen::{Incoming, ListenError, ListenOptions, Listener};
 pub use modules::{Attached, HandleOutbox, Told};
 pub use permit::Permit;
+pub use router::{
+    Answer, AnyHandle, Context, Data, Extension, FromContext, Handler, HandlerFailure, IntoAnswer,
+    MissingExtension, NoReply, NotOfThisType, Outcome, RouteError, Routed, Router, Serving, State,
+    Typed,
+};
 pub use sente_core::framing::upgrade::UpgradeRequest;
+pub use typed::{TypedCallError, TypedSendError};
 pub use url::{Address, Url, UrlError, WsUrl};

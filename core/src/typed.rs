@@ -125,6 +125,23 @@ impl Payload {
         }
     }
 
+    /// What `data` is as a value, to be packed when it is sent, by whatever packer that takes. Where
+    /// the connection is known, [`typed`](Self::typed) saves the value.
+    ///
+    /// ```
+    /// let payload = sente_core::Payload::from_typed(&("ada", [1, 2]))?;
+    /// assert_eq!(payload.to_value()?.to_string(), r#"["ada" [1 2]]"#);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`TypedError`] if EDN cannot express it, or its `Serialize` fails.
+    pub fn from_typed<T: Serialize + ?Sized>(data: &T) -> Result<Self, TypedError> {
+        sente_edn::serde::to_value(data)
+            .map(Self::from)
+            .map_err(|error| TypedError::from_edn("edn", &error))
+    }
+
     /// A payload packed by the packer of `config`, to be sent, called or replied with on its
     /// connections; others can send it as well.
     ///
