@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use sente_core::ajax::AjaxSession;
 use sente_core::packer::Packer;
 use sente_core::{
-    CloseReason, ConnId, ConnectionEvent, ConnectionOutbox, Instant, Modules, Opened, Outbox, Peer,
-    RecvCapacity, State, Stats,
+    CloseReason, ConnId, ConnectionConfig, ConnectionEvent, ConnectionOutbox, Instant, Modules,
+    Opened, Outbox, Peer, RecvCapacity, State, Stats,
 };
 use tokio::sync::{Notify, watch};
 
@@ -98,6 +98,11 @@ impl Machine for AjaxSession {
 
     fn set_recv_allowance(&mut self, now: Instant, bytes: usize) {
         self.set_recv_allowance(now, bytes);
+    }
+
+    fn config(&self) -> Option<Arc<ConnectionConfig>> {
+        // It has one of its own kind.
+        None
     }
 
     fn of_link(told: ConnectionEvent) -> Result<ConnectionEvent, ConnectionEvent> {

@@ -53,6 +53,7 @@ impl Backlog {
         let item = Outgoing::Event {
             packed: event.bytes,
             callback: None,
+            portable: event.portable,
             sealed: event.sealed,
         };
         let size = item.len();
