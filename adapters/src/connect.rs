@@ -2,8 +2,9 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use rustix::net::SocketAddrUnix;
 use sente_core::framing::upgrade::UpgradeError;
 #[cfg(feature = "deflate")]
 use sente_core::framing::websocket::DeflateConfig;
@@ -14,16 +15,16 @@ use sente_core::{
 };
 use sente_edn::{Map, Value};
 use thiserror::Error;
-use tokio::net::{TcpStream, UnixStream};
-use tokio::time::timeout;
 
 use crate::budget::SharedRecvBudget;
 use crate::clock::Clock;
 use crate::connection::start;
 use crate::events::Events;
 use crate::handle::Handle;
+use crate::link::Transport;
+use crate::runtime::{Runtime, chosen, timeout};
 use crate::seed::{conn_id, random};
-use crate::transport::Transport;
+use crate::sockets::{TcpOptions, dial_tcp, dial_unix};
 use crate::url::{Address, Url, offered_in, stream_carrier};
 use crate::{deflate, process, stdio, websocket};
 
@@ -72,6 +73,10 @@ pub struct ConnectOptions {
     pub deflate: Option<DeflateConfig>,
     /// Which side this is. Default: the server of a child (`exec:`), the client everywhere else.
     pub role: Option<Role>,
+    /// How a TCP connection is set, that of a WebSocket as well. Default [`TcpOptions::default`].
+    pub tcp: TcpOptions,
+    /// The runtime the connection is driven on. Default: that of the caller.
+    pub runtime: Option<Arc<dyn Runtime>>,
 }
 
 impl ConnectOptions {
@@ -148,8 +153,8 @@ impl ConnectOptions {
     }
 }
 
-/// Connects to `url` (dials, spawns, upgrades) and starts to drive the connection on a task of the
-/// current tokio runtime. A client's connection is open when this returns.
+/// Connects to `url` (dials, spawns, upgrades) and starts to drive the connection on a task of its
+/// own. A client's connection is open when this returns.
 ///
 /// # Errors
 /// [`ConnectError`] says which step failed and why.
@@ -161,12 +166,13 @@ pub async fn connect(
     options: &ConnectOptions,
 ) -> Result<(Handle, Events), ConnectError> {
     let patience = options.patience();
-    let begun = Instant::now();
-    let dialled = timeout(patience, dial(url, options, patience)).await;
-    let (mut transport, config) = dialled.map_err(|_| ConnectError::Timeout(patience))??;
+    let runtime = chosen(options.runtime.as_ref())?;
+    let begun = runtime.now();
+    let dialled = timeout(&*runtime, patience, dial(&runtime, url, options, patience)).await;
+    let (mut transport, config) = dialled.ok_or(ConnectError::Timeout(patience))??;
     let role = config.role();
     let budget = options.budget();
-    let clock = Clock::start();
+    let clock = Clock::start(runtime.clone());
     let id = conn_id()?;
     let mut connection = Connection::new(config, random()?, clock.now());
     deflate::set(&mut connection, transport.deflate.take());
@@ -176,13 +182,13 @@ pub async fn connect(
         return Ok(link);
     }
     let (handle, mut events) = start(connection, clock, id, transport, &budget);
-    let left = patience.saturating_sub(begun.elapsed());
-    match timeout(left, events.wait_until_open()).await {
-        Ok(Ok(())) => Ok((handle, events)),
-        Ok(Err(CloseReason::HandshakeTimeout)) | Err(_) => {
+    let left = patience.saturating_sub(runtime.now().saturating_duration_since(begun));
+    match timeout(&*runtime, left, events.wait_until_open()).await {
+        Some(Ok(())) => Ok((handle, events)),
+        Some(Err(CloseReason::HandshakeTimeout)) | None => {
             Err(no_handshake(&handle, &mut events, patience))
         }
-        Ok(Err(reason)) => Err(ConnectError::Ended(reason)),
+        Some(Err(reason)) => Err(ConnectError::Ended(reason)),
     }
 }
 
@@ -204,6 +210,7 @@ fn no_handshake(handle: &Handle, events: &mut Events, patience: Duration) -> Con
 
 /// Opens the transport, upgrade included, and makes the configuration of what runs over it.
 pub(crate) async fn dial(
+    runtime: &Arc<dyn Runtime>,
     url: &Url,
     options: &ConnectOptions,
     patience: Duration,
@@ -214,22 +221,24 @@ pub(crate) async fn dial(
     let transport = match &url.address {
         Address::Ws(url) => {
             carrier = Carrier::WebSocket;
-            websocket::dial(url, dialect, options).await?
+            websocket::dial(&**runtime, url, dialect, options).await?
         }
         Address::Tcp { host, port } => {
-            let stream = TcpStream::connect((host.as_str(), *port)).await?;
-            stream.set_nodelay(true)?;
-            Transport::new(stream.into_split(), url.to_string())
+            let link = dial_tcp(&**runtime, host, *port, &options.tcp).await?;
+            Transport::new(link, url.to_string())
         }
         Address::Unix(path) => {
-            let stream = UnixStream::connect(path).await?;
-            Transport::new(stream.into_split(), url.to_string())
+            let address = SocketAddrUnix::new(path).map_err(io::Error::from)?;
+            let link = dial_unix(&**runtime, &address).await?;
+            Transport::new(link, url.to_string())
         }
-        Address::Exec(words) => process::spawn(words).map_err(|error| ConnectError::Spawn {
-            command: words.first().cloned().unwrap_or_default(),
-            error,
-        })?,
-        Address::Stdio => stdio::take()?,
+        Address::Exec(words) => {
+            process::spawn(runtime, words).map_err(|error| ConnectError::Spawn {
+                command: words.first().cloned().unwrap_or_default(),
+                error,
+            })?
+        }
+        Address::Stdio => stdio::take(&**runtime)?,
     };
     let extensions = options.extensions.or_else(|| match &url.address {
         Address::Ws(url) => offered_in(&url.query),

@@ -17,9 +17,9 @@ use crate::driver::{Driven, Wants, drive};
 use crate::engine::ConnectionFacts;
 use crate::events::Events;
 use crate::handle::{End, Handle};
+use crate::link::Transport;
 use crate::process::Child;
 use crate::shared::Shared;
-use crate::transport::Transport;
 
 const DROPPED: &str = "the transport was dropped";
 
@@ -44,15 +44,16 @@ pub(crate) fn start(
         peer: transport.peer.clone(),
         pid: transport.child.as_ref().and_then(Child::pid),
     };
+    let runtime = clock.runtime().clone();
     let shared = Shared::new(connection, clock, driver, Some(share), facts);
     let held = shared.hold();
-    tokio::spawn(async move {
+    runtime.spawn(Box::pin(async move {
         let mut over = Over { shared, exit: None };
         let child = drive(&*over.shared, transport).await;
         if let Some(child) = child {
             over.exit = child.finish(over.shared.facts.kill.notified()).await;
         }
-    });
+    }));
     held
 }
 
@@ -177,8 +178,8 @@ impl Driven for Shared<Connection> {
         self.woken()
     }
 
-    fn clock(&self) -> Clock {
-        self.clock
+    fn clock(&self) -> &Clock {
+        &self.clock
     }
 }
 

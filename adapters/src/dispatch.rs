@@ -12,10 +12,10 @@ use sente_core::{
     Payload, Registry, ReplyError, ReplyToken, RequestId,
 };
 
-use crate::driver::at;
 use crate::engine::Engine;
 use crate::events::Events;
 use crate::handle::Handle;
+use crate::runtime::{Either, either};
 
 /// How many panics are reported one by one until the reports are taken. All are counted.
 const MAX_REPORTS: usize = 64;
@@ -144,14 +144,14 @@ impl<M: Engine> Dispatcher<M> {
             if let Some(panic) = self.poll_panic() {
                 return Some(Dispatched::Panicked(panic));
             }
-            let clock = self.handle.shared.clock;
             let due = self.registry.poll_timeout();
-            let event = tokio::select! {
-                event = events.next() => event?,
-                () = at(due.map(|due| clock.to_tokio(due))) => {
+            let due = self.handle.shared.clock.reached(due);
+            let event = match either(due, events.next()).await {
+                Either::First(()) => {
                     self.handle_timeout();
                     continue;
                 }
+                Either::Second(event) => event?,
             };
             if let Some(other) = self.dispatch(event) {
                 return Some(Dispatched::Event(other));

@@ -1,27 +1,26 @@
-//! The one loop that drives a connection over a transport, whatever it is.
+//! The one loop that drives a connection over a link, whatever it is and on whatever runtime.
 
-use std::future::{Future, pending, poll_fn};
+use std::future::{Future, poll_fn};
 use std::io;
-use std::mem::MaybeUninit;
 use std::pin::{Pin, pin};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::BytesMut;
 use sente_core::{Input, Instant, TransmitBuf};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
-use tokio::time::sleep_until;
 
 use crate::clock::Clock;
+use crate::link::{Link, Transport};
 use crate::process::Child;
-use crate::transport::{Reader, Transport, Writer};
+use crate::runtime::Timer;
 
-/// How much one read of a busy connection takes at most.
-const READ_BYTES: usize = 64 * 1024;
+/// What is read before the buffer for it is kept for the next read.
+const BUSY_BYTES: usize = 4096;
 
-/// How much the first read after a pause takes at most. It goes over the stack, so that a
-/// connection that waits holds no buffer.
-const FIRST_READ_BYTES: usize = 4096;
+/// After how many steps, and how many bytes read and written, one busy connection lets others of
+/// its runtime have a turn.
+const MAX_STEPS: usize = 64;
+const MAX_STEP_BYTES: usize = 512 * 1024;
 
 /// How long the last bytes of a connection that is over may take, and how long bytes that already
 /// arrived are read after the writing side broke.
@@ -46,30 +45,24 @@ pub(crate) trait Driven: Send + Sync + 'static {
     fn is_closed(&self) -> bool;
     /// Comes when somebody else has changed the machine.
     fn woken(&self) -> impl Future<Output = ()> + Send;
-    fn clock(&self) -> Clock;
+    fn clock(&self) -> &Clock;
 }
 
 /// Drives `machine` over `transport` until the transport is not needed any more and dropped. Gives
 /// back the child, if the peer is one: it sees the end of its input only now.
 pub(crate) async fn drive(machine: &impl Driven, transport: Transport) -> Option<Child> {
     let Transport {
-        reader,
-        writer,
-        rest,
-        child,
-        buffers_writes,
-        ..
+        link, rest, child, ..
     } = transport;
+    let clock = machine.clock();
     let mut driver = Driver {
         machine,
-        reader,
-        writer,
+        link: Some(link),
         child,
         child_ended: false,
         orphaned: None,
         input: rest,
         out: TransmitBuf::new(),
-        buffers_writes,
         flush_due: false,
         shutting_down: false,
         writer_done: false,
@@ -78,24 +71,48 @@ pub(crate) async fn drive(machine: &impl Driven, transport: Transport) -> Option
         read_late: 0,
         last_flush: None,
         read_before_timeout: false,
+        writes_first: true,
+        timer: clock.timer(),
+        armed: None,
+        clock,
     };
-    driver.run().await;
+    if !driver.input.is_empty() {
+        machine.handle_input(Input::Bytes(&mut driver.input));
+    }
+    let mut woken = pin!(machine.woken());
+    poll_fn(|cx| {
+        let mut work = Work::default();
+        loop {
+            let Poll::Ready(step) = driver.poll_step(cx, woken.as_mut(), &mut work) else {
+                return Poll::Pending;
+            };
+            match step {
+                Step::Over => return Poll::Ready(()),
+                Step::Woken => woken.set(machine.woken()),
+                Step::Done => {}
+            }
+            if work.is_enough() {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+        }
+    })
+    .await;
     driver.child.take()
 }
 
 struct Driver<'a, M> {
     machine: &'a M,
-    reader: Reader,
-    writer: Writer,
+    /// `None` once it is not needed any more.
+    link: Option<Box<dyn Link>>,
     child: Option<Child>,
     child_ended: bool,
     /// When the output of a child that has ended counts as ended too. Runs only while it is read.
-    orphaned: Option<tokio::time::Instant>,
+    orphaned: Option<Instant>,
     /// Without capacity while nothing comes.
     input: BytesMut,
     out: TransmitBuf,
-    /// Whether a write is done only once it has been flushed, and whether one waits for that.
-    buffers_writes: bool,
+    /// Whether what was written waits to be flushed.
     flush_due: bool,
     shutting_down: bool,
     writer_done: bool,
@@ -103,9 +120,43 @@ struct Driver<'a, M> {
     write_error: Option<io::Error>,
     /// How much has been read since.
     read_late: usize,
-    last_flush: Option<tokio::time::Instant>,
+    last_flush: Option<Instant>,
     /// Whether the last read went ahead of a deadline that had come.
     read_before_timeout: bool,
+    /// Whether writing is tried before reading in the next step; they take turns.
+    writes_first: bool,
+    timer: Box<dyn Timer>,
+    /// When the timer comes, while it is waited for.
+    armed: Option<std::time::Instant>,
+    clock: &'a Clock,
+}
+
+/// How much has been done since others had their turn.
+#[derive(Default)]
+struct Work {
+    steps: usize,
+    bytes: usize,
+}
+
+impl Work {
+    const fn add(&mut self, bytes: usize) {
+        self.steps = self.steps.saturating_add(1);
+        self.bytes = self.bytes.saturating_add(bytes);
+    }
+
+    const fn is_enough(&self) -> bool {
+        self.steps >= MAX_STEPS || self.bytes >= MAX_STEP_BYTES
+    }
+}
+
+/// What came of a step.
+enum Step {
+    /// Something was done; there may be more.
+    Done,
+    /// The loop is over.
+    Over,
+    /// Somebody else has changed the machine.
+    Woken,
 }
 
 /// What the engine waits for next.
@@ -125,34 +176,48 @@ enum Happened {
     ChildEnded,
     Flushed(io::Result<()>),
     LastFlush,
+    /// Time has passed, and something may be due.
+    Nothing,
     Orphaned,
     Read(io::Result<usize>),
     Shutdown,
     Timeout,
-    Woken,
     Written(io::Result<usize>),
 }
 
 impl<M: Driven> Driver<'_, M> {
-    async fn run(&mut self) {
-        if !self.input.is_empty() {
-            self.machine.handle_input(Input::Bytes(&mut self.input));
+    /// Waits for the first thing that can happen, and tells the engine of it.
+    fn poll_step(
+        &mut self,
+        cx: &mut Context<'_>,
+        woken: Pin<&mut impl Future<Output = ()>>,
+        work: &mut Work,
+    ) -> Poll<Step> {
+        let wants = self.ask();
+        if wants.finished {
+            return Poll::Ready(Step::Over);
         }
-        loop {
-            let wants = self.ask();
-            if wants.finished {
-                return;
-            }
-            // What arrived before the writing side broke waits for an application that is slow.
-            let waits = self.write_error.is_some() && !wants.read && wants.has_event;
-            if (wants.closed && self.last_flush.is_none()) || (waits && !wants.closed) {
-                self.last_flush = Some(tokio::time::Instant::now() + LAST_FLUSH);
-            }
-            let happened = self.wait(&wants).await;
-            if self.take(happened) {
-                return;
-            }
+        let now = self.clock.now();
+        // What arrived before the writing side broke waits for an application that is slow.
+        let waits = self.write_error.is_some() && !wants.read && wants.has_event;
+        if (wants.closed && self.last_flush.is_none()) || (waits && !wants.closed) {
+            self.last_flush = Some(now + LAST_FLUSH);
         }
+        let reads = wants.read && !self.reader_done;
+        self.orphaned =
+            (self.child_ended && reads).then(|| self.orphaned.unwrap_or_else(|| now + ORPHANED));
+        let Some(happened) = self.poll_happened(cx, &wants, reads, now) else {
+            return woken.poll(cx).map(|()| {
+                work.add(0);
+                Step::Woken
+            });
+        };
+        work.add(match &happened {
+            Happened::Read(Ok(bytes)) | Happened::Written(Ok(bytes)) => *bytes,
+            _ => 0,
+        });
+        let over = self.take(happened);
+        Poll::Ready(if over { Step::Over } else { Step::Done })
     }
 
     /// Takes what is to be written out of the engine and asks what it waits for.
@@ -162,49 +227,117 @@ impl<M: Driven> Driver<'_, M> {
         wants
     }
 
-    /// Waits for the first thing that can happen. Reading and writing are waited for together, so
-    /// two peers that both write without end cannot block each other.
-    ///
-    /// The reads and writes that lose are dropped: tokio's are cancel safe, nothing is lost.
-    async fn wait(&mut self, wants: &Wants) -> Happened {
-        let reading = wants.read && !self.reader_done;
-        let writing = (!self.out.is_empty() || self.flush_due) && !self.writer_done;
-        let ending = self.shutting_down && !writing && !self.writer_done;
-        let clock = self.machine.clock();
-        let timeout = wants.timeout.map(|at| clock.to_tokio(at));
-        let last_flush = self.last_flush;
-        self.orphaned = (self.child_ended && reading).then(|| {
-            self.orphaned
-                .unwrap_or_else(|| tokio::time::Instant::now() + ORPHANED)
-        });
-        let orphaned = self.orphaned;
-        let first = tokio::select! {
-            happened = write(&mut self.writer, &mut self.out, self.flush_due), if writing || ending => happened,
-            result = read(&mut self.reader, &mut self.input), if reading => Happened::Read(result),
-            () = at(timeout) => Happened::Timeout,
-            () = at(last_flush) => Happened::LastFlush,
-            () = at(orphaned) => Happened::Orphaned,
-            () = ended(&mut self.child), if !self.child_ended => Happened::ChildEnded,
-            () = self.machine.woken() => Happened::Woken,
-        };
-        if !matches!(first, Happened::Timeout) || !reading || self.read_before_timeout {
-            self.read_before_timeout = false;
-            return first;
+    /// The first thing that has happened; `None` if nothing has, and the task will be woken. Reading
+    /// and writing are waited for together, so two peers that both write without end cannot block
+    /// each other.
+    fn poll_happened(
+        &mut self,
+        cx: &mut Context<'_>,
+        wants: &Wants,
+        reads: bool,
+        now: Instant,
+    ) -> Option<Happened> {
+        if let Some(due) = self.due(wants, now) {
+            if !matches!(due, Happened::Timeout) || !reads || self.read_before_timeout {
+                self.read_before_timeout = false;
+                return Some(due);
+            }
+            // After a long sleep of the machine both may be due, and what waits to be read may be
+            // the sign of life that the deadline is about. One read goes first, not all there is to
+            // read.
+            self.read_before_timeout = true;
+            return Some(self.poll_read(cx).unwrap_or(due));
         }
-        // After a long sleep of the machine both may be due, and what waits to be read may be the
-        // sign of life that the deadline is about. One read goes first, not all there is to read.
-        self.read_before_timeout = true;
-        tokio::select! {
-            biased;
-            result = read(&mut self.reader, &mut self.input) => Happened::Read(result),
-            () = std::future::ready(()) => first,
+        self.read_before_timeout = false;
+        self.writes_first = !self.writes_first;
+        let moved = if self.writes_first {
+            self.poll_write(cx).or_else(|| self.poll_read_if(reads, cx))
+        } else {
+            self.poll_read_if(reads, cx).or_else(|| self.poll_write(cx))
+        };
+        if moved.is_some() {
+            return moved;
+        }
+        if !self.child_ended
+            && let Some(child) = &mut self.child
+            && child.poll_ended(cx).is_ready()
+        {
+            return Some(Happened::ChildEnded);
+        }
+        let next = [wants.timeout, self.last_flush, self.orphaned];
+        let next = next.into_iter().flatten().min()?;
+        let next = self.clock.to_std(next);
+        // A timer that comes too early is left as it is: deadlines mostly move on with each message.
+        let at = self.armed.filter(|armed| *armed <= next).unwrap_or(next);
+        self.armed = Some(at);
+        if self.timer.poll_until(cx, at).is_pending() {
+            return None;
+        }
+        // The next step finds what is due.
+        self.armed = None;
+        Some(Happened::Nothing)
+    }
+
+    /// What is due by the clock.
+    fn due(&self, wants: &Wants, now: Instant) -> Option<Happened> {
+        let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        if is_due(wants.timeout) {
+            Some(Happened::Timeout)
+        } else if is_due(self.last_flush) {
+            Some(Happened::LastFlush)
+        } else if is_due(self.orphaned) {
+            Some(Happened::Orphaned)
+        } else {
+            None
+        }
+    }
+
+    fn poll_read_if(&mut self, reads: bool, cx: &mut Context<'_>) -> Option<Happened> {
+        if reads { self.poll_read(cx) } else { None }
+    }
+
+    /// Reads what is there. While nothing is, no buffer is held.
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Option<Happened> {
+        let Some(link) = &mut self.link else {
+            return Some(Happened::Read(Ok(0)));
+        };
+        match link.poll_read(cx, &mut self.input) {
+            Poll::Ready(read) => Some(Happened::Read(read)),
+            Poll::Pending => {
+                if self.input.is_empty() && self.input.capacity() > 0 {
+                    self.input = BytesMut::new();
+                }
+                None
+            }
+        }
+    }
+
+    /// Writes, flushes or, when nothing is left, shuts down.
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Option<Happened> {
+        if self.writer_done {
+            return None;
+        }
+        let link = self.link.as_mut()?;
+        let polled = if !self.out.is_empty() {
+            link.poll_write(cx, &mut self.out).map(Happened::Written)
+        } else if self.flush_due {
+            link.poll_flush(cx).map(Happened::Flushed)
+        } else if self.shutting_down {
+            // That the peer is gone already is no news: its end will be read.
+            link.poll_shutdown(cx).map(|_| Happened::Shutdown)
+        } else {
+            return None;
+        };
+        match polled {
+            Poll::Ready(happened) => Some(happened),
+            Poll::Pending => None,
         }
     }
 
     /// Tells the engine what happened. Whether the loop is over.
     fn take(&mut self, happened: Happened) -> bool {
         match happened {
-            Happened::Woken => {}
+            Happened::Nothing => {}
             Happened::Timeout => self.machine.handle_timeout(),
             Happened::ChildEnded => self.child_ended = true,
             Happened::LastFlush => match self.write_error.take() {
@@ -213,12 +346,7 @@ impl<M: Driven> Driver<'_, M> {
             },
             Happened::Written(Ok(0)) => self.fail_writing(io::ErrorKind::WriteZero.into()),
             Happened::Written(Ok(_)) => {
-                if self.out.is_empty() {
-                    self.flush_due = self.buffers_writes;
-                    if !self.flush_due {
-                        self.machine.handle_transmitted();
-                    }
-                }
+                self.flush_due = self.out.is_empty();
             }
             Happened::Flushed(Ok(())) => {
                 self.flush_due = false;
@@ -230,7 +358,7 @@ impl<M: Driven> Driver<'_, M> {
             Happened::Shutdown => {
                 self.writer_done = true;
                 self.shutting_down = false;
-                self.writer = Box::new(tokio::io::empty());
+                self.let_go();
             }
             Happened::Read(Ok(0)) | Happened::Orphaned => {
                 self.end_reading();
@@ -250,10 +378,7 @@ impl<M: Driven> Driver<'_, M> {
                     }
                     self.write_error = Some(error);
                 }
-                // A busy connection reads in large chunks.
-                if read >= FIRST_READ_BYTES {
-                    self.input.reserve(READ_BYTES);
-                } else {
+                if read < BUSY_BYTES {
                     self.input = BytesMut::new();
                 }
             }
@@ -274,7 +399,7 @@ impl<M: Driven> Driver<'_, M> {
             self.fail(&error);
         } else {
             self.write_error = Some(error);
-            self.last_flush = Some(tokio::time::Instant::now() + LAST_FLUSH);
+            self.last_flush = Some(self.clock.now() + LAST_FLUSH);
         }
     }
 
@@ -286,69 +411,20 @@ impl<M: Driven> Driver<'_, M> {
         self.flush_due = false;
         self.last_flush = None;
         self.writer_done = true;
-        self.writer = Box::new(tokio::io::empty());
         self.end_reading();
         self.machine.handle_input(Input::Failed(text));
     }
 
     fn end_reading(&mut self) {
         self.reader_done = true;
-        self.reader = Box::new(tokio::io::empty());
         self.input = BytesMut::new();
+        self.let_go();
     }
-}
 
-pub(crate) async fn at(time: Option<tokio::time::Instant>) {
-    match time {
-        Some(time) => sleep_until(time).await,
-        None => pending().await,
-    }
-}
-
-/// Waits for the child's own end. Never comes where there is no child.
-async fn ended(child: &mut Option<Child>) {
-    match child {
-        Some(child) => child.ended().await,
-        None => pending().await,
-    }
-}
-
-/// Reads what is there, or waits until something is, without a buffer.
-async fn read(reader: &mut Reader, input: &mut BytesMut) -> io::Result<usize> {
-    poll_fn(|context| {
-        if input.capacity() == 0 {
-            return poll_first_read(reader, input, context);
+    /// Drops the link once both its sides are done.
+    fn let_go(&mut self) {
+        if self.reader_done && self.writer_done {
+            self.link = None;
         }
-        let read = pin!(reader.read_buf(input)).poll(context);
-        if read.is_pending() && input.is_empty() {
-            *input = BytesMut::new();
-        }
-        read
-    })
-    .await
-}
-
-fn poll_first_read(
-    reader: &mut Reader,
-    input: &mut BytesMut,
-    context: &mut Context<'_>,
-) -> Poll<io::Result<usize>> {
-    let mut scratch = [MaybeUninit::uninit(); FIRST_READ_BYTES];
-    let mut buffer = ReadBuf::uninit(&mut scratch);
-    ready!(Pin::new(reader).poll_read(context, &mut buffer))?;
-    input.extend_from_slice(buffer.filled());
-    Poll::Ready(Ok(buffer.filled().len()))
-}
-
-/// Writes, flushes or, when nothing is left, shuts down.
-async fn write(writer: &mut Writer, out: &mut TransmitBuf, flush_due: bool) -> Happened {
-    if !out.is_empty() {
-        Happened::Written(writer.write_buf(out).await)
-    } else if flush_due {
-        Happened::Flushed(writer.flush().await)
-    } else {
-        // That the peer is gone already is no news: its end will be read.
-        let _ = writer.shutdown().await;
-        Happened::Shutdown
     }
 }

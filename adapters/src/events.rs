@@ -1,6 +1,7 @@
 //! What arrives on a running connection, or what a client has to tell, one event after the other.
 
 use std::collections::VecDeque;
+use std::pin::pin;
 
 use sente_core::{BadReason, CloseReason, Connection, ConnectionEvent, State};
 
@@ -51,8 +52,7 @@ impl<M: Engine> Events<M> {
     async fn next_from_engine(&self) -> Option<M::Event> {
         let shared = &self.handle.shared;
         loop {
-            let arrived = shared.arrived.notified();
-            tokio::pin!(arrived);
+            let mut arrived = pin!(shared.arrived.notified());
             arrived.as_mut().enable();
             {
                 let mut inner = shared.lock();
@@ -85,8 +85,7 @@ impl Events {
     pub(crate) async fn wait_until_open(&mut self) -> Result<(), CloseReason> {
         let shared = &self.handle.shared;
         loop {
-            let arrived = shared.arrived.notified();
-            tokio::pin!(arrived);
+            let mut arrived = pin!(shared.arrived.notified());
             arrived.as_mut().enable();
             {
                 let inner = shared.lock();

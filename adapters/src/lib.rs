@@ -1,5 +1,5 @@
-//! Thin adapters that carry the [`sente_core`] engine over real transports on tokio: WebSocket,
-//! TCP, Unix sockets, a child process's standard streams, and one's own.
+//! Thin adapters that carry the [`sente_core`] engine over real transports, on tokio or another
+//! [`Runtime`]: WebSocket, TCP, Unix sockets, a child process's standard streams, and one's own.
 //!
 //! [`connect`] opens a [`Url`] and gives a [`Handle`] to send with and [`Events`] to read from;
 //! [`Listener`] is the other side. [`keep_connected`] is a client that comes back when its link is
@@ -29,6 +29,7 @@ mod configs;
 mod connect;
 mod connection;
 mod deflate;
+mod descriptors;
 mod dispatch;
 mod driver;
 mod engine;
@@ -36,15 +37,19 @@ mod events;
 mod flushes;
 mod handle;
 mod line;
+mod link;
 mod listen;
 mod modules;
 mod permit;
 mod process;
 mod router;
+mod runtime;
 mod seed;
 mod shared;
+mod socket_file;
+mod sockets;
 mod stdio;
-mod transport;
+mod threads;
 mod typed;
 mod url;
 mod websocket;
@@ -57,6 +62,7 @@ pub use dispatch::{Dispatched, Dispatcher, HandlerPanic, Received, Responder};
 pub use engine::Engine;
 pub use events::Events;
 pub use handle::{CallFailure, End, Ended, Handle};
+pub use link::Link;
 pub use listen::{Incoming, ListenError, ListenOptions, Listener};
 pub use modules::{Attached, HandleOutbox, Told};
 pub use permit::Permit;
@@ -65,6 +71,10 @@ pub use router::{
     MissingExtension, NoReply, NotOfThisType, Outcome, RouteError, Routed, Router, Serving, State,
     Typed,
 };
+#[cfg(feature = "tokio")]
+pub use runtime::Tokio;
+pub use runtime::{Descriptor, Direction, Moved, Runtime, Timer};
 pub use sente_core::framing::upgrade::UpgradeRequest;
+pub use sockets::{TcpKeepalive, TcpOptions};
 pub use typed::{TypedCallError, TypedSendError};
 pub use url::{Address, Url, UrlError, WsUrl};

@@ -1,11 +1,13 @@
 //! How a sender waits: in line for room, and until the send rate allows its event.
 
-use sente_core::{Event, Instant, ReserveError, SendError, SendOptions, Sent};
+use std::pin::pin;
 
-use crate::clock::Clock;
+use sente_core::{Event, ReserveError, SendError, SendOptions, Sent};
+
 use crate::engine::Engine;
 use crate::handle::Handle;
 use crate::permit::Permit;
+use crate::runtime::ready_or;
 
 /// Queues `event`, waiting for room and for the rate.
 pub(crate) async fn send<M: Engine>(
@@ -18,8 +20,7 @@ pub(crate) async fn send<M: Engine>(
     let mut permit: Option<Permit<M>> = None;
     let mut has_no_line = false;
     loop {
-        let room = shared.room.notified();
-        tokio::pin!(room);
+        let mut room = pin!(shared.room.notified());
         room.as_mut().enable();
         let sent = match &mut permit {
             None => handle.try_send_with(event, options.clone()),
@@ -64,11 +65,8 @@ pub(crate) async fn send<M: Engine>(
                 retry_at,
             }) => {
                 event = *back;
-                tokio::select! {
-                    () = due(shared.clock, retry_at) => {}
-                    // Also the end of the connection.
-                    () = room => {}
-                }
+                // News of room is also that of the end of the connection.
+                ready_or(room, shared.clock.reached(Some(retry_at))).await;
             }
             // The link on which there was room is gone.
             Err(SendError::NoReservation(back) | SendError::NotOpen(back)) if permit.is_some() => {
@@ -78,8 +76,4 @@ pub(crate) async fn send<M: Engine>(
             other => return other,
         }
     }
-}
-
-async fn due(clock: Clock, at: Instant) {
-    tokio::time::sleep_until(clock.to_tokio(at)).await;
 }

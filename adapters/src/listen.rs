@@ -1,17 +1,11 @@
 //! Listening for connections on WebSocket, TCP and Unix sockets.
 
 use std::collections::VecDeque;
-use std::fs::File;
 use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Poll, ready};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
-
-use rustix::fs::{FlockOperation, flock};
 
 use sente_core::framing::upgrade::UpgradeRequest;
 #[cfg(feature = "deflate")]
@@ -22,10 +16,7 @@ use sente_core::{
     Limits,
 };
 use thiserror::Error;
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinHandle;
-use tokio::time::{sleep, timeout};
 
 use crate::budget::SharedRecvBudget;
 use crate::clock::Clock;
@@ -34,8 +25,11 @@ use crate::connection::start;
 use crate::deflate;
 use crate::events::Events;
 use crate::handle::Handle;
+use crate::link::{Link, Transport};
+use crate::runtime::{Runtime, Task, chosen, ready_or, sleep, timeout};
 use crate::seed::{conn_id, random};
-use crate::transport::Transport;
+use crate::socket_file::{SocketFile, bind_path};
+use crate::sockets::{Accepted, ListenSocket, TcpOptions};
 use crate::url::{Address, Url, WsUrl, dialect_of, offered_in};
 use crate::websocket::{self, Asked};
 
@@ -76,6 +70,15 @@ pub struct ListenOptions {
     pub deflate: Option<DeflateConfig>,
     /// How long a client may take to ask for its upgrade. Default 10 s.
     pub upgrade_timeout: Option<Duration>,
+    /// How each TCP connection is set, that of a WebSocket as well. Default
+    /// [`TcpOptions::default`].
+    pub tcp: TcpOptions,
+    /// The permissions of a Unix socket's file, such as `0o600`. They are set before anybody can
+    /// connect. Default: what the process's umask leaves.
+    pub socket_mode: Option<u32>,
+    /// The runtime that accepts, and on which the connections are driven. Default: that of the
+    /// caller.
+    pub runtime: Option<Arc<dyn Runtime>>,
 }
 
 /// A bound socket. Dropped, it stops listening and removes its socket file; open connections go
@@ -84,7 +87,7 @@ pub struct ListenOptions {
 pub struct Listener {
     url: Url,
     incoming: mpsc::Receiver<Result<Incoming, ListenError>>,
-    task: JoinHandle<()>,
+    _task: Task,
     socket: Socket,
     socket_file: Option<SocketFile>,
 }
@@ -96,46 +99,50 @@ impl Listener {
     /// # Errors
     /// [`ListenError`]: the address is taken, or not one to listen on.
     pub async fn bind(url: &Url, options: ListenOptions) -> Result<Self, ListenError> {
-        let own = options.packer.clone().or_else(|| url.to_packer());
-        let packer = own.clone().unwrap_or_else(|| Arc::new(Edn));
-        let configs = Configs::new(&options, &packer)?;
-        let (sender, incoming) = mpsc::channel(64);
         let failed = |error| ListenError::Bind {
             url: url.to_string(),
             error,
         };
+        let runtime = chosen(options.runtime.as_ref()).map_err(failed)?;
+        let own = options.packer.clone().or_else(|| url.to_packer());
+        let packer = own.clone().unwrap_or_else(|| Arc::new(Edn));
+        let configs = Configs::new(&options, &packer)?;
+        let (sender, incoming) = mpsc::channel(64);
         let mut socket_file = None;
-        let (address, socket, task) = match &url.address {
+        let (address, socket, peer) = match &url.address {
             Address::Ws(wanted) => {
-                let bound = TcpListener::bind((wanted.host.as_str(), wanted.port)).await;
-                let listener = bound.map_err(failed)?;
+                let bound =
+                    ListenSocket::bind_tcp(&*runtime, &wanted.host, wanted.port, &options.tcp);
+                let (socket, port) = bound.await.map_err(failed)?;
                 let mut real: WsUrl = wanted.clone();
-                real.port = listener.local_addr().map_err(failed)?.port();
-                let patience = options.upgrade_timeout.unwrap_or(Duration::from_secs(10));
-                let socket = Socket::new(Bound::Tcp(listener));
-                let accepting =
-                    accept_websockets(socket.clone(), configs, options.dialect, patience, sender);
-                (Address::Ws(real), socket, tokio::spawn(accepting))
+                real.port = port;
+                (Address::Ws(real), socket, "ws")
             }
             Address::Tcp { host, port } => {
-                let bound = TcpListener::bind((host.as_str(), *port)).await;
-                let listener = bound.map_err(failed)?;
-                let port = listener.local_addr().map_err(failed)?.port();
+                let bound = ListenSocket::bind_tcp(&*runtime, host, *port, &options.tcp);
+                let (socket, port) = bound.await.map_err(failed)?;
                 let host = host.clone();
-                let socket = Socket::new(Bound::Tcp(listener));
-                let accepting = accept_streams(socket.clone(), configs, sender);
-                (Address::Tcp { host, port }, socket, tokio::spawn(accepting))
+                (Address::Tcp { host, port }, socket, "tcp")
             }
             Address::Unix(path) => {
-                let listener = bind_unix(path).await.map_err(failed)?;
+                let bound = bind_path(&*runtime, path, options.socket_mode);
+                let socket = bound.await.map_err(failed)?;
                 socket_file = SocketFile::of(path);
-                let socket = Socket::new(Bound::Unix(listener, path.clone()));
-                let accepting = accept_streams(socket.clone(), configs, sender);
-                (url.address.clone(), socket, tokio::spawn(accepting))
+                (url.address.clone(), socket, "unix")
             }
             Address::Exec(_) | Address::Stdio => {
                 return Err(ListenError::NotListenable(url.to_string()));
             }
+        };
+        let socket = Socket::new(socket, runtime.clone());
+        let task = if peer == "ws" {
+            let patience = options.upgrade_timeout.unwrap_or(Duration::from_secs(10));
+            let accepting =
+                accept_websockets(socket.clone(), configs, options.dialect, patience, sender);
+            Task::spawn(&*runtime, accepting)
+        } else {
+            let accepting = accept_streams(socket.clone(), address.to_string(), configs, sender);
+            Task::spawn(&*runtime, accepting)
         };
         // A packer of one's own has no name that a URL could say.
         let named = own.filter(|packer| packer::named(packer.name()).is_some());
@@ -150,7 +157,7 @@ impl Listener {
         Ok(Self {
             url,
             incoming,
-            task,
+            _task: task,
             socket,
             socket_file,
         })
@@ -177,28 +184,22 @@ impl Drop for Listener {
         // While the socket is open nobody else's file can have the number of its file.
         self.socket_file = None;
         self.socket.close();
-        self.task.abort();
     }
 }
 
 /// A bound socket that can be closed at once, whoever waits on it.
 #[derive(Clone, Debug)]
-struct Socket(Arc<Mutex<Option<Bound>>>);
-
-#[derive(Debug)]
-enum Bound {
-    Tcp(TcpListener),
-    Unix(UnixListener, PathBuf),
-}
-
-enum Accepted {
-    Tcp(TcpStream, SocketAddr),
-    Unix(UnixStream, String),
+struct Socket {
+    bound: Arc<Mutex<Option<ListenSocket>>>,
+    runtime: Arc<dyn Runtime>,
 }
 
 impl Socket {
-    fn new(bound: Bound) -> Self {
-        Self(Arc::new(Mutex::new(Some(bound))))
+    fn new(bound: ListenSocket, runtime: Arc<dyn Runtime>) -> Self {
+        Self {
+            bound: Arc::new(Mutex::new(Some(bound))),
+            runtime,
+        }
     }
 
     /// The next client; `None` once the socket is closed. A client that is gone before it was
@@ -213,22 +214,19 @@ impl Socket {
     }
 
     async fn accept_any(&self) -> Option<io::Result<Accepted>> {
-        poll_fn(|context| {
-            let bound = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            let accepted = match &*bound {
-                None => return Poll::Ready(None),
-                Some(Bound::Tcp(listener)) => ready!(listener.poll_accept(context))
-                    .map(|(stream, address)| Accepted::Tcp(stream, address)),
-                Some(Bound::Unix(listener, path)) => ready!(listener.poll_accept(context))
-                    .map(|(stream, _)| Accepted::Unix(stream, format!("unix:{}", path.display()))),
-            };
-            Poll::Ready(Some(accepted))
+        poll_fn(|cx| match &*self.bound() {
+            None => Poll::Ready(None),
+            Some(bound) => bound.poll_accept(&*self.runtime, cx).map(Some),
         })
         .await
     }
 
     fn close(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.bound() = None;
+    }
+
+    fn bound(&self) -> MutexGuard<'_, Option<ListenSocket>> {
+        self.bound.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -239,12 +237,12 @@ pub struct Incoming {
     peer: String,
     config: Arc<ConnectionConfig>,
     budget: SharedRecvBudget,
+    runtime: Arc<dyn Runtime>,
     way: Way,
 }
 
 enum Way {
-    Tcp(TcpStream),
-    Unix(UnixStream),
+    Stream(Box<dyn Link>),
     WebSocket(Box<Asked>),
 }
 
@@ -260,7 +258,7 @@ impl Incoming {
     pub fn request(&self) -> Option<&UpgradeRequest> {
         match &self.way {
             Way::WebSocket(asked) => Some(&asked.request),
-            Way::Tcp(_) | Way::Unix(_) => None,
+            Way::Stream(_) => None,
         }
     }
 
@@ -319,14 +317,14 @@ impl Incoming {
             peer,
             config,
             budget,
+            runtime,
             way,
         } = self;
         let mut transport = match way {
-            Way::Tcp(stream) => Transport::new(stream.into_split(), peer),
-            Way::Unix(stream) => Transport::new(stream.into_split(), peer),
+            Way::Stream(link) => Transport::new(link, peer),
             Way::WebSocket(asked) => asked.accept(peer, &config).await?,
         };
-        let clock = Clock::start();
+        let clock = Clock::start(runtime);
         let mut connection = Connection::new(config, random()?, clock.now());
         deflate::set(&mut connection, transport.deflate.take());
         connection.accept(clock.now(), accept);
@@ -340,9 +338,9 @@ impl Incoming {
     /// Dropped, the client is let go without an answer.
     pub async fn refuse(self, status: u16, reason: &str) {
         if let Way::WebSocket(asked) = self.way {
-            let mut stream = asked.stream;
+            let mut link = asked.link;
             // A client that is gone needs no answer.
-            let _ = websocket::refuse(&mut stream, status, &[], reason).await;
+            let _ = websocket::refuse(&*self.runtime, &mut *link, status, &[], reason).await;
         }
     }
 }
@@ -359,25 +357,22 @@ impl std::fmt::Debug for Incoming {
 
 type Sender = mpsc::Sender<Result<Incoming, ListenError>>;
 
-async fn accept_streams(socket: Socket, configs: Configs, sender: Sender) {
+async fn accept_streams(socket: Socket, here: String, configs: Configs, sender: Sender) {
     while let Some(result) = socket.accept().await {
         let incoming = result.and_then(|accepted| {
-            let (peer, way) = match accepted {
-                Accepted::Tcp(stream, address) => {
-                    stream.set_nodelay(true)?;
-                    (format!("tcp://{address}"), Way::Tcp(stream))
-                }
-                Accepted::Unix(stream, peer) => (peer, Way::Unix(stream)),
-            };
             Ok(Incoming {
                 id: conn_id()?,
-                peer,
+                peer: match accepted.address {
+                    Some(address) => format!("tcp://{address}"),
+                    None => here.clone(),
+                },
                 config: configs.stream.clone(),
                 budget: configs.budget.clone(),
-                way,
+                runtime: socket.runtime.clone(),
+                way: Way::Stream(accepted.link),
             })
         });
-        if !hand_over(incoming, &sender).await {
+        if !hand_over(&*socket.runtime, incoming, &sender).await {
             return;
         }
     }
@@ -394,16 +389,19 @@ async fn accept_websockets(
     let mut under_way: VecDeque<oneshot::Sender<()>> = VecDeque::new();
     // While those who are through wait for the application, no more are let in.
     while sender.reserve().await.is_ok() {
-        let (stream, address) = match socket.accept().await {
-            Some(Ok(Accepted::Tcp(stream, address))) => (stream, address),
-            Some(Ok(Accepted::Unix(..))) | None => return,
+        let accepted = match socket.accept().await {
+            Some(Ok(accepted)) => accepted,
+            None => return,
             Some(Err(error)) => {
-                if !hand_over(Err(error), &sender).await {
+                if !hand_over(&*socket.runtime, Err(error), &sender).await {
                     return;
                 }
                 continue;
             }
         };
+        let address = accepted
+            .address
+            .map_or_else(String::new, |address| address.to_string());
         if under_way.len() >= MAX_UPGRADES {
             under_way.retain(|one| !one.is_closed());
         }
@@ -413,37 +411,35 @@ async fn accept_websockets(
         let (stays, gives_way) = oneshot::channel();
         under_way.push_back(stays);
         let (configs, sender) = (configs.clone(), sender.clone());
-        tokio::spawn(async move {
-            let upgrading = upgrade(stream, address.to_string(), configs, dialect);
-            let upgraded = tokio::select! {
-                upgraded = timeout(patience, upgrading) => upgraded,
-                _ = gives_way => {
-                    tracing::debug!(%address, "an upgrade gave way to others");
-                    return;
-                }
+        let runtime = socket.runtime.clone();
+        socket.runtime.spawn(Box::pin(async move {
+            let upgrading = upgrade(&runtime, accepted.link, &address, configs, dialect);
+            let gives_way = async {
+                let _ = gives_way.await;
             };
-            match upgraded {
-                Ok(Ok(Some(incoming))) => {
+            match ready_or(timeout(&*runtime, patience, upgrading), gives_way).await {
+                Some(Some(Ok(Some(incoming)))) => {
                     let _ = sender.send(Ok(incoming)).await;
                 }
-                Ok(Ok(None)) => {}
-                Ok(Err(error)) => {
+                Some(Some(Ok(None))) => {}
+                Some(Some(Err(error))) => {
                     tracing::debug!(%address, %error, "an upgrade failed");
                 }
-                Err(_) => tracing::debug!(%address, "an upgrade took too long"),
+                Some(None) => tracing::debug!(%address, "an upgrade took too long"),
+                None => tracing::debug!(%address, "an upgrade gave way to others"),
             }
-        });
+        }));
     }
 }
 
 async fn upgrade(
-    stream: TcpStream,
-    address: String,
+    runtime: &Arc<dyn Runtime>,
+    link: Box<dyn Link>,
+    address: &str,
     configs: Configs,
     dialect: Option<Dialect>,
 ) -> io::Result<Option<Incoming>> {
-    stream.set_nodelay(true)?;
-    let Some(asked) = websocket::read_request(stream).await? else {
+    let Some(asked) = websocket::read_request(&**runtime, link).await? else {
         return Ok(None);
     };
     let request = &asked.request;
@@ -454,6 +450,7 @@ async fn upgrade(
         peer: format!("ws://{address}"),
         config,
         budget: configs.budget,
+        runtime: runtime.clone(),
         way: Way::WebSocket(Box::new(asked)),
     };
     // Sente's clients always name themselves; its server fails without (http-kit answers 500).
@@ -472,88 +469,13 @@ async fn upgrade(
 
 /// Passes a client or an error on. Whether anybody still listens. An error of the system (out of
 /// descriptors) tends to stay for a while, so the next attempt waits.
-async fn hand_over(incoming: io::Result<Incoming>, sender: &Sender) -> bool {
+async fn hand_over(runtime: &dyn Runtime, incoming: io::Result<Incoming>, sender: &Sender) -> bool {
     match incoming {
         Ok(incoming) => sender.send(Ok(incoming)).await.is_ok(),
         Err(error) => {
             let told = sender.send(Err(ListenError::Accept(error))).await.is_ok();
-            sleep(Duration::from_millis(100)).await;
+            sleep(runtime, Duration::from_millis(100)).await;
             told
-        }
-    }
-}
-
-/// Binds a path; a socket file without a listener is what a killed server leaves, and is removed.
-async fn bind_unix(path: &Path) -> io::Result<UnixListener> {
-    // Of several that find the same stale file, none may remove what another has just bound.
-    let _lock = lock_folder_of(path).await;
-    match UnixListener::bind(path) {
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-            let is_socket = std::fs::symlink_metadata(path)
-                .is_ok_and(|metadata| metadata.file_type().is_socket());
-            if !is_socket {
-                return Err(io::Error::new(
-                    io::ErrorKind::AlreadyExists,
-                    "the path exists and is no socket",
-                ));
-            }
-            match UnixStream::connect(path).await {
-                Err(refused) if refused.kind() == io::ErrorKind::ConnectionRefused => {
-                    std::fs::remove_file(path)?;
-                    UnixListener::bind(path)
-                }
-                _ => Err(error),
-            }
-        }
-        other => other,
-    }
-}
-
-/// Locks the folder of `path` against others that bind in it, which takes them a moment. `None`
-/// where that cannot be done, or a stranger holds the lock.
-async fn lock_folder_of(path: &Path) -> Option<File> {
-    let folder = match path.parent() {
-        Some(folder) if folder != Path::new("") => folder,
-        _ => Path::new("."),
-    };
-    let folder = File::open(folder).ok()?;
-    for _ in 0..100 {
-        if flock(&folder, FlockOperation::NonBlockingLockExclusive).is_ok() {
-            return Some(folder);
-        }
-        sleep(Duration::from_millis(10)).await;
-    }
-    None
-}
-
-/// Removes the socket's file in the end, if it is still the same.
-#[derive(Debug)]
-struct SocketFile {
-    path: PathBuf,
-    identity: (u64, u64),
-}
-
-impl SocketFile {
-    fn of(path: &Path) -> Option<Self> {
-        let identity = Self::identity(path)?;
-        Some(Self {
-            path: path.to_owned(),
-            identity,
-        })
-    }
-
-    /// Device and number of the file.
-    fn identity(path: &Path) -> Option<(u64, u64)> {
-        let metadata = std::fs::symlink_metadata(path).ok()?;
-        Some((metadata.dev(), metadata.ino()))
-    }
-}
-
-impl Drop for SocketFile {
-    fn drop(&mut self) {
-        if Self::identity(&self.path) == Some(self.identity) {
-            // Somebody may have removed it in this moment.
-            let _ = std::fs::remove_file(&self.path);
         }
     }
 }

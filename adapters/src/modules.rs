@@ -9,10 +9,10 @@ use sente_core::{
     ReplyError, ReplyToken, SendError, SendOptions, Sent, Target,
 };
 
-use crate::driver::at;
 use crate::engine::Engine;
 use crate::events::Events;
 use crate::handle::Handle;
+use crate::runtime::{Either, either};
 use crate::shared::Waiter;
 
 /// [`Modules`] on a connection or, as `Attached<E, Client>`, on a client that comes back: from
@@ -82,18 +82,16 @@ impl<E, M: Engine> Attached<E, M> {
             if let Some(told) = self.modules.poll_event() {
                 return Some(Told::Module(told));
             }
-            let clock = self.events.handle().shared.clock;
-            let due = self.modules.poll_timeout().map(|due| clock.to_tokio(due));
-            let event = tokio::select! {
-                // Time first: a peer that never pauses must not keep it from the modules.
-                biased;
-                () = at(due) => {
+            let handle = self.events.handle().clone();
+            let due = handle.shared.clock.reached(self.modules.poll_timeout());
+            // Time first: a peer that never pauses must not keep it from the modules.
+            let event = match either(due, self.events.next()).await {
+                Either::First(()) => {
                     self.with_modules(|modules, now, out| modules.handle_timeout(now, out));
                     continue;
                 }
-                event = self.events.next() => event?,
+                Either::Second(event) => event?,
             };
-            let handle = self.events.handle().clone();
             let user = self.user.clone();
             let other = self.with_modules(|modules, now, out| {
                 let facts = &handle.shared.facts;

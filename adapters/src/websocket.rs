@@ -8,25 +8,24 @@ use sente_core::framing::upgrade::{
     ClientUpgrade, ServerUpgrade, UpgradeError, UpgradeLimits, UpgradeRequest,
 };
 use sente_core::{ConnectionConfig, Dialect, TransmitBuf};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::time::timeout;
 
 use crate::connect::{ConnectError, ConnectOptions};
 use crate::deflate;
+use crate::link::{self, Link, Transport};
+use crate::runtime::{Runtime, timeout};
 use crate::seed::random;
-use crate::transport::Transport;
+use crate::sockets::dial_tcp;
 use crate::url::{EXTENSIONS, WsUrl, bracketed};
 
 /// Dials, asks for the upgrade and reads the answer.
 pub(crate) async fn dial(
+    runtime: &dyn Runtime,
     url: &WsUrl,
     dialect: Dialect,
     options: &ConnectOptions,
 ) -> Result<Transport, ConnectError> {
     let address = format!("{}:{}", bracketed(&url.host), url.port);
-    let mut stream = TcpStream::connect((url.host.as_str(), url.port)).await?;
-    stream.set_nodelay(true)?;
+    let mut link = dial_tcp(runtime, &url.host, url.port, &options.tcp).await?;
     let host = if url.port == 80 {
         bracketed(&url.host)
     } else {
@@ -42,19 +41,18 @@ pub(crate) async fn dial(
     let mut upgrade = deflate::offer(upgrade, options);
     let mut out = TransmitBuf::new();
     upgrade.poll_transmit(&mut out);
-    stream.write_all_buf(&mut out).await?;
+    link::write_all(&mut *link, &mut out).await?;
     let answer = loop {
         if let Some(answer) = upgrade.poll_response() {
             break answer?;
         }
-        read_into(&mut stream, |input| match input {
+        read_into(&mut *link, |input| match input {
             Some(input) => upgrade.handle_input(input),
             None => upgrade.handle_eof(),
         })
         .await?;
     };
-    let (reader, writer) = stream.into_split();
-    let mut transport = Transport::new((reader, writer), format!("ws://{address}{}", url.path));
+    let mut transport = Transport::new(link, format!("ws://{address}{}", url.path));
     transport.deflate = deflate::answered(answer);
     transport.rest = upgrade.take_rest();
     Ok(transport)
@@ -117,25 +115,28 @@ fn encode(text: &str) -> String {
 
 /// A request that asked for a WebSocket and waits for its answer.
 pub(crate) struct Asked {
-    pub(crate) stream: TcpStream,
+    pub(crate) link: Box<dyn Link>,
     pub(crate) upgrade: ServerUpgrade,
     pub(crate) request: UpgradeRequest,
 }
 
 /// Reads a request. What is none, or asks for no upgrade, is answered here and gives `None`.
-pub(crate) async fn read_request(mut stream: TcpStream) -> io::Result<Option<Asked>> {
+pub(crate) async fn read_request(
+    runtime: &dyn Runtime,
+    mut link: Box<dyn Link>,
+) -> io::Result<Option<Asked>> {
     let mut upgrade = ServerUpgrade::new(UpgradeLimits::default());
     let request = loop {
         match upgrade.poll_request() {
             Some(Ok(request)) => break request,
             Some(Err(error)) => {
                 if let Some(status) = error.status() {
-                    refuse(&mut stream, status, &[], &error.to_string()).await?;
+                    refuse(runtime, &mut *link, status, &[], &error.to_string()).await?;
                 }
                 return Ok(None);
             }
             None => {
-                read_into(&mut stream, |input| match input {
+                read_into(&mut *link, |input| match input {
                     Some(input) => upgrade.handle_input(input),
                     None => upgrade.handle_eof(),
                 })
@@ -145,7 +146,8 @@ pub(crate) async fn read_request(mut stream: TcpStream) -> io::Result<Option<Ask
     };
     if let Err(problem) = request.upgradable {
         refuse(
-            &mut stream,
+            runtime,
+            &mut *link,
             problem.status(),
             problem.headers(),
             &problem.to_string(),
@@ -154,7 +156,7 @@ pub(crate) async fn read_request(mut stream: TcpStream) -> io::Result<Option<Ask
         return Ok(None);
     }
     Ok(Some(Asked {
-        stream,
+        link,
         upgrade,
         request,
     }))
@@ -170,10 +172,9 @@ impl Asked {
         let mut out = TransmitBuf::new();
         let agreed = deflate::accept(&mut self.upgrade, &self.request, config, &mut out);
         let agreed = agreed.map_err(invalid)?;
-        self.stream.write_all_buf(&mut out).await?;
+        link::write_all(&mut *self.link, &mut out).await?;
         let rest = self.upgrade.take_rest();
-        let (reader, writer) = self.stream.into_split();
-        let mut transport = Transport::new((reader, writer), peer);
+        let mut transport = Transport::new(self.link, peer);
         transport.deflate = agreed;
         transport.rest = rest;
         Ok(transport)
@@ -181,26 +182,32 @@ impl Asked {
 }
 
 /// How much of what a refused client still says is read, and for how long.
-const LAST_WORDS_BYTES: u64 = 4 * 1024 * 1024;
+const LAST_WORDS_BYTES: usize = 4 * 1024 * 1024;
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// Answers with a status and a text, and closes. What the client still says is read and dropped: a
 /// socket closed with unread bytes resets, and the client would lose the answer.
 pub(crate) async fn refuse(
-    stream: &mut TcpStream,
+    runtime: &dyn Runtime,
+    link: &mut dyn Link,
     status: u16,
     headers: &[(&str, &str)],
     body: &str,
 ) -> io::Result<()> {
     let mut out = TransmitBuf::new();
     ServerUpgrade::refuse(status, headers, &format!("{body}\n"), &mut out).map_err(invalid)?;
-    stream.write_all_buf(&mut out).await?;
-    stream.shutdown().await?;
-    let mut said = stream.take(LAST_WORDS_BYTES);
-    let _ = timeout(
-        LAST_WORDS,
-        tokio::io::copy(&mut said, &mut tokio::io::sink()),
-    )
+    link::write_all(link, &mut out).await?;
+    link::shutdown(link).await?;
+    timeout(runtime, LAST_WORDS, async {
+        let mut said = 0;
+        while said < LAST_WORDS_BYTES {
+            let mut dropped = BytesMut::new();
+            match link::read(link, &mut dropped).await {
+                Ok(0) | Err(_) => return,
+                Ok(read) => said = said.saturating_add(read),
+            }
+        }
+    })
     .await;
     Ok(())
 }
@@ -211,11 +218,11 @@ fn invalid(error: UpgradeError) -> io::Error {
 
 /// Reads once and gives what came to `take`; `None` for the end.
 async fn read_into(
-    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    link: &mut dyn Link,
     take: impl FnOnce(Option<&mut BytesMut>),
 ) -> io::Result<()> {
-    let mut input = BytesMut::with_capacity(4096);
-    let read = stream.read_buf(&mut input).await?;
+    let mut input = BytesMut::new();
+    let read = link::read(link, &mut input).await?;
     take((read > 0).then_some(&mut input));
     Ok(())
 }

@@ -8,8 +8,8 @@ use sente_core::ajax::{AjaxSession, Exchange, Response};
 use sente_core::{CloseReason, Instant, State, Stats};
 use tokio::sync::oneshot;
 
-use crate::driver::at;
 use crate::handle::End;
+use crate::runtime::ready_or;
 use crate::shared::Shared;
 
 const DROPPED: &str = "the session was dropped with its runtime";
@@ -58,10 +58,9 @@ pub(super) async fn drive(shared: Arc<Shared<AjaxSession>>) {
         if wants.finished {
             return;
         }
-        let due = wants.timeout.map(|due| shared.clock.to_tokio(due));
-        tokio::select! {
-            () = at(due) => shared.with(AjaxSession::handle_timeout),
-            () = shared.woken() => {}
+        let woken = ready_or(shared.woken(), shared.clock.reached(wants.timeout));
+        if woken.await.is_none() {
+            shared.with(AjaxSession::handle_timeout);
         }
     }
 }

@@ -5,6 +5,7 @@ mod machine;
 
 use std::fmt;
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 
 use sente_core::ajax::{AjaxConfig, AjaxRequest, AjaxSession, Exchange, Response};
@@ -16,6 +17,7 @@ use crate::budget::SharedRecvBudget;
 use crate::clock::Clock;
 use crate::events::Events;
 use crate::handle::{End, Handle};
+use crate::runtime::{Runtime, chosen};
 use crate::seed::{conn_id, random};
 use crate::shared::Shared;
 use machine::AjaxFacts;
@@ -46,6 +48,8 @@ pub struct AjaxStart {
     /// The budget of received bytes its connections share. Default
     /// [`SharedRecvBudget::of_process`].
     pub budget: Option<SharedRecvBudget>,
+    /// The runtime the session lives on. Default: that of the caller.
+    pub runtime: Option<Arc<dyn Runtime>>,
 }
 
 impl AjaxStart {
@@ -57,6 +61,7 @@ impl AjaxStart {
             peer: peer.into(),
             id: None,
             budget: None,
+            runtime: None,
         }
     }
 }
@@ -99,16 +104,14 @@ impl AjaxPort {
     /// Starts a session on a task of its own. Its first request is to follow within the grace.
     ///
     /// # Errors
-    /// The system has no random bytes.
-    ///
-    /// # Panics
-    /// Outside of a tokio runtime.
+    /// No runtime was named and the caller is on none, or the system has no random bytes.
     pub fn start(start: AjaxStart) -> io::Result<(Self, AjaxHandle, AjaxEvents)> {
         let id = match start.id {
             Some(id) => id,
             None => conn_id()?,
         };
-        let clock = Clock::start();
+        let runtime = chosen(start.runtime.as_ref())?;
+        let clock = Clock::start(runtime.clone());
         let mut session =
             AjaxSession::new(start.config.clone(), start.accept, random()?, clock.now());
         let driver = Arc::new(Notify::new());
@@ -120,7 +123,7 @@ impl AjaxPort {
         let facts = AjaxFacts::new(id, start.config.packer().clone(), start.peer);
         let shared = Shared::new(session, clock, driver, Some(share), facts);
         let (handle, events) = shared.hold();
-        tokio::spawn(driver::drive(shared.clone()));
+        runtime.spawn(Box::pin(driver::drive(shared.clone())));
         Ok((Self { shared }, handle, events))
     }
 
@@ -156,8 +159,7 @@ impl AjaxPort {
     /// Safe.
     pub async fn wants_post(&self) {
         loop {
-            let room = self.shared.facts.room.notified();
-            tokio::pin!(room);
+            let mut room = pin!(self.shared.facts.room.notified());
             room.as_mut().enable();
             let ready = self
                 .shared

@@ -6,16 +6,16 @@ use sente_core::{Attempt, Client, ClientState, Connect, ConnectionConfig};
 
 use crate::budget::SharedRecvBudget;
 use crate::deflate::{self, Agreed};
-use crate::driver::at;
+use crate::runtime::ready_or;
 use crate::shared::Shared;
 
 impl Shared<Client> {
     /// Waits for somebody to change the client, or for its next deadline, and sees to that.
     async fn turn(&self) {
         let due = self.with(|client, _| client.poll_timeout());
-        tokio::select! {
-            () = self.driver.notified() => {}
-            () = at(due.map(|due| self.clock.to_tokio(due))) => self.with(Client::handle_timeout),
+        let changed = ready_or(self.driver.notified(), self.clock.reached(due));
+        if changed.await.is_none() {
+            self.with(Client::handle_timeout);
         }
     }
 

@@ -12,16 +12,16 @@ use sente_core::{
     Connection, ConnectionConfig, Dialect, Input, OnOffline, Role, State, Transmit, TransmitBuf,
 };
 use tokio::sync::{Notify, watch};
-use tokio::time::timeout;
 
 use crate::budget::SharedRecvBudget;
 use crate::clock::Clock;
 use crate::connect::{ConnectError, ConnectOptions, dial};
 use crate::driver::{Driven, Wants, drive};
 use crate::engine::ClientFacts;
+use crate::link::Transport;
+use crate::runtime::{Runtime, chosen, ready_or, timeout};
 use crate::seed::random;
 use crate::shared::Shared;
-use crate::transport::Transport;
 use crate::url::{Address, Url};
 
 pub use handle::{ClientEvents, ClientHandle};
@@ -39,6 +39,8 @@ pub struct ClientOptions {
     /// The label of this client for servers that speak Sente over WebSocket, unless the options of
     /// an attempt name one. Default a random UUID, the same for all attempts.
     pub client_id: Option<String>,
+    /// The runtime of the client and all its links. Default: that of the caller.
+    pub runtime: Option<Arc<dyn Runtime>>,
 }
 
 impl Default for ClientOptions {
@@ -48,11 +50,13 @@ impl Default for ClientOptions {
             on_offline: OnOffline::Refuse,
             auto_reconnect: true,
             client_id: None,
+            runtime: None,
         }
     }
 }
 
-/// Connects, and connects again whenever the link is lost, on a task of the current tokio runtime.
+/// Connects, and connects again whenever the link is lost, on a task of its own. The links are on the
+/// client's runtime, whatever the options of an attempt say.
 ///
 /// `target` is asked before every attempt where to connect to and with what: it may look up a host
 /// or fetch a fresh token. An error of its own is a failed attempt, final or to be retried. An
@@ -82,7 +86,8 @@ impl Default for ClientOptions {
 /// ```
 ///
 /// # Errors
-/// What the system says when it has no randomness to give; it does not fail once it has started.
+/// That no runtime was named and the caller is on none; what the system says when it has no
+/// randomness to give, which does not happen once it has started.
 pub fn keep_connected<F, Fut>(
     options: ClientOptions,
     target: F,
@@ -91,8 +96,9 @@ where
     F: FnMut(Connect) -> Fut + Send + 'static,
     Fut: Future<Output = Result<(Url, ConnectOptions), ConnectFailure>> + Send,
 {
+    let runtime = chosen(options.runtime.as_ref())?;
     let config = config(options).map_err(io::Error::other)?;
-    let clock = Clock::start();
+    let clock = Clock::start(runtime.clone());
     let mut client = Client::new(config, random()?, clock.now());
     client.connect(clock.now());
     let facts = ClientFacts {
@@ -101,10 +107,10 @@ where
     let driver = Arc::new(Notify::new());
     let shared = Shared::new(client, clock, driver, None, facts);
     let held = shared.hold();
-    tokio::spawn(async move {
+    runtime.spawn(Box::pin(async move {
         let over = Over(shared);
         run(&over.0, target).await;
-    });
+    }));
     Ok(held)
 }
 
@@ -130,9 +136,9 @@ where
     while let Some(connect) = shared.next_attempt().await {
         let attempt = connect.attempt;
         let client_id = connect.client_id.clone();
-        let dialled = tokio::select! {
-            dialled = open(target(connect), client_id) => dialled,
-            () = shared.given_up(attempt) => continue,
+        let opening = open(shared.clock.runtime(), target(connect), client_id);
+        let Some(dialled) = ready_or(opening, shared.given_up(attempt)).await else {
+            continue;
         };
         let (mut transport, config, budget) = match dialled {
             Ok(opened) => opened,
@@ -156,6 +162,7 @@ where
 
 /// Opens the transport of one attempt.
 async fn open(
+    runtime: &Arc<dyn Runtime>,
     target: impl Future<Output = Result<(Url, ConnectOptions), ConnectFailure>>,
     client_id: String,
 ) -> Result<(Transport, Arc<ConnectionConfig>, SharedRecvBudget), ConnectFailure> {
@@ -170,12 +177,16 @@ async fn open(
         options.client_id.get_or_insert(client_id);
     }
     let patience = options.patience();
-    let dialled = timeout(patience, dial(&url, &options, patience));
+    let dialled = timeout(
+        &**runtime,
+        patience,
+        dial(runtime, &url, &options, patience),
+    );
     match dialled.await {
-        Ok(Ok((transport, config))) => Ok((transport, config, options.budget())),
-        Ok(Err(error @ ConnectError::Config(_))) => Err(ConnectFailure::Final(error.to_string())),
-        Ok(Err(error)) => Err(ConnectFailure::Retry(format!("{url}: {error}"))),
-        Err(_) => {
+        Some(Ok((transport, config))) => Ok((transport, config, options.budget())),
+        Some(Err(error @ ConnectError::Config(_))) => Err(ConnectFailure::Final(error.to_string())),
+        Some(Err(error)) => Err(ConnectFailure::Retry(format!("{url}: {error}"))),
+        None => {
             let late = ConnectError::Timeout(patience);
             Err(ConnectFailure::Retry(format!("{url}: {late}")))
         }
@@ -231,8 +242,8 @@ impl Driven for Link {
         self.shared.woken()
     }
 
-    fn clock(&self) -> Clock {
-        self.shared.clock
+    fn clock(&self) -> &Clock {
+        &self.shared.clock
     }
 }
 

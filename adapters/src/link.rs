@@ -1,0 +1,117 @@
+//! What the driver needs of a transport: a stream of bytes both ways.
+
+use std::future::poll_fn;
+use std::io;
+use std::task::{Context, Poll};
+
+use bytes::BytesMut;
+use sente_core::TransmitBuf;
+
+use crate::deflate::Agreed;
+use crate::process::Child;
+
+/// A stream of bytes both ways, behind one pointer: whatever carries a connection.
+///
+/// All methods are polled by one task, reading and writing in turns, and none is told that its
+/// caller has stopped waiting: what was begun stays begun until the next poll. So reads that run
+/// elsewhere, on a thread for one, lose nothing.
+pub trait Link: Send {
+    /// Appends what has come to `input` and says how much; 0 is the end. About 64 KiB at a time are
+    /// enough.
+    ///
+    /// While nothing comes, no buffer should be held for it: that is what an idle connection costs.
+    ///
+    /// # Errors
+    /// The transport failed.
+    fn poll_read(&mut self, cx: &mut Context<'_>, input: &mut BytesMut) -> Poll<io::Result<usize>>;
+
+    /// Writes from the front of `out`, which is not empty, steps over what was written
+    /// ([`Buf::advance`](bytes::Buf::advance)) and says how much.
+    ///
+    /// # Errors
+    /// The peer takes no more.
+    fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        out: &mut TransmitBuf,
+    ) -> Poll<io::Result<usize>>;
+
+    /// Passes on what was written and held back.
+    ///
+    /// # Errors
+    /// As [`poll_write`](Self::poll_write).
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    /// Ends the writing side, so that the peer reads its end. Reading goes on. Nothing is written
+    /// any more.
+    ///
+    /// # Errors
+    /// As [`poll_write`](Self::poll_write).
+    fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+}
+
+impl<L: Link + ?Sized> Link for Box<L> {
+    fn poll_read(&mut self, cx: &mut Context<'_>, input: &mut BytesMut) -> Poll<io::Result<usize>> {
+        (**self).poll_read(cx, input)
+    }
+
+    fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        out: &mut TransmitBuf,
+    ) -> Poll<io::Result<usize>> {
+        (**self).poll_write(cx, out)
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        (**self).poll_flush(cx)
+    }
+
+    fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        (**self).poll_shutdown(cx)
+    }
+}
+
+/// An open link, and what is known of it.
+pub(crate) struct Transport {
+    pub(crate) link: Box<dyn Link>,
+    /// Bytes that were read before the engine took over, such as those behind an HTTP head.
+    pub(crate) rest: BytesMut,
+    pub(crate) child: Option<Child>,
+    /// What the upgrade of a WebSocket agreed on.
+    pub(crate) deflate: Option<Agreed>,
+    /// What to call the other side in messages.
+    pub(crate) peer: String,
+}
+
+impl Transport {
+    pub(crate) fn new(link: Box<dyn Link>, peer: String) -> Self {
+        Self {
+            link,
+            rest: BytesMut::new(),
+            child: None,
+            deflate: None,
+            peer,
+        }
+    }
+}
+
+/// Reads once; 0 is the end.
+pub(crate) async fn read(link: &mut dyn Link, input: &mut BytesMut) -> io::Result<usize> {
+    poll_fn(|cx| link.poll_read(cx, input)).await
+}
+
+/// Writes and flushes all of `out`.
+pub(crate) async fn write_all(link: &mut dyn Link, out: &mut TransmitBuf) -> io::Result<()> {
+    while !out.is_empty() {
+        if poll_fn(|cx| link.poll_write(cx, out)).await? == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+    }
+    poll_fn(|cx| link.poll_flush(cx)).await
+}
+
+/// Ends the writing side.
+pub(crate) async fn shutdown(link: &mut dyn Link) -> io::Result<()> {
+    poll_fn(|cx| link.poll_shutdown(cx)).await
+}

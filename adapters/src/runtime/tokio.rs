@@ -1,0 +1,118 @@
+//! tokio as a runtime.
+
+use std::future::Future;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use tokio::io::unix::AsyncFd;
+use tokio::runtime::Handle;
+use tokio::time::Sleep;
+
+use super::{Descriptor, Direction, Moved, Runtime, Timer};
+
+/// A tokio runtime with its drivers for I/O and time on. The default where the caller runs on one.
+/// Its time follows tokio's paused clock in tests.
+#[derive(Clone, Debug)]
+pub struct Tokio(Handle);
+
+impl Tokio {
+    /// The runtime `handle` belongs to, from wherever it is used.
+    #[must_use]
+    pub const fn new(handle: Handle) -> Self {
+        Self(handle)
+    }
+
+    /// The runtime of the caller.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn current() -> io::Result<Self> {
+        Handle::try_current().map(Self).map_err(io::Error::other)
+    }
+}
+
+impl Runtime for Tokio {
+    fn spawn(&self, task: Pin<Box<dyn Future<Output = ()> + Send>>) {
+        self.0.spawn(task);
+    }
+
+    fn timer(&self) -> Box<dyn Timer> {
+        Box::new(TokioTimer {
+            handle: self.0.clone(),
+            sleep: None,
+        })
+    }
+
+    fn watch(&self, fd: OwnedFd) -> io::Result<Box<dyn Descriptor>> {
+        let _entered = self.0.enter();
+        #[expect(
+            deprecated,
+            reason = "what came for it is unsafe, and asks for what an `OwnedFd` is: one open \
+                      descriptor for as long as it lives"
+        )]
+        let watched = AsyncFd::new(fd)?;
+        Ok(Box::new(Watched(watched)))
+    }
+
+    fn now(&self) -> Instant {
+        let _entered = self.0.enter();
+        tokio::time::Instant::now().into_std()
+    }
+}
+
+struct TokioTimer {
+    handle: Handle,
+    /// Made when it is first needed, and moved from then on.
+    sleep: Option<Pin<Box<Sleep>>>,
+}
+
+impl Timer for TokioTimer {
+    fn poll_until(&mut self, cx: &mut Context<'_>, at: Instant) -> Poll<()> {
+        let at = tokio::time::Instant::from_std(at);
+        let sleep = self.sleep.get_or_insert_with(|| {
+            let _entered = self.handle.enter();
+            Box::pin(tokio::time::sleep_until(at))
+        });
+        if sleep.deadline() != at {
+            sleep.as_mut().reset(at);
+        }
+        sleep.as_mut().poll(cx)
+    }
+}
+
+struct Watched(AsyncFd<OwnedFd>);
+
+impl AsFd for Watched {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.get_ref().as_fd()
+    }
+}
+
+impl Descriptor for Watched {
+    fn poll_io(
+        &self,
+        cx: &mut Context<'_>,
+        direction: Direction,
+        attempt: &mut dyn FnMut(BorrowedFd<'_>) -> io::Result<Moved>,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            let mut guard = ready!(match direction {
+                Direction::Read => self.0.poll_read_ready(cx),
+                Direction::Write => self.0.poll_write_ready(cx),
+            })?;
+            match attempt(self.as_fd()) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => guard.clear_ready(),
+                Err(error) => return Poll::Ready(Err(error)),
+                Ok(moved) => {
+                    if moved.exhausted {
+                        guard.clear_ready();
+                    }
+                    return Poll::Ready(Ok(moved.bytes));
+                }
+            }
+        }
+    }
+}
