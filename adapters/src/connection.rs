@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use sente_core::packer::Packer;
 use sente_core::{
-    CloseReason, ConnId, Connection, Dialect, Input, Instant, Opened, RecvCapacity, State, Stats,
-    Transmit, TransmitBuf,
+    Carrier, CloseReason, ConnId, Connection, Dialect, Input, Instant, Opened, RecvCapacity, State,
+    Stats, Transmit, TransmitBuf,
 };
 use tokio::sync::{Notify, watch};
 
@@ -121,6 +121,12 @@ impl Handle {
         self.shared.lock().opened.clone()
     }
 
+    /// What carries it: a WebSocket or a byte stream.
+    #[must_use]
+    pub fn carrier(&self) -> Carrier {
+        self.shared.lock().machine.config().carrier()
+    }
+
     /// The dialect in force.
     #[must_use]
     pub fn dialect(&self) -> Dialect {
@@ -160,10 +166,14 @@ impl Driven for Shared<Connection> {
     }
 
     fn ask(&self, out: &mut TransmitBuf) -> Wants {
+        let again = self.attend();
         self.with(|connection, _| Wants {
             shutdown: out.is_empty() && connection.poll_transmit(out) == Some(Transmit::Shutdown),
             read: connection.wants_read(),
-            timeout: connection.poll_timeout(),
+            timeout: [connection.poll_timeout(), again]
+                .into_iter()
+                .flatten()
+                .min(),
             finished: connection.is_finished(),
             closed: connection.state() == State::Closed,
             has_event: connection.has_event(),

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::pin::pin;
+use std::task::Poll;
 
 use sente_core::{BadReason, CloseReason, Connection, ConnectionEvent, State};
 
@@ -37,7 +38,7 @@ impl<M: Engine> Events<M> {
     /// # Cancel safety
     /// Safe: no event is lost.
     pub async fn next(&mut self) -> Option<M::Event> {
-        if let Some(event) = self.early.pop_front() {
+        if let Some(event) = self.take_early() {
             return Some(event);
         }
         self.next_from_engine().await
@@ -54,28 +55,41 @@ impl<M: Engine> Events<M> {
         loop {
             let mut arrived = pin!(shared.arrived.notified());
             arrived.as_mut().enable();
-            {
-                let mut inner = shared.lock();
-                let read_before = inner.machine.wants_read();
-                inner.settle(shared);
-                if let Some(event) = inner.next_event(shared) {
-                    // Taking an event may have made room: what waited for it is decoded then, and
-                    // may ask for an answer, settle a call or end the connection.
-                    let wake = !read_before || M::is_waited_for(&event);
-                    inner.keep_share(shared.clock.now());
-                    inner.settle(shared);
-                    drop(inner);
-                    if wake {
-                        shared.wake();
-                    }
-                    return Some(event);
-                }
-                if inner.told_end || inner.over {
-                    return None;
-                }
+            match self.poll_engine() {
+                Poll::Ready(event) => return event,
+                Poll::Pending => arrived.await,
             }
-            arrived.await;
         }
+    }
+
+    pub(crate) fn take_early(&mut self) -> Option<M::Event> {
+        self.early.pop_front()
+    }
+
+    /// What the engine has to tell now; nothing after the end.
+    pub(crate) fn poll_engine(&self) -> Poll<Option<M::Event>> {
+        let shared = &self.handle.shared;
+        let mut inner = shared.lock();
+        let read_before = inner.machine.wants_read();
+        inner.settle(shared);
+        let Some(event) = inner.next_event(shared) else {
+            let is_over = inner.told_end || inner.over;
+            return if is_over {
+                Poll::Ready(None)
+            } else {
+                Poll::Pending
+            };
+        };
+        // Taking an event may have made room: what waited for it is decoded then, and may ask for
+        // an answer, settle a call or end the connection.
+        let wake = !read_before || M::is_waited_for(&event);
+        inner.keep_share(shared.clock.now());
+        inner.settle(shared);
+        drop(inner);
+        if wake {
+            shared.wake();
+        }
+        Poll::Ready(Some(event))
     }
 }
 

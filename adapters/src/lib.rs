@@ -22,6 +22,7 @@
 //! ```
 
 mod ajax;
+mod attendant;
 mod budget;
 mod client;
 mod clock;
@@ -56,6 +57,7 @@ mod url;
 mod websocket;
 
 pub use ajax::{AjaxAnswer, AjaxEvents, AjaxHandle, AjaxPort, AjaxStart};
+pub use attendant::Attendant;
 pub use budget::SharedRecvBudget;
 pub use client::{ClientEvents, ClientHandle, ClientOptions, keep_connected};
 pub use connect::{ConnectError, ConnectOptions, connect};

@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use bytes::BytesMut;
@@ -69,6 +70,20 @@ impl<L: Link + ?Sized> Link for Box<L> {
 
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         (**self).poll_shutdown(cx)
+    }
+}
+
+/// A link that nobody reads or writes yet: whoever waits with it may be looked at from two threads,
+/// though a link itself need not be.
+pub(crate) struct Held(Mutex<Box<dyn Link>>);
+
+impl Held {
+    pub(crate) fn new(link: Box<dyn Link>) -> Self {
+        Self(Mutex::new(link))
+    }
+
+    pub(crate) fn into_inner(self) -> Box<dyn Link> {
+        self.0.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

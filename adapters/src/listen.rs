@@ -12,8 +12,8 @@ use sente_core::framing::upgrade::UpgradeRequest;
 use sente_core::framing::websocket::DeflateConfig;
 use sente_core::packer::{self, Edn, Packer};
 use sente_core::{
-    Accept, ConfigError, ConnId, Connection, ConnectionConfig, Dialect, Extensions, Keepalive,
-    Limits,
+    Accept, Carrier, ConfigError, ConnId, Connection, ConnectionConfig, Dialect, Extensions,
+    Keepalive, Limits,
 };
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
@@ -25,7 +25,7 @@ use crate::connection::start;
 use crate::deflate;
 use crate::events::Events;
 use crate::handle::Handle;
-use crate::link::{Link, Transport};
+use crate::link::{Held, Link, Transport};
 use crate::runtime::{Runtime, Task, chosen, ready_or, sleep, timeout};
 use crate::seed::{conn_id, random};
 use crate::socket_file::{SocketFile, bind_path};
@@ -242,7 +242,7 @@ pub struct Incoming {
 }
 
 enum Way {
-    Stream(Box<dyn Link>),
+    Stream(Held),
     WebSocket(Box<Asked>),
 }
 
@@ -289,6 +289,12 @@ impl Incoming {
         self.config.dialect()
     }
 
+    /// What carries it: a WebSocket or a byte stream.
+    #[must_use]
+    pub fn carrier(&self) -> Carrier {
+        self.config.carrier()
+    }
+
     /// The packer it will be spoken to in.
     #[must_use]
     pub fn packer(&self) -> &Arc<dyn Packer> {
@@ -321,7 +327,7 @@ impl Incoming {
             way,
         } = self;
         let mut transport = match way {
-            Way::Stream(link) => Transport::new(link, peer),
+            Way::Stream(link) => Transport::new(link.into_inner(), peer),
             Way::WebSocket(asked) => asked.accept(peer, &config).await?,
         };
         let clock = Clock::start(runtime);
@@ -337,10 +343,19 @@ impl Incoming {
     /// # Cancel safety
     /// Dropped, the client is let go without an answer.
     pub async fn refuse(self, status: u16, reason: &str) {
+        self.refuse_with(status, &[], reason).await;
+    }
+
+    /// The same with these headers in the answer, name and value.
+    ///
+    /// # Cancel safety
+    /// As for [`refuse`](Self::refuse).
+    pub async fn refuse_with(self, status: u16, headers: &[(&str, &str)], reason: &str) {
         if let Way::WebSocket(asked) = self.way {
-            let mut link = asked.link;
+            let mut link = asked.link.into_inner();
             // A client that is gone needs no answer.
-            let _ = websocket::refuse(&*self.runtime, &mut *link, status, &[], reason).await;
+            let runtime = &*self.runtime;
+            let _ = websocket::refuse(runtime, &mut *link, status, headers, reason).await;
         }
     }
 }
@@ -369,7 +384,7 @@ async fn accept_streams(socket: Socket, here: String, configs: Configs, sender: 
                 config: configs.stream.clone(),
                 budget: configs.budget.clone(),
                 runtime: socket.runtime.clone(),
-                way: Way::Stream(accepted.link),
+                way: Way::Stream(Held::new(accepted.link)),
             })
         });
         if !hand_over(&*socket.runtime, incoming, &sender).await {

@@ -1,12 +1,14 @@
 //! What the handles, the events and the driver of one connection or client share.
 
 use std::collections::{HashMap, VecDeque};
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use sente_core::{CallError, CallId, ConnectionEvent, FlushId, Instant, Opened, Payload, Ticket};
 use tokio::sync::{Notify, oneshot};
 
+use crate::attendant::Attendant;
 use crate::budget::Share;
 use crate::clock::Clock;
 use crate::engine::Engine;
@@ -31,9 +33,10 @@ pub(crate) struct Shared<M: Engine> {
     pub(crate) facts: M::Facts,
 }
 
-#[derive(Debug)]
 pub(crate) struct Inner<M: Engine> {
     pub(crate) machine: M,
+    /// Who looks after it from the driver, until that is gone.
+    pub(crate) attendant: Option<Arc<dyn Attendant<M>>>,
     /// The link's share of the budget of received bytes, until everything received has been given
     /// out.
     pub(crate) share: Option<Share>,
@@ -63,7 +66,23 @@ pub(crate) enum Waiter {
     Future(oneshot::Sender<Result<Payload, CallError>>),
 }
 
+impl<M: Engine> fmt::Debug for Inner<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inner")
+            .field("machine", &self.machine)
+            .field("told_end", &self.told_end)
+            .field("over", &self.over)
+            .finish_non_exhaustive()
+    }
+}
+
 impl<M: Engine> Inner<M> {
+    /// Has whoever looks after the machine do so. When to do it again.
+    pub(crate) fn attend(&mut self, now: Instant) -> Option<Instant> {
+        let attendant = self.attendant.clone()?;
+        attendant.attend(now, &mut self.machine)
+    }
+
     /// Hands settled calls and flushes to those who wait for them, and what else has changed to
     /// those who watch.
     pub(crate) fn settle(&mut self, shared: &Shared<M>) {
@@ -178,6 +197,7 @@ impl<M: Engine> Shared<M> {
     ) -> Arc<Self> {
         let inner = Inner {
             machine,
+            attendant: None,
             share,
             calls: HashMap::new(),
             flushes: Flushes::default(),
@@ -224,9 +244,13 @@ impl<M: Engine> Shared<M> {
             inner.settle(self);
         }
         let arrived = inner.machine.has_event() || !inner.settled.is_empty();
+        let attendant = inner.attendant.clone().filter(|_| arrived);
         drop(inner);
         if arrived {
             self.arrived.notify_waiters();
+        }
+        if let Some(attendant) = attendant {
+            attendant.arrived();
         }
         result
     }
@@ -236,6 +260,15 @@ impl<M: Engine> Shared<M> {
         let result = self.with(f);
         self.wake();
         result
+    }
+
+    /// Has whoever looks after the machine do so, before it is asked what is to be written. When to
+    /// do it again.
+    pub(crate) fn attend(&self) -> Option<Instant> {
+        let mut inner = self.lock();
+        let now = self.clock.now();
+        let again = inner.attend(now);
+        again.map(|at| at.max(now))
     }
 
     /// Gives up a reservation.
@@ -268,7 +301,11 @@ impl<M: Engine> Shared<M> {
         }
         inner.flushes.clear();
         inner.tickets.clear();
+        let attendant = inner.attendant.take();
         drop(inner);
+        if let Some(attendant) = attendant {
+            attendant.arrived();
+        }
         self.arrived.notify_waiters();
         self.room.notify_waiters();
     }

@@ -11,7 +11,7 @@ use sente_core::{ConnectionConfig, Dialect, TransmitBuf};
 
 use crate::connect::{ConnectError, ConnectOptions};
 use crate::deflate;
-use crate::link::{self, Link, Transport};
+use crate::link::{self, Held, Link, Transport};
 use crate::runtime::{Runtime, timeout};
 use crate::seed::random;
 use crate::sockets::dial_tcp;
@@ -115,7 +115,7 @@ fn encode(text: &str) -> String {
 
 /// A request that asked for a WebSocket and waits for its answer.
 pub(crate) struct Asked {
-    pub(crate) link: Box<dyn Link>,
+    pub(crate) link: Held,
     pub(crate) upgrade: ServerUpgrade,
     pub(crate) request: UpgradeRequest,
 }
@@ -156,7 +156,7 @@ pub(crate) async fn read_request(
         return Ok(None);
     }
     Ok(Some(Asked {
-        link,
+        link: Held::new(link),
         upgrade,
         request,
     }))
@@ -172,9 +172,10 @@ impl Asked {
         let mut out = TransmitBuf::new();
         let agreed = deflate::accept(&mut self.upgrade, &self.request, config, &mut out);
         let agreed = agreed.map_err(invalid)?;
-        link::write_all(&mut *self.link, &mut out).await?;
+        let mut link = self.link.into_inner();
+        link::write_all(&mut *link, &mut out).await?;
         let rest = self.upgrade.take_rest();
-        let mut transport = Transport::new(self.link, peer);
+        let mut transport = Transport::new(link, peer);
         transport.deflate = agreed;
         transport.rest = rest;
         Ok(transport)

@@ -1,0 +1,162 @@
+//! How a server is put together: its options, its handlers, and who decides who may come in.
+
+use std::fmt;
+use std::future::{Future, ready};
+use std::io;
+use std::sync::Arc;
+
+use sente_core::admission::{Admission, Admitted, CsrfCheck, Identity, Incoming, Refusal};
+use sente_core::{Dialect, Guard};
+
+use crate::config::ServerConfig;
+use crate::handlers::{BoxFuture, Handlers};
+use crate::server::Server;
+
+/// Puts a [`Server`] together: from [`Server::builder`].
+#[must_use = "a server is built by `build`"]
+pub struct ServerBuilder {
+    pub(crate) config: ServerConfig,
+    pub(crate) handlers: Handlers,
+    pub(crate) hooks: Hooks,
+}
+
+/// The application's word on who may come in.
+pub(crate) struct Hooks {
+    pub(crate) admission: Admission,
+    /// The same for sente-lite's clients, which name no client id.
+    pub(crate) admission_lite: Admission,
+    admit: Option<Arc<Admit>>,
+    stream: Option<Arc<AdmitStream>>,
+}
+
+type Admit = dyn Fn(Incoming) -> BoxFuture<Result<Admitted, Refusal>> + Send + Sync;
+type AdmitStream = dyn Fn(StreamPeer) -> BoxFuture<Option<Identity>> + Send + Sync;
+
+/// A client on a byte stream that wants in. All that is known of it is where it comes from.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct StreamPeer {
+    /// Its address, or the path of the socket it came by.
+    pub peer: String,
+    /// The dialect it will be spoken to in, until its hello says another.
+    pub dialect: Dialect,
+}
+
+impl ServerBuilder {
+    pub(crate) fn new() -> Self {
+        let admission = Admission::default();
+        Self {
+            config: ServerConfig::default(),
+            handlers: Handlers::new(),
+            hooks: Hooks {
+                admission_lite: admission.clone().client_id_optional(),
+                admission,
+                admit: None,
+                stream: None,
+            },
+        }
+    }
+
+    /// The options. Default [`ServerConfig::default`].
+    pub fn config(mut self, config: ServerConfig) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// The handlers. Default none.
+    pub fn handlers(mut self, handlers: Handlers) -> Self {
+        self.handlers = handlers;
+        self
+    }
+
+    /// The rules by which WebSockets and Ajax are let in. Default [`Admission::default`], which
+    /// refuses all of them for want of a CSRF token, until it is said where that is. Clients that
+    /// speak sente-lite need no client id.
+    pub fn admission(mut self, admission: Admission) -> Self {
+        self.hooks.admission_lite = admission.clone().client_id_optional();
+        self.hooks.admission = admission;
+        self
+    }
+
+    /// Lets everybody in over WebSocket and Ajax, whatever page it comes from: for a server that is
+    /// reached by programs, not by browsers.
+    pub fn let_everybody_in(self) -> Self {
+        self.admission(Admission::new(CsrfCheck::skip()))
+    }
+
+    /// Asked of a request that passed the checks, and may take its time: who it is, or why it is
+    /// refused. Default: what the admission's `user_id` and `handshake_data` say.
+    pub fn admit<F, R>(mut self, hook: F) -> Self
+    where
+        F: Fn(Incoming) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<Admitted, Refusal>> + Send + 'static,
+    {
+        self.hooks.admit = Some(Arc::new(move |incoming| Box::pin(hook(incoming))));
+        self
+    }
+
+    /// Asked of a client on a byte stream: who it is, or `None` to turn it away. Default: nobody in
+    /// particular.
+    pub fn admit_stream<F, R>(mut self, hook: F) -> Self
+    where
+        F: Fn(StreamPeer) -> R + Send + Sync + 'static,
+        R: Future<Output = Option<Identity>> + Send + 'static,
+    {
+        self.hooks.stream = Some(Arc::new(move |peer| Box::pin(hook(peer))));
+        self
+    }
+
+    /// The application's own check of what clients do: see [`Guard`]. The same as the hub's in the
+    /// options.
+    pub fn guard(mut self, guard: impl Guard + 'static) -> Self {
+        self.config.hub.guard = Some(Arc::new(guard));
+        self
+    }
+
+    /// The server. Its timers run on the tokio runtime this is called on.
+    ///
+    /// # Errors
+    /// The system's, if it gives no random numbers.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn build(self) -> io::Result<Server> {
+        Server::start(self)
+    }
+}
+
+impl fmt::Debug for ServerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerBuilder")
+            .field("config", &self.config)
+            .field("handlers", &self.handlers)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Hooks {
+    pub(crate) fn rules(&self, dialect: Dialect) -> &Admission {
+        match dialect {
+            Dialect::Sente => &self.admission,
+            Dialect::SenteLite => &self.admission_lite,
+        }
+    }
+
+    /// Whether a request may come in, and as whom, once the rules let it.
+    pub(crate) async fn admit(&self, incoming: Incoming) -> Result<Admitted, Refusal> {
+        match &self.admit {
+            Some(hook) => hook(incoming).await,
+            None => {
+                let identity = self.admission.identify(&incoming);
+                Ok(incoming.accept(identity))
+            }
+        }
+    }
+
+    pub(crate) fn admit_stream(&self, peer: StreamPeer) -> BoxFuture<Option<Identity>> {
+        match &self.stream {
+            Some(hook) => hook(peer),
+            None => Box::pin(ready(Some(Identity::nobody()))),
+        }
+    }
+}

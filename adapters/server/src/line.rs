@@ -1,0 +1,459 @@
+//! One connection of the server: what waits for it, and what is done with what it says.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::time::Duration;
+
+use sente_adapters::{Attendant, CallFailure, Events, Handle};
+use sente_core::admission::Request;
+use sente_core::packer::Packer;
+use sente_core::{
+    CallError, ConnId, ConnectionEvent, Dialect, Event, EventGate, EventRefusal, Hub, HubDelivery,
+    Inbox, Instant, Message, PackedEvent, Payload, Peer, ReplyError, ReplyToken, SendError,
+    SlowReport, Stats,
+};
+use smol_str::SmolStr;
+use tokio::task::yield_now;
+
+use crate::clock::Clock;
+use crate::event::ServerEvent;
+use crate::handlers::BoxFuture;
+use crate::served::Served;
+use crate::server::{Inner, Server};
+use crate::terms::Place;
+
+/// How long a peer that has half-closed may take to read what it is owed.
+const FINISHING: Duration = Duration::from_secs(5);
+
+/// After so many events in a row others have their turn.
+const IN_A_ROW: usize = 32;
+
+/// Nobody takes events; somebody does; somebody does, and should look again.
+const IDLE: u8 = 0;
+const RUNNING: u8 = 1;
+const AGAIN: u8 = 2;
+
+/// What the server does with a connection, whatever carries it.
+pub(crate) trait Wire: Send + Sync {
+    fn link(&self) -> &Link;
+    /// Has the driver look into the mailbox.
+    fn wake(&self);
+    fn stats(&self) -> Stats;
+    fn dialect(&self) -> Option<Dialect>;
+    fn packer(&self) -> Option<Arc<dyn Packer>>;
+    fn reply(&self, token: ReplyToken, payload: Payload) -> Result<(), ReplyError>;
+    fn reply_error(&self, token: ReplyToken);
+    fn send(self: Arc<Self>, event: Event) -> BoxFuture<Result<(), SendError>>;
+    fn call(
+        self: Arc<Self>,
+        event: Event,
+        timeout: Duration,
+    ) -> BoxFuture<Result<Payload, CallFailure>>;
+}
+
+/// What the server has of every connection.
+pub(crate) struct Link {
+    pub(crate) id: ConnId,
+    pub(crate) name: String,
+    pub(crate) request: Option<Arc<Request>>,
+    peer: Mutex<Peer>,
+    mailbox: Mutex<Mailbox>,
+    gate: Mutex<EventGate>,
+    run: AtomicU8,
+}
+
+/// What is on its way to a connection.
+struct Mailbox {
+    inbox: Inbox,
+    orders: Vec<Order>,
+    reports: Vec<SlowReport>,
+    /// Until when it is to finish what it has begun, by the server's clock.
+    drain: Option<Instant>,
+    /// Whether the driver has been woken and has not looked yet.
+    awake: bool,
+}
+
+/// What a connection is told to do.
+pub(crate) enum Order {
+    Close(u16, SmolStr),
+    Reply(ReplyToken, Payload),
+    ReplyError(ReplyToken),
+}
+
+impl Link {
+    pub(crate) fn new(
+        peer: Peer,
+        name: String,
+        request: Option<Arc<Request>>,
+        inbox: Inbox,
+        gate: EventGate,
+    ) -> Self {
+        Self {
+            id: peer.connection,
+            name,
+            request,
+            peer: Mutex::new(peer),
+            mailbox: Mutex::new(Mailbox {
+                inbox,
+                orders: Vec::new(),
+                reports: Vec::new(),
+                drain: None,
+                awake: false,
+            }),
+            gate: Mutex::new(gate),
+            run: AtomicU8::new(IDLE),
+        }
+    }
+
+    pub(crate) fn peer(&self) -> Peer {
+        lock(&self.peer).clone()
+    }
+
+    pub(crate) fn set_peer(&self, peer: Peer) {
+        *lock(&self.peer) = peer;
+    }
+
+    /// Puts in what the hub delivers. Whether the driver is to be woken.
+    pub(crate) fn deliver(&self, now: Instant, delivery: &HubDelivery) -> bool {
+        let mut mailbox = lock(&self.mailbox);
+        // What is refused is told as the loss of a slow consumer.
+        let _ = mailbox.inbox.push_delivery(now, delivery);
+        !std::mem::replace(&mut mailbox.awake, true)
+    }
+
+    /// The same with what is to be done.
+    pub(crate) fn order(&self, order: Order) -> bool {
+        let mut mailbox = lock(&self.mailbox);
+        mailbox.orders.push(order);
+        !std::mem::replace(&mut mailbox.awake, true)
+    }
+
+    /// Has it finish what it has begun, until `deadline` at the latest.
+    pub(crate) fn drain(&self, deadline: Instant) -> bool {
+        let mut mailbox = lock(&self.mailbox);
+        let deadline = mailbox.drain.map_or(deadline, |at| at.min(deadline));
+        mailbox.drain = Some(deadline);
+        !std::mem::replace(&mut mailbox.awake, true)
+    }
+
+    /// What waits for it: events and their bytes.
+    pub(crate) fn waiting(&self) -> (usize, usize) {
+        let mailbox = lock(&self.mailbox);
+        (mailbox.inbox.len(), mailbox.inbox.bytes())
+    }
+
+    fn has_a_line(&self) -> bool {
+        !lock(&self.mailbox).inbox.is_empty()
+    }
+
+    pub(crate) fn take_unsent(&self) -> (Vec<PackedEvent>, Vec<PackedEvent>) {
+        lock(&self.mailbox).inbox.take_unsent()
+    }
+}
+
+/// A connection of the server over `M`.
+pub(crate) struct Line<M: Served> {
+    link: Link,
+    server: Weak<Inner>,
+    clock: Clock,
+    handle: OnceLock<Handle<M>>,
+    events: Mutex<Option<Events<M>>>,
+    place: Mutex<Option<Place>>,
+}
+
+impl<M: Served> Line<M> {
+    pub(crate) fn new(link: Link, server: &Arc<Inner>, place: Option<Place>) -> Arc<Self> {
+        Arc::new(Self {
+            link,
+            server: Arc::downgrade(server),
+            clock: server.clock,
+            handle: OnceLock::new(),
+            events: Mutex::new(None),
+            place: Mutex::new(place),
+        })
+    }
+
+    /// Begins to serve it.
+    pub(crate) fn attach(self: Arc<Self>, handle: Handle<M>, events: Events<M>) {
+        *lock(&self.events) = Some(events);
+        if self.handle.set(handle).is_ok()
+            && let Some(handle) = self.handle.get()
+        {
+            handle.attend(self.clone());
+        }
+    }
+
+    pub(crate) fn take_unsent(&self) -> (Vec<PackedEvent>, Vec<PackedEvent>) {
+        self.link.take_unsent()
+    }
+
+    fn nudge(self: Arc<Self>) {
+        if self.link.run.swap(AGAIN, Ordering::AcqRel) != IDLE {
+            return;
+        }
+        if let Some(server) = self.server.upgrade() {
+            let runtime = server.runtime.clone();
+            runtime.spawn(self.run(Server::from(server)));
+        }
+    }
+
+    /// Takes what there is to take, in order, until there is nothing.
+    async fn run(self: Arc<Self>, server: Server) {
+        let wire: Arc<dyn Wire> = self.clone();
+        loop {
+            self.link.run.store(RUNNING, Ordering::Release);
+            let mut taken = 0_usize;
+            loop {
+                for report in std::mem::take(&mut lock(&self.link.mailbox).reports) {
+                    server.tell_slow(self.link.id, report);
+                }
+                let Some(event) = self.next() else { break };
+                self.hear(&server, &wire, event).await;
+                taken = taken.wrapping_add(1);
+                if taken.is_multiple_of(IN_A_ROW) {
+                    yield_now().await;
+                }
+            }
+            let ended =
+                self.link
+                    .run
+                    .compare_exchange(RUNNING, IDLE, Ordering::AcqRel, Ordering::Acquire);
+            if ended.is_ok() {
+                return;
+            }
+        }
+    }
+
+    fn next(&self) -> Option<ConnectionEvent> {
+        let mut events = lock(&self.events);
+        loop {
+            let told = events.as_mut()?.try_next()?;
+            if let Ok(event) = M::to_event(told) {
+                return Some(event);
+            }
+        }
+    }
+
+    async fn hear(&self, server: &Server, wire: &Arc<dyn Wire>, event: ConnectionEvent) {
+        match event {
+            ConnectionEvent::Message(message) => self.hear_message(server, wire, message).await,
+            ConnectionEvent::PeerFinished => {
+                if self.link.drain(server.now() + FINISHING) {
+                    self.wake();
+                }
+            }
+            ConnectionEvent::Closed(reason) => {
+                // Nobody takes events any more; what holds them can go.
+                let events = lock(&self.events).take();
+                let (kept, rest) = self.link.take_unsent();
+                let peer = self.link.peer();
+                server.depart(self.link.id, kept, M::had_its_grace());
+                drop(lock(&self.place).take());
+                tracing::debug!(connection = %peer.connection, peer = self.link.name, %reason, "left");
+                if !rest.is_empty() {
+                    let (peer, events) = (peer.clone(), rest);
+                    server.tell(ServerEvent::Undelivered { peer, events });
+                }
+                server.tell(ServerEvent::Left { peer, reason });
+                drop(events);
+            }
+            ConnectionEvent::Undelivered(events) => {
+                let peer = self.link.peer();
+                server.tell(ServerEvent::Undelivered { peer, events });
+            }
+            ConnectionEvent::BadEvent(bad) => {
+                if let Some(token) = bad.reply {
+                    self.reply_error(token);
+                }
+                let peer = self.link.peer();
+                tracing::debug!(connection = %peer.connection, reason = %bad.reason, "bad event");
+                server.tell(ServerEvent::BadEvents {
+                    peer,
+                    reason: Some(bad.reason),
+                    count: 1,
+                });
+            }
+            ConnectionEvent::BadEventsSuppressed(count) => {
+                let peer = self.link.peer();
+                server.tell(ServerEvent::BadEvents {
+                    peer,
+                    reason: None,
+                    count,
+                });
+            }
+            ConnectionEvent::Hello(hello) => {
+                if let Some(dialect) = self.dialect() {
+                    server.with_hub(|hub, _| hub.set_dialect(self.link.id, dialect));
+                }
+                server.tell(ServerEvent::Hello {
+                    peer: self.link.peer(),
+                    client_id: hello.client_id.map(SmolStr::from),
+                    token: hello.token,
+                });
+            }
+            event => tracing::trace!(connection = %self.link.id, ?event),
+        }
+    }
+
+    async fn hear_message(&self, server: &Server, wire: &Arc<dyn Wire>, message: Message) {
+        let peer = self.link.peer();
+        if let Err(why) = self.pass(server, &peer, &message) {
+            let id = message.event.id;
+            if let Some(token) = message.reply {
+                self.reply_error(token);
+            }
+            let report = lock(&self.link.gate).report(server.now());
+            server.count_refused();
+            if let Some(count) = report {
+                tracing::warn!(connection = %peer.connection, user = ?peer.user, %id, %why, count, "refused events");
+                server.tell(ServerEvent::Refused {
+                    peer,
+                    id,
+                    why,
+                    count,
+                });
+            }
+            return;
+        }
+        let message = if Hub::may_take(&message.event) {
+            let from = self.link.id;
+            server.with_hub(|hub, now| hub.handle_message(now, from, message))
+        } else {
+            Some(message)
+        };
+        if let Some(message) = message {
+            let request = self.link.request.clone();
+            server.show(message, peer, request, wire).await;
+        }
+    }
+
+    fn pass(&self, server: &Server, peer: &Peer, message: &Message) -> Result<(), EventRefusal> {
+        let mut users = server.user_rates();
+        let mut gate = lock(&self.link.gate);
+        gate.check(server.now(), peer, &message.event, users.as_deref_mut())
+    }
+
+    /// The deadline of a drain for the connection's own clock, if it is time for one.
+    fn drain_now(mailbox: &mut Mailbox, server_now: Instant, now: Instant) -> Option<Instant> {
+        let deadline = mailbox.drain?;
+        if !mailbox.inbox.is_empty() && deadline > server_now {
+            return None;
+        }
+        mailbox.drain = None;
+        Some(now + deadline.saturating_duration_since(server_now))
+    }
+}
+
+impl<M: Served> Attendant<M> for Line<M> {
+    fn attend(self: Arc<Self>, now: Instant, machine: &mut M) -> Option<Instant> {
+        let server_now = self.clock.now();
+        let mut mailbox = lock(&self.link.mailbox);
+        mailbox.awake = false;
+        for order in std::mem::take(&mut mailbox.orders) {
+            match order {
+                Order::Close(code, reason) => M::close_with(machine, now, code, &reason),
+                // Whoever called is gone where these fail.
+                Order::Reply(token, payload) => drop(machine.reply(now, token, payload)),
+                Order::ReplyError(token) => drop(machine.reply_error(now, token)),
+            }
+        }
+        let retry_at = M::deliver(machine, &mut mailbox.inbox, now);
+        if let Some(deadline) = Self::drain_now(&mut mailbox, server_now, now) {
+            machine.drain(now, deadline);
+        }
+        if !machine.is_open() {
+            return None;
+        }
+        let report = mailbox.inbox.take_report(server_now);
+        let has_report = report.is_some();
+        mailbox.reports.extend(report);
+        let wanted = [mailbox.inbox.poll_timeout(), mailbox.drain];
+        drop(mailbox);
+        if has_report {
+            self.nudge();
+        }
+        let wanted = wanted.into_iter().flatten().min();
+        let wanted = wanted.map(|at| now + at.saturating_duration_since(server_now));
+        [retry_at, wanted].into_iter().flatten().min()
+    }
+
+    fn arrived(self: Arc<Self>) {
+        self.nudge();
+    }
+}
+
+impl<M: Served> Wire for Line<M> {
+    fn link(&self) -> &Link {
+        &self.link
+    }
+
+    fn wake(&self) {
+        if let Some(handle) = self.handle.get() {
+            handle.wake();
+        }
+    }
+
+    fn stats(&self) -> Stats {
+        self.handle.get().map(M::stats).unwrap_or_default()
+    }
+
+    fn dialect(&self) -> Option<Dialect> {
+        self.handle.get().map(M::dialect)
+    }
+
+    fn packer(&self) -> Option<Arc<dyn Packer>> {
+        self.handle.get().map(|handle| M::facts(handle).packer)
+    }
+
+    fn reply(&self, token: ReplyToken, payload: Payload) -> Result<(), ReplyError> {
+        match self.handle.get() {
+            Some(handle) => handle.reply(token, payload),
+            None => Err(ReplyError::NotOpen(Box::new(payload))),
+        }
+    }
+
+    fn reply_error(&self, token: ReplyToken) {
+        if let Some(handle) = self.handle.get() {
+            // Whoever called is gone where this fails.
+            let _ = handle.reply_error(token);
+        }
+    }
+
+    fn send(self: Arc<Self>, event: Event) -> BoxFuture<Result<(), SendError>> {
+        Box::pin(async move {
+            let Some(handle) = self.handle.get() else {
+                return Err(SendError::NotOpen(Box::new(event)));
+            };
+            // It is not to overtake what the hub has delivered.
+            while self.link.has_a_line() {
+                if handle.flush().await.is_err() {
+                    return Err(SendError::NotOpen(Box::new(event)));
+                }
+            }
+            handle.send(event).await
+        })
+    }
+
+    fn call(
+        self: Arc<Self>,
+        event: Event,
+        timeout: Duration,
+    ) -> BoxFuture<Result<Payload, CallFailure>> {
+        Box::pin(async move {
+            let Some(handle) = self.handle.get() else {
+                return Err(CallFailure::Failed(CallError::Closed));
+            };
+            while self.link.has_a_line() {
+                if handle.flush().await.is_err() {
+                    return Err(CallFailure::Failed(CallError::Closed));
+                }
+            }
+            handle.call(event, timeout).await
+        })
+    }
+}
+
+/// Nothing that runs under these locks leaves a thing half changed.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

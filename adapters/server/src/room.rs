@@ -1,0 +1,71 @@
+//! What stands behind the server's one lock: the hub, and the connections it speaks of.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use sente_core::{ConnId, Hub, HubEvent, HubOutput, Instant, Stats};
+
+use crate::line::{Order, Wire};
+
+/// The hub and its connections.
+pub(crate) struct Room {
+    pub(crate) hub: Hub,
+    pub(crate) lines: HashMap<ConnId, Arc<dyn Wire>>,
+    /// The counts of connections that are gone.
+    pub(crate) gone: Stats,
+    /// When the timer of the hub is set to.
+    pub(crate) timer: Option<Instant>,
+    /// Until when everybody who is here is to finish, if nobody is let in any more.
+    pub(crate) closing: Option<Instant>,
+}
+
+impl Room {
+    pub(crate) fn new(hub: Hub) -> Self {
+        Self {
+            hub,
+            lines: HashMap::new(),
+            gone: Stats::default(),
+            timer: None,
+            closing: None,
+        }
+    }
+
+    /// Puts what the hub says into the mailboxes of its connections, in the order in which it says
+    /// it: that is the order all see. Whose drivers are to be woken.
+    pub(crate) fn carry_out(&mut self, now: Instant) -> Vec<Arc<dyn Wire>> {
+        let mut woken = Vec::new();
+        while let Some(output) = self.hub.poll_output() {
+            let (to, order) = match output {
+                HubOutput::Deliver(delivery) => {
+                    for to in &delivery.to {
+                        if let Some(line) = self.lines.get(to)
+                            && line.link().deliver(now, &delivery)
+                        {
+                            woken.push(line.clone());
+                        }
+                    }
+                    continue;
+                }
+                HubOutput::Close {
+                    connection,
+                    code,
+                    reason,
+                } => (connection, Order::Close(code, reason)),
+                HubOutput::Reply { to, token, payload } => (to, Order::Reply(token, payload)),
+                HubOutput::ReplyError { to, token } => (to, Order::ReplyError(token)),
+                _ => continue,
+            };
+            if let Some(line) = self.lines.get(&to)
+                && line.link().order(order)
+            {
+                woken.push(line.clone());
+            }
+        }
+        woken
+    }
+
+    /// What the hub has to tell.
+    pub(crate) fn told(&mut self) -> impl Iterator<Item = HubEvent> + '_ {
+        std::iter::from_fn(|| self.hub.poll_event())
+    }
+}

@@ -1,0 +1,621 @@
+//! The server: connections in, events out.
+
+use std::fmt;
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::time::Duration;
+
+use sente_adapters::{CallFailure, Events, Handle};
+use sente_core::admission::{Gate, Incoming as Asked, Refusal, Request};
+use sente_core::{
+    ConnId, ConnectionInfo, Dialect, Event, EventGate, Fanout, FanoutError, Hub, HubEvent, Inbox,
+    Instant, JoinError, Member, Message, PackedEvent, Payload, Peer, SendError, SendOptions,
+    SlowReport, Target, UserId, UserRates,
+};
+use smol_str::SmolStr;
+use thiserror::Error;
+use tokio::sync::{Notify, broadcast, watch};
+
+use crate::builder::{Hooks, ServerBuilder};
+use crate::clock::{Clock, unix_millis};
+use crate::config::ServerConfig;
+use crate::event::{ServerEvent, ServerEvents};
+use crate::handlers::Handlers;
+use crate::line::{Line, Link, Order, Wire, lock};
+use crate::room::Room;
+use crate::seed::random;
+use crate::served::{Facts, Served};
+use crate::stats::add;
+use crate::terms::{Entry, Place, Terms};
+
+/// How long after the deadline of a drain the last connections may take to end.
+const CUT: Duration = Duration::from_millis(500);
+
+/// Users, their connections and channels, on real sockets. Clones are cheap and all mean the same
+/// server.
+///
+/// It owns no socket: [`serve`](Self::serve) takes listeners, [`join`](Self::join) connections that
+/// are open already. What clients say on channels is answered by the hub, everything else is shown
+/// to the [`Handlers`].
+///
+/// Everything that joins, leaves or is sent to users and channels passes one lock, which decides
+/// the one order that all connections of a user see. It is never held over an await, and what is
+/// done under it for a connection is to put an event into its inbox. An idle connection has one
+/// task, that of its driver.
+///
+/// ```no_run
+/// use sente_adapters::{ListenOptions, Listener};
+/// use sente_core::{Event, EventId, Target};
+/// use sente_server::{Handlers, Received, Server};
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let handlers = Handlers::new().on("chat/say", async |received: Received| {
+///     let said = Event::new(EventId::new("chat/said")?, received.data().unwrap_or_default());
+///     let _ = received.server().fan_out(&Target::All, &said);
+///     Ok::<_, sente_core::EventIdError>(())
+/// })?;
+/// let server = Server::builder().handlers(handlers).let_everybody_in().build()?;
+/// let url = "ws://127.0.0.1:8080/chsk".parse()?;
+/// server.serve(Listener::bind(&url, ListenOptions::default()).await?);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Server {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) config: ServerConfig,
+    pub(crate) hooks: Hooks,
+    handlers: Handlers,
+    pub(crate) clock: Clock,
+    pub(crate) runtime: tokio::runtime::Handle,
+    pub(crate) room: Mutex<Room>,
+    pub(crate) gate: Mutex<Gate>,
+    /// What users have used of their rates, if there are any.
+    users: Option<Mutex<UserRates>>,
+    events: broadcast::Sender<ServerEvent>,
+    /// The version of who is connected.
+    pub(crate) uids: watch::Sender<u64>,
+    /// How many connections there are.
+    open: watch::Sender<usize>,
+    /// Whether it lets nobody in any more.
+    pub(crate) is_closing: watch::Sender<bool>,
+    /// The timer of the hub is to be set anew.
+    timer: Arc<Notify>,
+    pub(crate) refused_events: AtomicU64,
+}
+
+impl Server {
+    /// Begins to put a server together.
+    pub fn builder() -> ServerBuilder {
+        ServerBuilder::new()
+    }
+
+    pub(crate) fn start(builder: ServerBuilder) -> io::Result<Self> {
+        let ServerBuilder {
+            mut config,
+            handlers,
+            hooks,
+        } = builder;
+        if config.hub.unix_millis_at_epoch == 0 {
+            config.hub.unix_millis_at_epoch = unix_millis();
+        }
+        let rates = &config.rates;
+        let has_user_rates = rates.user_bytes.is_some() || rates.user_messages.is_some();
+        let inner = Arc::new(Inner {
+            hooks,
+            handlers,
+            clock: Clock::start(),
+            runtime: tokio::runtime::Handle::current(),
+            room: Mutex::new(Room::new(Hub::new(config.hub.clone(), random()?))),
+            gate: Mutex::new(Gate::new(config.gate)),
+            users: has_user_rates.then(|| Mutex::new(UserRates::new(rates))),
+            events: broadcast::Sender::new(config.max_events.max(1)),
+            uids: watch::Sender::new(0),
+            open: watch::Sender::new(0),
+            is_closing: watch::Sender::new(false),
+            timer: Arc::new(Notify::new()),
+            refused_events: AtomicU64::new(0),
+            config,
+        });
+        tokio::spawn(keep_time(Arc::downgrade(&inner), inner.timer.clone()));
+        Ok(Self { inner })
+    }
+
+    /// Takes up a connection that is open already, whatever carries it, until it ends. Its handshake
+    /// was written before; who it is then, [`handshake_user`](Self::handshake_user) says.
+    ///
+    /// # Errors
+    /// [`ServerJoinError`]: there is no room, or the server closes. The connection is closed.
+    pub fn join<M: Served>(
+        &self,
+        handle: Handle<M>,
+        events: Events<M>,
+        terms: Terms,
+    ) -> Result<UserId, ServerJoinError> {
+        let facts = M::facts(&handle);
+        let dialect = M::dialect(&handle);
+        match self.enter::<M>(facts, dialect, terms) {
+            Ok((line, user)) => {
+                line.attach(handle, events);
+                Ok(user)
+            }
+            Err(error) => {
+                handle.drain(Duration::ZERO);
+                Err(error)
+            }
+        }
+    }
+
+    /// Takes a connection into the hub. What is delivered to it waits until it is attached.
+    pub(crate) fn enter<M: Served>(
+        &self,
+        facts: Facts,
+        dialect: Dialect,
+        terms: Terms,
+    ) -> Result<(Arc<Line<M>>, UserId), ServerJoinError> {
+        let inner = &self.inner;
+        let Facts {
+            id,
+            packer,
+            transport,
+            peer: name,
+        } = facts;
+        let transport = terms.transport.unwrap_or(transport);
+        let mut member = Member::new(packer).transport(transport).dialect(dialect);
+        if let Some(user) = terms.user {
+            member = member.user(user);
+        }
+        if let Some(label) = terms.client_id {
+            member = member.client_id(label);
+        }
+        let config = &inner.config;
+        let guard = config.hub.guard.clone();
+        let link = Link::new(
+            Peer::new(id),
+            name,
+            terms.request,
+            Inbox::new(config.inbox.clone()),
+            EventGate::new(&config.rates, guard),
+        );
+        let line = Line::<M>::new(link, inner, terms.place);
+        let wire: Arc<dyn Wire> = line.clone();
+        let (user, closing) = self.in_room(|room, now| {
+            // Before the hub says what it delivers.
+            room.lines.insert(id, wire.clone());
+            let joined = room.hub.join(now, id, member);
+            match joined {
+                Ok(joined) => {
+                    wire.link().set_peer(Peer::of_user(id, joined.user.clone()));
+                    Ok((joined.user, room.closing))
+                }
+                Err(error) => {
+                    room.lines.remove(&id);
+                    Err(ServerJoinError::Join(error))
+                }
+            }
+        })?;
+        inner
+            .open
+            .send_modify(|open| *open = open.saturating_add(1));
+        if let Some(deadline) = closing {
+            wire.link().drain(deadline);
+        }
+        let peer = Peer::of_user(id, user.clone());
+        tracing::debug!(connection = %id, user = %user, ?transport, peer = wire.link().name, "joined");
+        self.tell(ServerEvent::Joined { peer, transport });
+        Ok((line, user))
+    }
+
+    /// Lets go of a connection that has ended.
+    pub(crate) fn depart(&self, id: ConnId, kept: Vec<PackedEvent>, had_its_grace: bool) {
+        let line = self.in_room(|room, now| {
+            if had_its_grace {
+                room.hub.leave_at_once(now, id);
+            } else {
+                room.hub.leave_with(now, id, kept);
+            }
+            let line = room.lines.remove(&id)?;
+            add(&mut room.gone, &line.stats());
+            Some(line)
+        });
+        if line.is_some() {
+            let open = &self.inner.open;
+            open.send_modify(|open| *open = open.saturating_sub(1));
+        }
+    }
+
+    /// Applies the rules to a request without counting it: for what belongs to a session that is
+    /// there, as the polls and posts of Ajax do.
+    ///
+    /// # Errors
+    /// The [`Refusal`] to answer with.
+    pub fn check(&self, request: Request, dialect: Dialect) -> Result<Asked, Refusal> {
+        let remote = request.remote().map(SmolStr::new);
+        let checked = self.inner.hooks.rules(dialect).check(request);
+        checked.inspect_err(|refusal| self.tell_refusal(remote, refusal))
+    }
+
+    /// Decides on a request that wants a connection: how many there are and how often its address
+    /// connects, the rules, the application's word, how many its user has. What comes of it is to
+    /// [`join`](Self::join) with the terms of the entry.
+    ///
+    /// # Errors
+    /// The [`Refusal`] to answer with.
+    pub async fn admit(&self, request: Request, dialect: Dialect) -> Result<Entry, Refusal> {
+        let remote = request.remote().map(SmolStr::new);
+        let admitted = self.decide(request, dialect).await;
+        admitted.inspect_err(|refusal| self.tell_refusal(remote, refusal))
+    }
+
+    async fn decide(&self, request: Request, dialect: Dialect) -> Result<Entry, Refusal> {
+        let inner = &self.inner;
+        let mut place = self.take_place(request.remote())?;
+        let asked = inner.hooks.rules(dialect).check(request)?;
+        let admitted = inner.hooks.admit(asked).await?;
+        if let Some(user) = &admitted.identity.user {
+            self.name_user(&mut place, &UserId::from(user))?;
+        }
+        Ok(Entry {
+            admitted,
+            place,
+            keeps_request: inner.config.keep_requests,
+        })
+    }
+
+    pub(crate) fn take_place(&self, remote: Option<&str>) -> Result<Place, Refusal> {
+        let pass = lock(&self.inner.gate).enter(self.now(), remote)?;
+        Ok(Place::new(&self.inner, pass))
+    }
+
+    pub(crate) fn name_user(&self, place: &mut Place, user: &UserId) -> Result<(), Refusal> {
+        match place.pass_mut() {
+            Some(pass) => lock(&self.inner.gate).name_user(pass, user),
+            None => Ok(()),
+        }
+    }
+
+    /// Who a connection is that joins on these terms: what its handshake should say.
+    #[must_use]
+    pub fn handshake_user(&self, id: ConnId, dialect: Dialect, user: Option<UserId>) -> UserId {
+        self.inner.config.hub.user_of(id, dialect, user)
+    }
+
+    /// Makes a connection that is in somebody else's: as a hello or a login has shown. It begins
+    /// anew in the hub, without subscriptions.
+    ///
+    /// # Errors
+    /// [`ServerJoinError`]; where it does not fit into the hub any more it is closed.
+    pub fn identify(
+        &self,
+        id: ConnId,
+        user: impl Into<UserId>,
+        client_id: Option<&str>,
+    ) -> Result<(), ServerJoinError> {
+        let user = user.into();
+        self.in_room(|room, now| {
+            let (Some(info), Some(line)) = (room.hub.connection(id), room.lines.get(&id)) else {
+                return Err(ServerJoinError::NotHere);
+            };
+            let line = line.clone();
+            let Some(packer) = line.packer() else {
+                return Err(ServerJoinError::NotHere);
+            };
+            let mut member = Member::new(packer)
+                .transport(info.transport)
+                .dialect(line.dialect().unwrap_or(info.dialect))
+                .user(user);
+            if let Some(label) = client_id {
+                member = member.client_id(label);
+            }
+            match room.hub.join(now, id, member) {
+                Ok(joined) => {
+                    line.link().set_peer(Peer::of_user(id, joined.user));
+                    Ok(())
+                }
+                Err(error) => {
+                    if line.link().order(Order::Close(1000, SmolStr::default())) {
+                        line.wake();
+                    }
+                    Err(ServerJoinError::Join(error))
+                }
+            }
+        })
+    }
+
+    /// Sends `event` to all that `target` means.
+    ///
+    /// # Errors
+    /// [`FanoutError`]: then nobody gets it.
+    pub fn fan_out(&self, target: &Target, event: &Event) -> Result<Fanout, FanoutError> {
+        self.fan_out_with(target, event, &SendOptions::new())
+    }
+
+    /// Sends `event` in the way `options` say to all that `target` means.
+    ///
+    /// # Errors
+    /// [`FanoutError`]: then nobody gets it.
+    pub fn fan_out_with(
+        &self,
+        target: &Target,
+        event: &Event,
+        options: &SendOptions,
+    ) -> Result<Fanout, FanoutError> {
+        self.with_hub(|hub, now| hub.fan_out_with(now, target, event, options))
+    }
+
+    /// Sends `event` to one connection, behind what was sent to it before. Whether it is there.
+    ///
+    /// # Errors
+    /// [`FanoutError`]: its packer cannot express it.
+    pub fn send_to(&self, connection: ConnId, event: &Event) -> Result<bool, FanoutError> {
+        let fanout = self.fan_out(&Target::Connection(connection), event)?;
+        Ok(fanout.connections > 0)
+    }
+
+    /// Sends `event` to one connection, waiting for room while its peer is behind.
+    ///
+    /// # Errors
+    /// [`SendError`] gives the event back; [`SendError::NotOpen`] if it is not there.
+    pub async fn send(&self, connection: ConnId, event: Event) -> Result<(), SendError> {
+        match self.line(connection) {
+            Some(line) => line.send(event).await,
+            None => Err(SendError::NotOpen(Box::new(event))),
+        }
+    }
+
+    /// Calls the peer of one connection and waits for its reply, `timeout` at most.
+    ///
+    /// # Errors
+    /// [`CallFailure`].
+    ///
+    /// # Cancel safety
+    /// Dropped, the call is cancelled; a later reply is counted and dropped.
+    pub async fn call(
+        &self,
+        connection: ConnId,
+        event: Event,
+        timeout: Duration,
+    ) -> Result<Payload, CallFailure> {
+        match self.line(connection) {
+            Some(line) => line.call(event, timeout).await,
+            None => Err(CallFailure::Refused(SendError::NotOpen(Box::new(event)))),
+        }
+    }
+
+    /// Has all connections closed that `target` means, with a WebSocket close code and a reason:
+    /// Sente's `[:chsk/close]`, which has code 1000 and no reason. How many.
+    #[expect(clippy::must_use_candidate, reason = "it is done for what it does")]
+    pub fn disconnect(&self, target: &Target, code: u16, reason: &str) -> usize {
+        self.with_hub(|hub, now| hub.disconnect(now, target, code, reason))
+    }
+
+    /// What there is to say of all connections, the newest first. Takes time for each.
+    #[must_use]
+    pub fn connections(&self) -> Vec<ConnectionInfo> {
+        lock(&self.inner.room).hub.connections().collect()
+    }
+
+    /// What happens in the server from now on.
+    #[must_use]
+    pub fn events(&self) -> ServerEvents {
+        ServerEvents(self.inner.events.subscribe())
+    }
+
+    /// The time by the server's clock, which counts from its start: that of what the hub says.
+    #[must_use]
+    pub fn now(&self) -> Instant {
+        self.inner.clock.now()
+    }
+
+    /// Its options.
+    #[must_use]
+    pub fn config(&self) -> &ServerConfig {
+        &self.inner.config
+    }
+
+    /// Lets nobody in any more, has every connection finish what it has begun, and waits until all
+    /// have ended, `within` at most; then they are cut. Listeners stop.
+    pub async fn drain(&self, within: Duration) {
+        let deadline = self.now() + within;
+        self.inner.is_closing.send_replace(true);
+        let lines: Vec<_> = {
+            let mut room = lock(&self.inner.room);
+            room.closing = Some(room.closing.map_or(deadline, |at| at.min(deadline)));
+            room.lines.values().cloned().collect()
+        };
+        for line in &lines {
+            if line.link().drain(deadline) {
+                line.wake();
+            }
+        }
+        drop(lines);
+        let mut open = self.inner.open.subscribe();
+        let all_gone = open.wait_for(|open| *open == 0);
+        if tokio::time::timeout(within + CUT, all_gone).await.is_err() {
+            self.close();
+        }
+    }
+
+    /// Lets nobody in any more and closes every connection now: what is queued is given up.
+    pub fn close(&self) {
+        self.inner.is_closing.send_replace(true);
+        let now = self.now();
+        let lines: Vec<_> = {
+            let mut room = lock(&self.inner.room);
+            room.closing = Some(now);
+            room.lines.values().cloned().collect()
+        };
+        close_all(&lines);
+    }
+
+    /// Does something with the hub, and carries out what comes of it. The hub is locked meanwhile:
+    /// be quick, and use no method of the server.
+    pub fn with_hub<T>(&self, f: impl FnOnce(&mut Hub, Instant) -> T) -> T {
+        self.in_room(|room, now| f(&mut room.hub, now))
+    }
+
+    pub(crate) fn in_room<T>(&self, f: impl FnOnce(&mut Room, Instant) -> T) -> T {
+        self.inner.in_room(f)
+    }
+
+    fn line(&self, id: ConnId) -> Option<Arc<dyn Wire>> {
+        lock(&self.inner.room).lines.get(&id).cloned()
+    }
+
+    pub(crate) fn tell(&self, event: ServerEvent) {
+        self.inner.tell(event);
+    }
+
+    pub(crate) fn tell_refusal(&self, remote: Option<SmolStr>, refusal: &Refusal) {
+        let (reason, status) = (refusal.reason, refusal.status);
+        tracing::warn!(?remote, %reason, status, "refused a request");
+        self.tell(ServerEvent::TurnedAway {
+            remote,
+            reason,
+            status,
+        });
+    }
+
+    pub(crate) fn tell_slow(&self, id: ConnId, report: SlowReport) {
+        self.with_hub(|hub, now| hub.handle_slow(now, id, report));
+    }
+
+    pub(crate) fn count_refused(&self) {
+        self.inner.refused_events.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn user_rates(&self) -> Option<MutexGuard<'_, UserRates>> {
+        self.inner.users.as_ref().map(lock)
+    }
+
+    /// Shows a message to the handlers.
+    pub(crate) async fn show(
+        &self,
+        message: Message,
+        peer: Peer,
+        request: Option<Arc<Request>>,
+        wire: &Arc<dyn Wire>,
+    ) {
+        let id = message.event.id.clone();
+        let handlers = &self.inner.handlers;
+        let shown = handlers
+            .show(message, peer.clone(), request, self, wire)
+            .await;
+        if shown.seen == 0 {
+            tracing::trace!(connection = %peer.connection, %id, "no handler");
+        }
+        for message in shown.panics {
+            tracing::error!(connection = %peer.connection, %id, message, "a handler panicked");
+            self.tell(ServerEvent::HandlerPanicked {
+                peer: peer.clone(),
+                id: id.clone(),
+                message,
+            });
+        }
+    }
+}
+
+impl Inner {
+    fn in_room<T>(&self, f: impl FnOnce(&mut Room, Instant) -> T) -> T {
+        let mut room = lock(&self.room);
+        let now = self.clock.now();
+        let result = f(&mut room, now);
+        let woken = room.carry_out(now);
+        for event in room.told() {
+            if let HubEvent::UidsChanged { version, .. } = event {
+                self.uids.send_replace(version);
+            }
+            self.tell(ServerEvent::Hub(event));
+        }
+        let due = room.hub.poll_timeout();
+        if due != room.timer {
+            room.timer = due;
+            self.timer.notify_one();
+        }
+        drop(room);
+        for line in woken {
+            line.wake();
+        }
+        result
+    }
+
+    fn tell(&self, event: ServerEvent) {
+        // Nobody need listen.
+        let _ = self.events.send(event);
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        let lines: Vec<_> = lock(&self.room).lines.values().cloned().collect();
+        close_all(&lines);
+        self.timer.notify_one();
+    }
+}
+
+impl From<Arc<Inner>> for Server {
+    fn from(inner: Arc<Inner>) -> Self {
+        Self { inner }
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server")
+            .field("connections", &*self.inner.open.borrow())
+            .field("is_closing", &*self.inner.is_closing.borrow())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a connection did not join.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum ServerJoinError {
+    /// It does not fit into the hub.
+    #[error(transparent)]
+    Join(#[from] JoinError),
+    /// There is no such connection.
+    #[error("there is no such connection")]
+    NotHere,
+}
+
+fn close_all(lines: &[Arc<dyn Wire>]) {
+    for line in lines {
+        if line.link().order(Order::Close(1001, SmolStr::default())) {
+            line.wake();
+        }
+    }
+}
+
+/// Tells the hub the time when it wants to know, until the server is gone.
+async fn keep_time(server: Weak<Inner>, changed: Arc<Notify>) {
+    loop {
+        let due = match server.upgrade() {
+            Some(server) => {
+                let due = lock(&server.room).timer;
+                due.map(|due| server.clock.to_tokio(due))
+            }
+            None => return,
+        };
+        tokio::select! {
+            () = changed.notified() => {}
+            () = at(due) => {
+                if let Some(server) = server.upgrade() {
+                    server.in_room(|room, now| room.hub.handle_timeout(now));
+                }
+            }
+        }
+    }
+}
+
+async fn at(time: Option<tokio::time::Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
+    }
+}
