@@ -101,7 +101,7 @@ impl Machine for AjaxSession {
     }
 
     fn config(&self) -> Option<Arc<ConnectionConfig>> {
-        // It has one of its own kind.
+        // A session has one of another kind: what is typed is packed when it is sent.
         None
     }
 
