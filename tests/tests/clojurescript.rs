@@ -2,71 +2,17 @@
 //! Both run `tests/peers/cljs/scenario.cljs`, in either dialect.
 #![allow(missing_docs)]
 
+mod echo_server;
 mod installed;
 
-use std::time::Duration;
-
+use echo_server::address;
 use installed::{SOURCES, at, in_a_page, printed_json};
-use sente_adapters::{ListenOptions, Listener, Url};
-use sente_core::{Accept, ConnectionEvent, Payload};
-use sente_edn::Value;
+use sente_adapters::ListenOptions;
 use serde_json::{Value as Json, json};
 use tokio::process::Command;
-use tokio::sync::mpsc;
-
-/// A server that answers calls by their data and sends events back. At `[:test/restart]` it stops
-/// listening, cuts the connection, and listens at the same address again.
-async fn serve(mut url: Url, bound: mpsc::Sender<String>) {
-    loop {
-        let mut listener = Listener::bind(&url, ListenOptions::default())
-            .await
-            .unwrap();
-        url = listener.url().clone();
-        let _ = bound.send(url.to_string()).await;
-        let (restart, mut restarts) = mpsc::channel::<()>(1);
-        loop {
-            let incoming = tokio::select! {
-                Some(incoming) = listener.accept() => incoming.unwrap(),
-                _ = restarts.recv() => break,
-            };
-            let restart = restart.clone();
-            tokio::spawn(async move {
-                let (handle, mut events) = incoming.accept(Accept::new("uid-1")).await.unwrap();
-                while let Some(event) = events.next().await {
-                    let ConnectionEvent::Message(message) = event else {
-                        continue;
-                    };
-                    if message.event.id.as_str() == "test/restart" {
-                        restart.send(()).await.unwrap();
-                        handle.drain(Duration::from_secs(5));
-                        return;
-                    }
-                    if let Some(token) = message.reply {
-                        let data = message.event.data;
-                        let data = data.unwrap_or_else(|| Payload::from(Value::Nil));
-                        handle.reply(token, data).unwrap();
-                    } else {
-                        handle.send(message.event).await.unwrap();
-                    }
-                }
-            });
-        }
-        drop(listener);
-    }
-}
 
 async fn server() -> String {
-    let (bound, mut urls) = mpsc::channel(4);
-    tokio::spawn(serve("ws://127.0.0.1:0/".parse().unwrap(), bound));
-    urls.recv().await.unwrap()
-}
-
-/// Where a client of a dialect connects to.
-fn address(url: &str, dialect: &str) -> String {
-    match dialect {
-        "sente" => format!("{url}chsk?client-id=a-client"),
-        _ => url.to_owned(),
-    }
+    echo_server::start(ListenOptions::default()).await
 }
 
 /// What a client must have seen when the scenario is over.
