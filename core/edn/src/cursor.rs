@@ -8,6 +8,7 @@ use crate::error::{Error, ErrorKind, Expected, Inside};
 use crate::lex::{self, Lexer};
 use crate::limits::Limits;
 use crate::machine::{Done, Machine};
+use crate::plain;
 use crate::read;
 use crate::shape::Shape;
 use crate::sinks::{self, ToNothing};
@@ -48,6 +49,8 @@ pub struct Cursor<'a> {
     next: Option<Next>,
     /// Why the text can not be read, or not any further.
     fault: Option<Error>,
+    /// Whether forms have to be counted, as there may be too many of them.
+    counts: bool,
 }
 
 /// A sequence that was stepped into.
@@ -94,6 +97,8 @@ impl<'a> Cursor<'a> {
             entered: Stack::new(Entered::TEXT),
             next: None,
             fault,
+            // Every form takes a byte.
+            counts: text.len() >= limits.max_elements,
         }
     }
 
@@ -220,6 +225,19 @@ impl<'a> Cursor<'a> {
             }
         };
         self.machine.sink.is_foreign = false;
+        let deepest = self.machine.depth.saturating_add(plain::LEVELS);
+        if byte.is_some()
+            && self.carried() == 0
+            && !self.counts
+            && deepest < self.machine.limits.max_depth
+        {
+            let start = self.offset();
+            if let Some((end, shape)) = plain::form(self.machine.lexer.bytes(), start) {
+                self.machine.lexer.seek(end);
+                self.next = None;
+                return Ok(self.form_at(start, end, shape));
+            }
+        }
         let mark = self.machine.mark();
         let done = match byte {
             Some(b'"') if self.carried() == 0 => return self.string(),

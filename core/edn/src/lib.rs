@@ -102,7 +102,7 @@
 //! | read a text that is one form | [`from_str`], [`from_slice`], [`from_slice_with`] |
 //! | read the first form, as `clojure.edn/read-string` does | [`read_first`] |
 //! | read without copying | [`Tree`] |
-//! | check, and take what is needed | [`Cursor`] |
+//! | check, and take what is needed | [`Cursor`]; [`PlainCursor`] where most of it is plain |
 //! | read from chunks, as they come in | [`StreamReader`] |
 //! | print on one line | [`to_string`], [`to_vec`], [`write()`], [`write_fmt`], `{}` |
 //! | print for people, sorted, or for ClojureScript | [`WriteOptions`], `{:#}` |
@@ -180,6 +180,7 @@ mod machine;
 mod map;
 mod name;
 mod number;
+mod plain;
 mod prefix;
 mod ratio;
 mod read;
@@ -211,6 +212,7 @@ pub use integer::{BigInt, InvalidBigInt};
 pub use limits::{Dialect, Limits};
 pub use map::{IntoIter as MapIntoIter, Iter as MapIter, Map};
 pub use name::{InvalidName, Keyword, Symbol};
+pub use plain::PlainCursor;
 pub use ratio::{InvalidRatio, Ratio};
 pub use read::{from_slice, from_slice_with, from_str, read_first};
 pub use set::Set;

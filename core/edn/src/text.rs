@@ -43,6 +43,45 @@ pub(crate) fn plain_length(bytes: &[u8]) -> usize {
     length.saturating_add(at.unwrap_or(far.len()))
 }
 
+/// Where a string first has a quote or a backslash, and whether there may be characters beyond ASCII
+/// before that.
+#[derive(Clone, Copy)]
+pub(crate) struct PlainEnd {
+    pub(crate) length: usize,
+    pub(crate) is_wide: bool,
+}
+
+/// What [`plain_length`] gives, and which bytes it has seen.
+#[inline(always)]
+pub(crate) fn plain_end(bytes: &[u8]) -> PlainEnd {
+    const NEAR: usize = 16;
+    let (words, _) = bytes.as_chunks::<8>();
+    let mut length: usize = 0;
+    let mut seen: u64 = 0;
+    for word in words.iter().take(NEAR) {
+        let word = u64::from_le_bytes(*word);
+        let ends = ends_in(word);
+        if ends != 0 {
+            let at = ends.trailing_zeros() >> 3;
+            // What stands before the lowest mark.
+            seen |= word & ends.wrapping_sub(1) & !ends;
+            return PlainEnd {
+                length: length.saturating_add(usize::try_from(at).unwrap_or_default()),
+                is_wide: seen & HIGH != 0,
+            };
+        }
+        seen |= word;
+        length = length.saturating_add(8);
+    }
+    let far = bytes.get(length..).unwrap_or_default();
+    let more = memchr::memchr2(b'"', b'\\', far).unwrap_or(far.len());
+    let is_wide = seen & HIGH != 0 || !far.get(..more).unwrap_or_default().is_ascii();
+    PlainEnd {
+        length: length.saturating_add(more),
+        is_wide,
+    }
+}
+
 /// Marks the bytes of a word that are a quote or a backslash; the lowest mark is always right.
 #[inline]
 const fn ends_in(word: u64) -> u64 {

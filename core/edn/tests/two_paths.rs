@@ -1,9 +1,13 @@
-//! What is plain in a collection is read by a shorter path than everything else. Both must read
-//! the same: a token alone takes the long one, as does the bracket of what carries metadata.
+//! What is plain in a collection is read by a shorter path than everything else, and where nothing
+//! is kept of it by one shorter still. All must read the same: a token alone takes the long one, as
+//! does the bracket of what carries metadata, and values are never made on the shortest.
 #![allow(missing_docs)]
 
 use proptest::prelude::*;
-use sente_edn::{Cursor, Dialect, ErrorKind, Limits, Tree, Value, from_slice_with};
+use sente_edn::{
+    Cursor, Dialect, ErrorKind, Limits, PlainCursor, Shape, Tree, Value, from_slice_with,
+    read_first,
+};
 
 /// Something that might be an atom, of the characters that matter to one.
 fn token() -> impl Strategy<Value = String> {
@@ -115,6 +119,174 @@ fn read(text: &str, limits: &Limits) -> Result<Value, ErrorKind> {
     value.map_err(|error| error.kind().clone())
 }
 
+/// What a plain cursor makes of the form that follows an id: whether it takes it, having found what
+/// stands there for sure.
+fn takes(form: &str, behind: &str) -> bool {
+    let text = format!("[:a/b {form}{behind}");
+    let mut all_take = true;
+    for dialect in [Dialect::Clojure, Dialect::Either] {
+        let limits = Limits::default().dialect(dialect);
+        let mut plain = PlainCursor::new(text.as_bytes(), &limits).unwrap();
+        plain.enter().unwrap();
+        assert_eq!(plain.keyword(), Some(2..5));
+        let Some((span, shape)) = plain.skip() else {
+            all_take = false;
+            continue;
+        };
+        assert_eq!(plain.offset(), span.end);
+        let (value, length) = read_first(&text.as_bytes()[6..], &limits)
+            .unwrap_or_else(|error| panic!("{error}: {text}"))
+            .unwrap();
+        assert_eq!(span.end, 6 + length, "{text}");
+        assert_eq!(shape, shape_of(&value), "{text}");
+        let slice = &text.as_bytes()[span.clone()];
+        let alone = from_slice_with(slice, &limits).unwrap();
+        assert!(alone.identical(&value), "{text}");
+
+        let mut cursor = Cursor::new(text.as_bytes(), &limits);
+        cursor.enter().unwrap();
+        cursor.keyword().unwrap();
+        let form = cursor.skip().unwrap();
+        let found = (form.start(), form.end(), form.shape());
+        assert_eq!(found, (span.start, span.end, shape));
+        // As the machine sees it, by which what carries metadata is read.
+        let carrying = [b"^:m ".as_slice(), slice].concat();
+        if let Ok(form) = Cursor::new(&carrying, &limits).skip() {
+            assert!(form.is_portable(), "{text}");
+        }
+    }
+    all_take
+}
+
+fn shape_of(value: &Value) -> Shape {
+    match value {
+        Value::Nil => Shape::Nil,
+        Value::Bool(_) => Shape::Bool,
+        Value::Char(_) => Shape::Char,
+        Value::String(_) => Shape::String,
+        Value::Keyword(_) => Shape::Keyword,
+        Value::Symbol(_) => Shape::Symbol,
+        Value::List(_) => Shape::List,
+        Value::Vector(_) => Shape::Vector,
+        Value::Set(_) => Shape::Set,
+        Value::Map(_) => Shape::Map,
+        Value::Inst(_) | Value::Uuid(_) | Value::Tagged(_) => Shape::Tagged,
+        _ => Shape::Number,
+    }
+}
+
+#[test]
+fn what_programs_write_is_plain() {
+    for form in [
+        "nil",
+        "true",
+        "-42",
+        "0.5",
+        "\"héllo\"",
+        ":user/id",
+        "#{:a \"a\" a 1 -1}",
+        "#inst \"2026-01-02T03:04:05.678-00:00\"",
+        "#uuid \"f81d4fae-7dec-11d0-a765-00a0c91e6bf6\"",
+        r#"{:room :lobby, :from "alice", :text "at the \"station\" \u2014 six\n", :n 42, :ok true}"#,
+        r#"{:id #uuid "f81d4fae-7dec-11d0-a765-00a0c91e6bf6" :rows [{:a 1.25} {:b ()}] "k" #{}}"#,
+        "{:a-name-of-more-than-sixteen-letters 1 :a-name-of-more-than-sixteen-figures 2 :twelve-chars 3}",
+        "{1 :a 2 :b 3 :c 4 :d 5 :e 6 :f 7 :g 8 :h 9 :i 10 :j \"11\" :k}",
+        "[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]",
+    ] {
+        assert!(takes(form, "]"), "{form}");
+    }
+    let keys: Vec<String> = (0..31).map(|n| format!(":key-{n} {{:a 0}}")).collect();
+    assert!(takes(&format!("{{{}}}", keys.join(", ")), "]"));
+}
+
+#[test]
+fn what_is_not_plain_is_left_to_others() {
+    let deep = format!("{}1{}", "[".repeat(17), "]".repeat(17));
+    let keys: Vec<String> = (0..33).map(|n| format!(":key-{n} 0")).collect();
+    let wide = format!("{{{}}}", keys.join(" "));
+    for form in [
+        "#_ 1 2",
+        "; c\n 1",
+        "^:m []",
+        "#t 1",
+        r"\a",
+        "1/2",
+        "1N",
+        "1e3",
+        "01",
+        "{1.0 0}",
+        "{[] 0}",
+        r#"{"\u0061" 0}"#,
+        "{:a 1 :a 2}",
+        "#{1 1}",
+        "{:a}",
+        "[)",
+        "é",
+        "{-0 1}",
+        "#inst \"x\"",
+        "{:a 1",
+        "\"",
+        "\"\\",
+        "a/",
+        "/a",
+        ":",
+        "",
+        "]",
+        &deep,
+        &wide,
+    ] {
+        assert!(!takes(form, "]"), "{form}");
+    }
+    // What ends with the text could go on.
+    assert!(!takes("1", "") && !takes(":a", ""));
+    // Not UTF-8, be it cut or wrong.
+    for string in [&b"[\"\xff\"]"[..], b"[\"\xc3\"]"] {
+        let mut plain = PlainCursor::new(string, &Limits::default()).unwrap();
+        assert_eq!(plain.skip(), None);
+    }
+}
+
+#[test]
+fn a_plain_cursor_enters_no_deeper_than_it_says_and_leaves_what_it_entered() {
+    let text = format!("{}:a/b{}", "[".repeat(17), "]".repeat(17));
+    let mut cursor = PlainCursor::new(text.as_bytes(), &Limits::default()).unwrap();
+    for _ in 0..16 {
+        cursor.enter().unwrap();
+    }
+    assert_eq!(cursor.enter(), None);
+    assert_eq!(cursor.offset(), 16);
+    assert_eq!(cursor.leave(), None);
+    assert!(cursor.skip().is_some());
+    for _ in 0..16 {
+        cursor.leave().unwrap();
+    }
+    assert!(cursor.is_at_end());
+    let mut cursor = PlainCursor::new(b"]", &Limits::default()).unwrap();
+    assert_eq!(cursor.leave(), None);
+}
+
+#[test]
+fn a_keyword_that_is_known_is_stepped_over_whole_or_not_at_all() {
+    let mut cursor = PlainCursor::new(b" :chat/say 1", &Limits::default()).unwrap();
+    for other in ["chat/sa", "chat/says", "chat/say 1", "chat"] {
+        assert_eq!(cursor.keyword_of(other), None);
+    }
+    assert_eq!(cursor.offset(), 1);
+    assert_eq!(cursor.keyword_of("chat/say"), Some(()));
+    assert_eq!(cursor.skip(), None);
+    assert_eq!(cursor.keyword(), None);
+}
+
+#[test]
+fn a_plain_cursor_leaves_low_limits_to_others() {
+    let text = b"[1 2]";
+    let limits = Limits::default();
+    assert!(PlainCursor::new(text, &limits.max_bytes(5).max_elements(6)).is_some());
+    assert!(PlainCursor::new(text, &limits.max_bytes(4)).is_none());
+    assert!(PlainCursor::new(text, &limits.max_elements(5)).is_none());
+    assert!(PlainCursor::new(text, &limits.max_depth(32)).is_none());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -167,6 +339,20 @@ proptest! {
                 (Err(a), Err(b)) => prop_assert_eq!(a, &b, "{}", text),
                 (a, b) => prop_assert!(false, "{a:?} but {b:?}: {text}"),
             }
+        }
+    }
+
+    #[test]
+    fn what_is_plain_is_read_as_everything_is(form in form(), token in token(), more in ".{0,9}") {
+        let mut text = String::new();
+        write(&form, "", &mut text);
+        for form in [
+            text.clone(),
+            token.clone(),
+            format!("{{{token} {text} :a {token}}}"),
+            format!("#{{{token} 1 \"{more}\"}}"),
+        ] {
+            let _ = takes(&form, "]") || takes(&form, &more);
         }
     }
 
