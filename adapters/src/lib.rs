@@ -23,6 +23,8 @@
 
 mod ajax;
 mod attendant;
+#[cfg(feature = "blocking")]
+pub mod blocking;
 mod budget;
 mod client;
 mod clock;
@@ -74,6 +76,8 @@ pub use router::{
     MissingExtension, NoReply, NotOfThisType, Outcome, RouteError, Routed, Router, Serving, State,
     Typed,
 };
+#[cfg(feature = "async-io")]
+pub use runtime::AsyncIo;
 #[cfg(feature = "tokio")]
 pub use runtime::Tokio;
 pub use runtime::{Descriptor, Direction, Moved, Runtime, Timer};

@@ -1,5 +1,7 @@
 //! What the adapters need of a runtime, and which one they use.
 
+#[cfg(feature = "async-io")]
+mod async_io;
 mod futures;
 mod tasks;
 #[cfg(feature = "tokio")]
@@ -14,6 +16,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
+#[cfg(feature = "async-io")]
+pub use async_io::AsyncIo;
 pub(crate) use futures::{Either, either, ready_or, sleep, timeout};
 pub(crate) use tasks::Task;
 #[cfg(feature = "tokio")]
@@ -101,6 +105,9 @@ pub(crate) fn chosen(own: Option<&Arc<dyn Runtime>>) -> io::Result<Arc<dyn Runti
     if let Ok(tokio) = Tokio::current() {
         return Ok(Arc::new(tokio));
     }
+    #[cfg(feature = "smol")]
+    return Ok(Arc::new(AsyncIo::smol()));
+    #[cfg(not(feature = "smol"))]
     Err(io::Error::other(
         "no runtime: call this on a tokio runtime, or name one in the options",
     ))
