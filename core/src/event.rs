@@ -1,5 +1,6 @@
 //! Events: what applications say to each other, and the payload they carry.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -12,6 +13,7 @@ use thiserror::Error;
 use crate::limits::Limits;
 use crate::packed::pack_event;
 use crate::packer::{Edn, Packer, UnpackError};
+use crate::trace::Traceparent;
 
 /// The name of an event: a keyword with a namespace, outside the protocol's own namespace `chsk`.
 ///
@@ -113,6 +115,9 @@ pub struct Event {
     pub id: EventId,
     /// What it carries; `None` for an event without a second slot.
     pub data: Option<Payload>,
+    /// The trace it belongs to. It travels where the extension
+    /// [`trace`](crate::Extensions::trace) holds, and is left out elsewhere.
+    pub traceparent: Option<Box<Traceparent>>,
 }
 
 impl Event {
@@ -122,13 +127,27 @@ impl Event {
         Self {
             id,
             data: Some(data.into()),
+            traceparent: None,
         }
     }
 
     /// An event without data.
     #[must_use]
     pub const fn bare(id: EventId) -> Self {
-        Self { id, data: None }
+        Self {
+            id,
+            data: None,
+            traceparent: None,
+        }
+    }
+
+    /// The event as a part of this trace.
+    #[must_use]
+    pub fn with_traceparent(self, traceparent: Traceparent) -> Self {
+        Self {
+            traceparent: Some(Box::new(traceparent)),
+            ..self
+        }
     }
 
     /// The event an EDN vector such as `[:chat/message {:text "hi"}]` stands for.
@@ -149,7 +168,11 @@ impl Event {
         if items.next().is_some() {
             return Err(EventError::TooLong(slots));
         }
-        Ok(Self { id, data })
+        Ok(Self {
+            id,
+            data,
+            traceparent: None,
+        })
     }
 
     /// `[:chsk/recv event]`: what `:wrap-recv-evs?` of Sente hands over.
@@ -169,7 +192,10 @@ impl Event {
             line_safe: true,
             portable: None,
         });
-        Self::new(id, payload)
+        Self {
+            traceparent: self.traceparent,
+            ..Self::new(id, payload)
+        }
     }
 
     /// The event as the EDN vector that stands for it.

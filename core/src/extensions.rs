@@ -10,14 +10,14 @@ use crate::connection::keyword;
 
 /// The extensions a client offers, a server grants, or a link has in force.
 ///
-/// A client offers them in its URL (`sente-ext=1.batch.calls`, which is what
+/// A client offers them in its URL (`sente-ext=1.batch.calls.trace`, which is what
 /// [`Display`](fmt::Display) writes and [`FromStr`] reads) or in the hello of a byte stream. Only
 /// then does the handshake carry an answer; a peer that offers nothing sees exactly stock frames.
 ///
 /// ```
 /// use sente_core::Extensions;
 ///
-/// let offered: Extensions = "1.batch.calls".parse().unwrap();
+/// let offered: Extensions = "1.batch.calls.trace".parse().unwrap();
 /// assert_eq!(offered, Extensions::ALL);
 /// assert_eq!(Extensions::NONE.with_batch().to_string(), "1.batch");
 /// ```
@@ -29,6 +29,9 @@ pub struct Extensions {
     pub batch: bool,
     /// Either side may call the other. Without it a Sente server over WebSocket cannot call.
     pub calls: bool,
+    /// Events and calls may carry a [`Traceparent`](crate::Traceparent). Without it there is no
+    /// place for one, and it is left out.
+    pub trace: bool,
 }
 
 impl Extensions {
@@ -36,12 +39,14 @@ impl Extensions {
     pub const NONE: Self = Self {
         batch: false,
         calls: false,
+        trace: false,
     };
 
     /// All this engine knows.
     pub const ALL: Self = Self {
         batch: true,
         calls: true,
+        trace: true,
     };
 
     /// The version of the offer's form.
@@ -65,12 +70,22 @@ impl Extensions {
         }
     }
 
+    /// These and traces both ways.
+    #[must_use]
+    pub const fn with_trace(self) -> Self {
+        Self {
+            trace: true,
+            ..self
+        }
+    }
+
     /// Those that are in both.
     #[must_use]
     pub const fn and(self, other: Self) -> Self {
         Self {
             batch: self.batch && other.batch,
             calls: self.calls && other.calls,
+            trace: self.trace && other.trace,
         }
     }
 
@@ -79,17 +94,22 @@ impl Extensions {
         match name {
             "batch" => self.batch = true,
             "calls" => self.calls = true,
+            "trace" => self.trace = true,
             _ => {}
         }
     }
 
     fn names(self) -> impl Iterator<Item = &'static str> {
-        [("batch", self.batch), ("calls", self.calls)]
-            .into_iter()
-            .filter_map(|(name, holds)| holds.then_some(name))
+        [
+            ("batch", self.batch),
+            ("calls", self.calls),
+            ("trace", self.trace),
+        ]
+        .into_iter()
+        .filter_map(|(name, holds)| holds.then_some(name))
     }
 
-    /// As the value of `:ext`: `{:batch true, :calls true}`.
+    /// As the value of `:ext`: `{:batch true, :calls true, :trace true}`.
     pub(crate) fn to_value(self) -> Value {
         let mut map = Map::new();
         for name in self.names() {

@@ -106,6 +106,7 @@ mod queue;
 mod server;
 pub mod state;
 mod time;
+mod trace;
 mod transmit;
 #[cfg(feature = "serde")]
 mod typed;
@@ -148,6 +149,7 @@ pub use queue::{Policy, Priority, Rate, RateLimiter, ReserveError, SendOptions, 
 pub use sente_edn as edn;
 pub use server::{AcceptError, Server, ServerAccept, ServerConfig, ServerEvent, ServerStats};
 pub use time::Instant;
+pub use trace::{Traceparent, TraceparentError};
 pub use transmit::TransmitBuf;
 #[cfg(feature = "serde")]
 pub use typed::TypedError;

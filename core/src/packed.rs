@@ -1,14 +1,19 @@
 //! An event packed once, to be sent on any number of connections.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
+use sente_edn::Value;
 use smol_str::SmolStr;
 
+use crate::connection::keyword;
 use crate::event::{Event, Payload};
-use crate::packer::{PackError, Packer, identity};
+use crate::limits::Limits;
+use crate::packer::{PackError, Packer, Shape, identity};
 use crate::profile::{Dialect, Role};
+use crate::trace::Traceparent;
 
 /// A packed `[id data]` and the packer that packed it. Cloning shares the bytes.
 #[derive(Clone, Debug)]
@@ -18,6 +23,8 @@ pub struct PackedEvent {
     pub(crate) sealed: SealedFrames,
     /// Whether every stock reader takes it, where that is known.
     pub(crate) portable: Option<bool>,
+    /// The trace it belongs to, put around it where a link takes that.
+    pub(crate) traceparent: Option<Box<Traceparent>>,
 }
 
 impl PackedEvent {
@@ -28,7 +35,9 @@ impl PackedEvent {
     pub fn pack(event: &Event, packer: &dyn Packer) -> Result<Self, PackError> {
         let mut out = Vec::with_capacity(64);
         pack_event(event, packer, &mut out)?;
-        Ok(Self::from_parts(out, packer.format()))
+        let mut packed = Self::from_parts(out, packer.format());
+        packed.traceparent.clone_from(&event.traceparent);
+        Ok(packed)
     }
 
     /// What was packed elsewhere.
@@ -38,6 +47,7 @@ impl PackedEvent {
             format: SmolStr::new(format),
             sealed: SealedFrames::default(),
             portable: None,
+            traceparent: None,
         }
     }
 
@@ -138,6 +148,50 @@ impl SealedFrames {
         self.0 = Some(known.chain([new]).collect());
     }
 }
+
+/// Appends `[:chsk/trace "traceparent" event]`, where `event` appends the packed event.
+pub(crate) fn pack_traced(
+    traceparent: &Traceparent,
+    packer: &dyn Packer,
+    out: &mut Vec<u8>,
+    event: impl FnOnce(&mut Vec<u8>) -> Result<(), PackError>,
+) -> Result<(), PackError> {
+    let tokens = packer.sequence(3);
+    out.extend_from_slice(tokens.open());
+    packer.pack(&keyword(TRACE), out)?;
+    out.extend_from_slice(tokens.separator());
+    packer.pack(&Value::from(alloc::format!("{traceparent}")), out)?;
+    out.extend_from_slice(tokens.separator());
+    event(out)?;
+    out.extend_from_slice(tokens.close());
+    Ok(())
+}
+
+/// The reverse of it; `None` for an event that has no trace around it.
+pub(crate) fn take_trace(packed: &Bytes, packer: &dyn Packer) -> Option<(Bytes, Traceparent)> {
+    let (mut text, mut event) = (None, None);
+    let walked = packer.walk(packed, &Limits::default(), &mut |cursor| {
+        cursor.enter()?;
+        if cursor.peek()? == Some(Shape::Keyword) && cursor.keyword()? == TRACE {
+            text = Some(cursor.skip()?);
+            event = Some(cursor.skip()?);
+        }
+        Ok(())
+    });
+    walked.ok()?;
+    let (text, event) = (text?, event?);
+    let traceparent = read_traceparent(packed.get(text.start..text.end)?, packer)?;
+    (event.end <= packed.len()).then(|| (packed.slice(event.start..event.end), traceparent))
+}
+
+/// The packed text, if it is one.
+pub(crate) fn read_traceparent(packed: &[u8], packer: &dyn Packer) -> Option<Traceparent> {
+    let text = packer.unpack(packed, &Limits::default()).ok()?;
+    text.as_str()?.parse().ok()
+}
+
+/// The keyword of the wrapper.
+pub(crate) const TRACE: &str = "chsk/trace";
 
 /// Appends `event` packed.
 pub(crate) fn pack_event(

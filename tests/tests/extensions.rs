@@ -92,12 +92,13 @@ fn handshake(dialect: Dialect, offered: Option<Extensions>, data: Value) -> Stri
 
 #[test]
 fn an_offer_is_written_and_read_as_a_parameter() {
-    assert_eq!(Extensions::ALL.to_string(), "1.batch.calls");
+    assert_eq!(Extensions::ALL.to_string(), "1.batch.calls.trace");
     assert_eq!(Extensions::NONE.to_string(), "1");
     for known in [
         Extensions::NONE,
         Extensions::NONE.with_batch(),
         Extensions::NONE.with_calls(),
+        Extensions::NONE.with_trace(),
         Extensions::ALL,
     ] {
         assert_eq!(known.to_string().parse(), Ok(known));
@@ -125,7 +126,7 @@ fn only_an_offer_is_answered_in_the_handshake() {
             Dialect::Sente,
             Some(Extensions::ALL),
             edn("{:a 1}"),
-            "[[:chsk/handshake [\"u\" nil {:a 1} {:ext {:batch true, :calls true}}]] nil]",
+            "[[:chsk/handshake [\"u\" nil {:a 1} {:ext {:batch true, :calls true, :trace true}}]] nil]",
         ),
         (
             Dialect::Sente,
@@ -149,7 +150,7 @@ fn only_an_offer_is_answered_in_the_handshake() {
             Dialect::SenteLite,
             Some(Extensions::ALL),
             Value::Nil,
-            "[:chsk/handshake [\"u\" nil {:ext {:batch true, :calls true}} true]]",
+            "[:chsk/handshake [\"u\" nil {:ext {:batch true, :calls true, :trace true}} true]]",
         ),
         (
             Dialect::SenteLite,
@@ -171,7 +172,7 @@ fn a_hello_carries_the_offer_and_a_hello_without_one_gets_no_answer() {
     let mut client = Connection::new(client, [1; 32], EPOCH);
     assert_eq!(
         said(&mut client),
-        "[:sente-lite/hello {:ext {:batch true, :calls true}}]\n"
+        "[:sente-lite/hello {:ext {:batch true, :calls true, :trace true}}]\n"
     );
     for (hello, answer) in [
         ("{}", "nil"),
@@ -545,7 +546,7 @@ async fn an_offer_in_the_url_or_the_options_crosses_a_real_transport() {
         let mut url = listener.url().clone();
         let mut options = ConnectOptions::default();
         if let (Address::Ws(url), "url") = (&mut url.address, asks) {
-            url.query = "sente-ext=1.batch.calls".into();
+            url.query = "sente-ext=1.batch.calls.trace".into();
         }
         if asks == "options" {
             options.extensions = Some(Extensions::ALL);

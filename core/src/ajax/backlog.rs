@@ -399,6 +399,7 @@ fn event_of(item: Outgoing, format: &str) -> Option<PackedEvent> {
             format: SmolStr::new(format),
             sealed,
             portable,
+            traceparent: None,
         }),
         Outgoing::Event { .. } | Outgoing::Reply { .. } => None,
     }

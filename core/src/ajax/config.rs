@@ -196,6 +196,7 @@ impl AjaxConfigBuilder {
             .ok_or_else(|| AjaxConfigError::UnfitPacker(String::from(self.packer.name())))?;
         let mut grant = self.grant;
         grant.calls = false;
+        grant.trace = false;
         Ok(Arc::new(AjaxConfig {
             packer: self.packer,
             limits: Arc::new(self.limits),

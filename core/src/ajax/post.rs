@@ -124,13 +124,19 @@ impl AjaxSession {
     fn take_packet(&mut self, exchange: Exchange, message: &Bytes, packet: Packet) -> bool {
         let config = self.config.clone();
         match packet {
-            Packet::Event { id, data, callback } => {
+            Packet::Event {
+                id, data, callback, ..
+            } => {
                 let size = id.as_str().len() + span_len(data) + span_len(callback);
                 let data = data.map(|span| payload(&config.packer, &config.limits, message, span));
                 let reply = callback.map(|_| self.token(exchange));
                 let waits = reply.is_some();
                 self.stats.events_received += 1;
-                let event = Event { id, data };
+                let event = Event {
+                    id,
+                    data,
+                    traceparent: None,
+                };
                 self.inbox
                     .push_counted(ConnectionEvent::Message(Message { event, reply }), size);
                 waits

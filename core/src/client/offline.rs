@@ -236,6 +236,7 @@ fn packed(item: Outgoing, format: &SmolStr) -> Option<PackedEvent> {
             format: format.clone(),
             sealed,
             portable,
+            traceparent: None,
         }),
         Outgoing::Reply { .. } => None,
     }

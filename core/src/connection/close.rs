@@ -78,19 +78,22 @@ impl Connection {
         self.scratch.settle();
         // What is not queued any more, but not written either, is with the driver.
         let taken_to = self.queue.oldest();
-        let undelivered: Vec<PackedEvent> = core::iter::from_fn(|| self.queue.pop_oldest())
+        let queued: Vec<Outgoing> = core::iter::from_fn(|| self.queue.pop_oldest()).collect();
+        let undelivered: Vec<PackedEvent> = queued
+            .into_iter()
             .filter_map(|item| match item {
                 Outgoing::Event {
                     packed,
                     callback: None,
                     sealed,
                     portable,
-                } => Some(PackedEvent {
+                } => Some(self.given_back(PackedEvent {
                     bytes: packed,
                     format: self.config.packer.format().into(),
                     sealed,
                     portable,
-                }),
+                    traceparent: None,
+                })),
                 // A call has settled, and nobody waits for the reply.
                 Outgoing::Event { .. } | Outgoing::Reply { .. } => None,
             })

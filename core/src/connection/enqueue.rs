@@ -342,7 +342,11 @@ impl Connection {
     pub(super) fn pressure_taken(&mut self, event: &mut ConnectionEvent) {
         let pressure = &mut self.pressure;
         match event {
-            ConnectionEvent::Dropped(dropped) => *dropped = pressure.drops.take(),
+            ConnectionEvent::Dropped(dropped) => {
+                *dropped = pressure.drops.take();
+                let events = core::mem::take(&mut dropped.events).into_iter();
+                dropped.events = events.map(|event| self.given_back(event)).collect();
+            }
             ConnectionEvent::HighWater(_) => pressure.high_told = false,
             ConnectionEvent::SendReady => pressure.ready_told = false,
             _ => {}

@@ -1,5 +1,6 @@
 //! The receiving half of a connection: bytes in, events out.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 
 use bytes::Bytes;
@@ -11,10 +12,12 @@ use crate::extensions::Extensions;
 use crate::framing::websocket::{Closed, ClosedBy, Violation};
 use crate::framing::{Frame, FrameError};
 use crate::id::ReplyToken;
+use crate::packed::read_traceparent;
 use crate::packer::{Shape, Span, UnpackError};
 use crate::profile::{Dialect, Role};
 use crate::state::LinkInput;
 use crate::time::Instant;
+use crate::trace::Traceparent;
 use crate::wire::{self, Handshake, Packet, Packets};
 
 use super::Connection;
@@ -248,11 +251,17 @@ impl Connection {
                 self.send_pong(callback);
             }
             Packet::Bad { reason, callback } => self.report_bad(reason, frame, callback),
-            Packet::Event { id, data, callback } => {
+            Packet::Event {
+                id,
+                data,
+                callback,
+                trace,
+            } => {
                 let size = id.as_str().len() + span_len(data) + span_len(callback);
                 let mut event = Event {
                     id,
                     data: data.map(|span| self.payload(frame, span)),
+                    traceparent: trace.and_then(|span| self.traceparent(frame, *span)),
                 };
                 if self.config.wrap_received {
                     event = event.wrapped(&self.config.packer, &self.config.limits);
@@ -518,6 +527,12 @@ impl Connection {
             callback: small_slice(frame, callback),
             connection: self.serial,
         }
+    }
+
+    /// Where it has another form than it should, there is none: the sender's trace ends here.
+    fn traceparent(&self, frame: &Bytes, span: Span) -> Option<Box<Traceparent>> {
+        let packed = frame.get(span.start..span.end)?;
+        read_traceparent(packed, &*self.config.packer).map(Box::new)
     }
 
     fn payload(&self, frame: &Bytes, span: Span) -> Payload {

@@ -13,7 +13,7 @@ use crate::event::{Event, Payload};
 use crate::extensions::Extensions;
 use crate::framing::websocket::Part;
 use crate::id::{CallId, ReplyToken};
-use crate::packed::{PackedEvent, SealedFrames, pack_event, pack_payload};
+use crate::packed::{PackedEvent, SealedFrames, pack_event, pack_payload, pack_traced, take_trace};
 use crate::profile::Role;
 use crate::queue::{Outgoing, SendOptions, Sent, WAITING_OVERHEAD};
 use crate::state::LinkInput;
@@ -99,12 +99,7 @@ impl Connection {
             self.stats.sends_refused += 1;
             return Err(PackedSendError::NotOpen);
         }
-        let item = Outgoing::Event {
-            packed: event.bytes().clone(),
-            callback: None,
-            sealed: event.sealed.clone(),
-            portable: event.portable,
-        };
+        let item = self.outgoing(event);
         self.enqueue(item, &options)
             .map_err(|refused| match refused {
                 Refused::Full { .. } => PackedSendError::Full,
@@ -305,9 +300,58 @@ impl Connection {
         self.control.push_back(frame);
     }
 
+    /// What is queued of an event that was packed before: with its trace where the peer takes that.
+    fn outgoing(&mut self, event: &PackedEvent) -> Outgoing {
+        if let Some(parent) = &event.traceparent
+            && self.profile.extensions.trace
+        {
+            let packer = &*self.config.packer;
+            let traced = self.scratch.packed(|out| {
+                pack_traced(parent, packer, out, |out| {
+                    out.extend_from_slice(&event.bytes);
+                    Ok(())
+                })
+            });
+            // A packer that cannot pack a string was refused with the configuration.
+            if let Ok(packed) = traced {
+                return Outgoing::event(packed);
+            }
+        }
+        Outgoing::Event {
+            packed: event.bytes().clone(),
+            callback: None,
+            sealed: event.sealed.clone(),
+            portable: event.portable,
+        }
+    }
+
+    /// An event that comes back from the queue, as it was handed in: another link may take no trace.
+    pub(super) fn given_back(&self, event: PackedEvent) -> PackedEvent {
+        if !self.profile.extensions.trace {
+            return event;
+        }
+        match take_trace(&event.bytes, &*self.config.packer) {
+            None => event,
+            Some((bytes, parent)) => PackedEvent {
+                bytes,
+                traceparent: Some(Box::new(parent)),
+                sealed: SealedFrames::default(),
+                ..event
+            },
+        }
+    }
+
     pub(super) fn pack(&mut self, event: Event) -> Result<(Event, Bytes), SendError> {
         let packer = &*self.config.packer;
-        match self.scratch.packed(|out| pack_event(&event, packer, out)) {
+        let traceparent = event
+            .traceparent
+            .as_deref()
+            .filter(|_| self.profile.extensions.trace);
+        let packed = self.scratch.packed(|out| match traceparent {
+            None => pack_event(&event, packer, out),
+            Some(parent) => pack_traced(parent, packer, out, |out| pack_event(&event, packer, out)),
+        });
+        match packed {
             Ok(packed) => Ok((event, packed)),
             Err(error) => {
                 self.stats.sends_refused += 1;

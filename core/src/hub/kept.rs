@@ -21,7 +21,9 @@ pub(super) fn repack(
         .map_err(|error| PackError::new(to.name(), alloc::format!("{error}")))?;
     let mut out = Vec::new();
     to.pack(&value, &mut out)?;
-    Ok(PackedEvent::from_parts(out, to.format()))
+    let mut repacked = PackedEvent::from_parts(out, to.format());
+    repacked.traceparent.clone_from(&event.traceparent);
+    Ok(repacked)
 }
 
 /// `[:chsk/recv event]`
@@ -35,6 +37,7 @@ pub(super) fn wrap(event: &PackedEvent, packer: &dyn Packer) -> Result<PackedEve
     out.extend_from_slice(tokens.close());
     let mut wrapped = PackedEvent::from_parts(out, event.format());
     wrapped.portable = event.portable;
+    wrapped.traceparent.clone_from(&event.traceparent);
     Ok(wrapped)
 }
 

@@ -48,6 +48,7 @@ impl Drops {
                 format: SmolStr::new(format),
                 sealed,
                 portable,
+                traceparent: None,
             });
         }
         first

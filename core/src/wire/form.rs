@@ -1,5 +1,6 @@
 //! Events as they stand in a frame, and what they mean on a link.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 
 use smol_str::SmolStr;
@@ -8,6 +9,7 @@ use super::packet::{Handshake, Packet};
 use super::{bad, is_sequence, shape_name};
 use crate::error::BadReason;
 use crate::event::EventId;
+use crate::packed::TRACE;
 use crate::packer::{Cursor, Shape, Span, UnpackError};
 use crate::profile::{Dialect, Profile, Role};
 
@@ -18,6 +20,8 @@ pub(super) enum Form {
         id: SmolStr,
         data: Option<Span>,
         extra: bool,
+        /// Where the traceparent of the wrapper it stood in stands.
+        trace: Option<Box<Span>>,
     },
     Handshake {
         id: SmolStr,
@@ -61,7 +65,18 @@ impl Form {
                     }
                 }
             }
-            Self::Event { id, data, extra } => {
+            Self::Event { trace, .. } if trace.is_some() && !profile.extensions.trace => {
+                Packet::Bad {
+                    reason: BadReason::Reserved(named(TRACE)),
+                    callback,
+                }
+            }
+            Self::Event {
+                id,
+                data,
+                extra,
+                trace,
+            } => {
                 if extra {
                     return Packet::Bad {
                         reason: BadReason::TooLong,
@@ -93,7 +108,12 @@ impl Form {
                         }
                     }
                     _ => match EventId::from_wire(&id) {
-                        Some(id) => Packet::Event { id, data, callback },
+                        Some(id) => Packet::Event {
+                            id,
+                            data,
+                            callback,
+                            trace,
+                        },
                         None => Packet::Bad {
                             reason: BadReason::NoNamespace(named(&id)),
                             callback,
@@ -136,6 +156,45 @@ pub(super) fn read_event_inside(cursor: &mut dyn Cursor) -> Result<Form, UnpackE
 
 /// Reads what follows the id of an event whose vector has been entered.
 pub(super) fn read_slots(id: SmolStr, cursor: &mut dyn Cursor) -> Result<Form, UnpackError> {
+    if id == TRACE {
+        return read_traced(cursor);
+    }
+    read_own_slots(id, cursor)
+}
+
+/// Reads `"traceparent" event`, where the event stands in no further wrapper.
+fn read_traced(cursor: &mut dyn Cursor) -> Result<Form, UnpackError> {
+    const WRONG: Form = Form::Bad(BadReason::NotAnEvent("a :chsk/trace without its event"));
+    let text = match cursor.peek()? {
+        Some(Shape::String) => cursor.skip()?,
+        _ => return Ok(WRONG),
+    };
+    if cursor.peek()? != Some(Shape::Vector) {
+        return Ok(WRONG);
+    }
+    cursor.enter()?;
+    let form = match cursor.peek()? {
+        Some(Shape::Keyword) => {
+            let id = cursor.keyword()?;
+            read_own_slots(id, cursor)?
+        }
+        _ => WRONG,
+    };
+    cursor.leave()?;
+    Ok(match form {
+        Form::Event {
+            id, data, extra, ..
+        } if id != TRACE => Form::Event {
+            id,
+            data,
+            extra,
+            trace: Some(Box::new(text)),
+        },
+        _ => WRONG,
+    })
+}
+
+fn read_own_slots(id: SmolStr, cursor: &mut dyn Cursor) -> Result<Form, UnpackError> {
     if id == "chsk/handshake" {
         let mut slots = [None; 4];
         if is_sequence(cursor.peek()?) {
@@ -155,7 +214,12 @@ pub(super) fn read_slots(id: SmolStr, cursor: &mut dyn Cursor) -> Result<Form, U
         None => None,
     };
     let extra = data.is_some() && cursor.peek()?.is_some();
-    Ok(Form::Event { id, data, extra })
+    Ok(Form::Event {
+        id,
+        data,
+        extra,
+        trace: None,
+    })
 }
 
 /// An id as a report names it: a peer may send one of a megabyte.

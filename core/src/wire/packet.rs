@@ -1,5 +1,6 @@
 //! What a frame can say.
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 
 use crate::error::BadReason;
@@ -19,6 +20,8 @@ pub(crate) enum Packet {
         id: EventId,
         data: Option<Span>,
         callback: Option<Span>,
+        /// Where its traceparent stands. Few have one.
+        trace: Option<Box<Span>>,
     },
     Handshake(Handshake),
     Hello(Option<Span>),
@@ -146,9 +149,18 @@ impl Packet {
         };
         match self {
             Self::Bad { callback, .. } | Self::Ping { callback } => shift(callback),
-            Self::Event { data, callback, .. } => {
+            Self::Event {
+                data,
+                callback,
+                trace,
+                ..
+            } => {
                 shift(data);
                 shift(callback);
+                if let Some(span) = trace {
+                    span.start += offset;
+                    span.end += offset;
+                }
             }
             Self::Handshake(handshake) => {
                 shift(&mut handshake.uid);

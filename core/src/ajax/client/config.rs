@@ -185,7 +185,10 @@ impl AjaxClientConfigBuilder {
             request_timeout: self.request_timeout,
             max_parallel_calls: self.max_parallel_calls,
             keep_dropped: self.keep_dropped,
-            offer: self.offer,
+            offer: self.offer.map(|offer| Extensions {
+                trace: false,
+                ..offer
+            }),
             wrap_received: self.wrap_received,
             frames,
         }))

@@ -87,7 +87,11 @@ impl AjaxClient {
                     let data =
                         data.map(|span| payload(&config.packer, &config.limits, message, span));
                     self.stats.events_received += 1;
-                    let mut event = Event { id, data };
+                    let mut event = Event {
+                        id,
+                        data,
+                        traceparent: None,
+                    };
                     if config.wrap_received {
                         event = event.wrapped(&config.packer, &config.limits);
                     }
