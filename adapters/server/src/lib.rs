@@ -11,6 +11,8 @@ mod event;
 mod handlers;
 mod line;
 mod room;
+#[cfg(feature = "json-schema")]
+mod schema;
 mod seed;
 mod served;
 mod server;
@@ -24,6 +26,8 @@ pub use channels::Channels;
 pub use config::ServerConfig;
 pub use event::{ServerEvent, ServerEvents};
 pub use handlers::{Answer, Handlers, Received, Responder};
+#[cfg(feature = "json-schema")]
+pub use schema::{SchemaError, SchemaGuard};
 pub use served::{Facts, Served};
 pub use server::{Server, ServerJoinError};
 pub use serving::Serving;

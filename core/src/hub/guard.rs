@@ -1,6 +1,7 @@
 //! Who may do what: the application's own checks, and limits on what a client may send.
 
 use alloc::collections::BTreeMap;
+use alloc::string::String;
 use alloc::sync::Arc;
 use core::fmt;
 use core::time::Duration;
@@ -96,12 +97,15 @@ pub enum Action<'a> {
 
 /// A client may not do this.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("denied: {reason}")]
+#[error("denied: {reason}{}", Detail(.detail.as_deref()))]
 #[non_exhaustive]
 pub struct Denied {
     /// Why, in a word that a keyword may be: what a denied subscribing is answered with as
     /// `:error`.
     pub reason: SmolStr,
+    /// What is wrong and where, for the log and the application's own eyes; clients are not told.
+    /// Default none.
+    pub detail: Option<String>,
 }
 
 impl Denied {
@@ -110,7 +114,25 @@ impl Denied {
     pub fn new(reason: impl Into<SmolStr>) -> Self {
         Self {
             reason: reason.into(),
+            detail: None,
         }
+    }
+
+    /// The same, and what is wrong and where.
+    #[must_use]
+    pub fn with_detail(self, detail: impl Into<String>) -> Self {
+        Self {
+            detail: Some(detail.into()),
+            ..self
+        }
+    }
+}
+
+struct Detail<'a>(Option<&'a str>);
+
+impl fmt::Display for Detail<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.map_or(Ok(()), |detail| write!(f, " ({detail})"))
     }
 }
 
