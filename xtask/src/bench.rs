@@ -1,5 +1,6 @@
-//! `cargo xtask bench`: what the EDN codec and the packers cost beside others.
+//! `cargo xtask bench`: what the EDN codec, the packers and whole servers cost beside others.
 
+mod e2e;
 mod packers;
 mod quick;
 mod tools;
@@ -11,11 +12,12 @@ use crate::workspace::{Task, Workspace};
 
 /// What `cargo xtask bench --help` prints.
 pub(crate) const HELP: &str = "\
-Measures the EDN codec, or the packers, beside others.
+Measures the EDN codec, the packers, or whole servers, beside others.
 
 Usage: cargo xtask bench [edn] [--write]
        cargo xtask bench edn --quick [--peers] [FILTER]
        cargo xtask bench packers [--write]
+       cargo xtask bench e2e [--write] [--quick] [--only NAME].. [--list]
 
 `edn`: without --quick everything is measured (instructions, allocations, time) and printed as one page
 with the goals and whether they are reached. What is missing is installed: valgrind by apt-get,
@@ -24,10 +26,15 @@ gungraun-runner by cargo below the target directory.
 `packers`: the bytes of a few messages with every packer, with and without gzip, and the
 instructions of packing and unpacking them, as one page.
 
+`e2e`: our servers and those of other libraries, each doing the same work in turn under the same
+load, as one page with ratios, figures and plots. It builds them all first, and installs the
+packages of those that run on Node; both stay below the target directory.
+
 Options:
-      --write  Also write the page to docs/benchmarks/edn.md, or packers.md
+      --write  Also write the page to docs/benchmarks/edn.md, packers.md or e2e.md
+      --only NAME  With e2e: only this work; may be given more than once. --list names them
       --quick  Count instructions per operation only, as the difference of two runs under callgrind.
-               The megabyte is left out unless FILTER says `large`
+               The megabyte is left out unless FILTER says `large`. With e2e: fewer, shorter rounds
       --peers  With --quick: build and count the other EDN, JSON and MessagePack codecs too
   -h, --help   Print this help
 
@@ -44,6 +51,7 @@ const PAGE: &str = "docs/benchmarks/edn.md";
 /// What the command line asks for.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Options {
+    e2e: Option<e2e::Options>,
     packers: bool,
     write: bool,
     quick: bool,
@@ -54,6 +62,12 @@ pub(crate) struct Options {
 /// Reads what follows `bench`.
 pub(crate) fn parse(arguments: &[String]) -> Result<Options, String> {
     let (mut options, mut words) = (Options::default(), Vec::new());
+    if let Some((first, rest)) = arguments.split_first()
+        && first == "e2e"
+    {
+        options.e2e = Some(e2e::parse(rest)?);
+        return Ok(options);
+    }
     for argument in arguments {
         match argument.as_str() {
             "--write" => options.write = true,
@@ -76,7 +90,7 @@ pub(crate) fn parse(arguments: &[String]) -> Result<Options, String> {
         ["edn", _, unexpected, ..] => return Err(format!("unexpected argument: {unexpected}")),
         [other, ..] => {
             return Err(format!(
-                "there are no such benchmarks: {other}; try `edn` or `packers`"
+                "there are no such benchmarks: {other}; try `edn`, `packers` or `e2e`"
             ));
         }
     };
@@ -91,6 +105,9 @@ pub(crate) fn parse(arguments: &[String]) -> Result<Options, String> {
 
 /// Measures.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<(), String> {
+    if let Some(options) = &options.e2e {
+        return e2e::run(workspace, options);
+    }
     let valgrind = tools::valgrind(workspace)?;
     if options.quick {
         return quick::run(workspace, options);

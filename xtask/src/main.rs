@@ -30,7 +30,7 @@ Usage: cargo xtask <COMMAND> [OPTIONS]
 Commands:
   test   Run every check there is: format, lints, documentation, all tests, the no_std proofs
   check  Run the quick ones: format, lints, documentation
-  bench  Measure the EDN codec or the packers beside others; see cargo xtask bench --help
+  bench  Measure the EDN codec, the packers or servers beside others; see cargo xtask bench --help
   fuzz   Look for bytes that break something; see cargo xtask fuzz --help
 
 Options of test:

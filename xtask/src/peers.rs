@@ -21,20 +21,26 @@ pub(crate) fn install(workspace: &Workspace) -> Result<Peers, String> {
     fs::create_dir_all(&directory)
         .map_err(|error| format!("cannot make {}: {error}", directory.display()))?;
     Ok(Peers {
-        node_path: install_node(workspace, &directory)?,
+        node_path: install_node(workspace, &workspace.root.join(SOURCES), &directory)?,
         python: install_python(workspace, &directory)?,
     })
 }
 
-fn install_node(workspace: &Workspace, directory: &Path) -> Result<PathBuf, String> {
+/// Installs what the `package.json` in `sources` asks for below `directory`, and gives its
+/// `node_modules`.
+pub(crate) fn install_node(
+    workspace: &Workspace,
+    sources: &Path,
+    directory: &Path,
+) -> Result<PathBuf, String> {
     let version = workspace
         .task("node")
         .arg("--version")
         .asked()
         .ok_or("there is no `node`; on Debian: apt-get install nodejs npm")?;
     let modules = directory.join("node_modules");
-    let manifest = source(workspace, "package.json")?;
-    let lock = source(workspace, "package-lock.json")?;
+    let manifest = read(&sources.join("package.json"))?;
+    let lock = read(&sources.join("package-lock.json"))?;
     let stamp = Stamp::new(directory, "node", &[&version, &manifest, &lock]);
     if stamp.matches() && modules.is_dir() {
         println!("node {version}: packages are in place");
@@ -63,7 +69,7 @@ fn install_python(workspace: &Workspace, directory: &Path) -> Result<PathBuf, St
         .ok_or("there is no `python3`; on Debian: apt-get install python3 python3-venv")?;
     let environment = directory.join("python");
     let python = environment.join("bin/python");
-    let wanted = source(workspace, "requirements.txt")?;
+    let wanted = read(&workspace.root.join(SOURCES).join("requirements.txt"))?;
     let stamp = Stamp::new(directory, "python", &[&version, &wanted]);
     if stamp.matches() && python.exists() {
         println!("python {version}: packages are in place");
@@ -116,9 +122,8 @@ impl Stamp {
     }
 }
 
-fn source(workspace: &Workspace, name: &str) -> Result<String, String> {
-    let path = workspace.root.join(SOURCES).join(name);
-    fs::read_to_string(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))
+fn read(path: &Path) -> Result<String, String> {
+    fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))
 }
 
 fn write(path: &Path, content: &str) -> Result<(), String> {

@@ -46,7 +46,10 @@ const FMT: Step = Step {
     run: |workspace| {
         workspace.cargo(["fmt", "--all", "--check"]).run()?;
         let link = ["fmt", "--manifest-path", link::MANIFEST, "--check"];
-        workspace.cargo(link).run()
+        workspace.cargo(link).run()?;
+        let suite = "benches/peers/Cargo.toml";
+        let suite = ["fmt", "--manifest-path", suite, "--all", "--check"];
+        workspace.cargo(suite).run()
     },
 };
 

@@ -1,0 +1,226 @@
+//! Calls in a closed loop: so many under way on each connection, each answered before it is followed
+//! by another.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use peer_shapes::stats::percentile;
+use peer_shapes::system::{context_switches, cpu_ns, thread_cpu_ns};
+use rustix::event::epoll;
+
+use crate::connection::{Connection, patience};
+use crate::counter::What;
+use crate::protocol::{Protocol, Requests};
+use crate::results::{Figure, Row};
+use crate::server::{Processors, Server};
+
+/// How it is done.
+#[derive(Clone, Debug)]
+pub(crate) struct Echo {
+    pub(crate) servers: &'static [&'static str],
+    pub(crate) bytes: usize,
+    pub(crate) connections: usize,
+    pub(crate) window: usize,
+    pub(crate) processors: Processors,
+}
+
+/// How long and how often.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rounds {
+    pub(crate) count: usize,
+    pub(crate) each: Duration,
+}
+
+/// A server and what is open to it.
+struct Peer {
+    server: Server,
+    connections: Vec<Connection>,
+    epoll: OwnedFd,
+}
+
+impl Echo {
+    /// Has the servers work in turn, and gives what each did.
+    ///
+    /// # Errors
+    /// A server that does not come up, or does not answer.
+    pub(crate) fn measure(&self, rounds: Rounds) -> Result<Vec<Row>, String> {
+        let mut peers = Vec::new();
+        for name in self.servers {
+            peers.push(
+                self.open(name)
+                    .map_err(|error| format!("{name}: {error}"))?,
+            );
+        }
+        let mut rows: Vec<Row> = self.servers.iter().map(|name| Row::new(name)).collect();
+        // The first does not count.
+        for round in 0..=rounds.count {
+            for (peer, row) in peers.iter_mut().zip(&mut rows) {
+                let time = if round == 0 { FIRST } else { rounds.each };
+                let figures = Round::run(peer, self.window, time)
+                    .map_err(|error| format!("{}: {error}", row.server))?;
+                if round > 0 {
+                    row.add(&figures);
+                }
+            }
+        }
+        Ok(rows)
+    }
+
+    fn open(&self, name: &str) -> Result<Peer, String> {
+        let failed = |error: io::Error| error.to_string();
+        let protocol = Protocol::of(name);
+        let requests = Arc::new(Requests::calls(protocol, self.bytes, self.window)?);
+        let mut server = Server::start(name, &[], self.processors)?;
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC);
+        let epoll = epoll.map_err(|error| error.to_string())?;
+        let mut connections = Vec::new();
+        for number in 0..self.connections {
+            let connection = Connection::open(&mut server, &requests, What::Messages);
+            let connection = connection.map_err(failed)?;
+            let data = epoll::EventData::new_u64(number as u64);
+            epoll::add(&epoll, connection.reader(), data, epoll::EventFlags::IN)
+                .map_err(|error| error.to_string())?;
+            connections.push(connection);
+        }
+        Ok(Peer {
+            server,
+            connections,
+            epoll,
+        })
+    }
+}
+
+const FIRST: Duration = Duration::from_millis(150);
+
+impl Row {
+    pub(crate) fn new(server: &str) -> Self {
+        Self {
+            server: server.to_owned(),
+            figures: std::collections::BTreeMap::new(),
+        }
+    }
+
+    /// Adds what one round gave.
+    pub(crate) fn add(&mut self, figures: &[(Figure, f64)]) {
+        for (figure, number) in figures {
+            self.figures.entry(*figure).or_default().push(*number);
+        }
+    }
+}
+
+/// One server's turn.
+struct Round {
+    begun: Instant,
+    time: Duration,
+    /// The time is over: what is under way is waited for, and nothing else is sent.
+    over: bool,
+    under_way: usize,
+    /// Of each reply, in nanoseconds.
+    took: Vec<u64>,
+}
+
+impl Round {
+    /// Nothing is under way when it returns.
+    fn run(peer: &mut Peer, window: usize, time: Duration) -> io::Result<[(Figure, f64); 6]> {
+        let id = peer.server.id();
+        let (cpu, switches, driver) = (cpu_ns(id), context_switches(id), thread_cpu_ns());
+        let mut round = Self {
+            begun: Instant::now(),
+            time,
+            over: false,
+            under_way: 0,
+            took: Vec::with_capacity(1 << 20),
+        };
+        let now = round.now();
+        for connection in &mut peer.connections {
+            connection.to_send = window;
+            connection.sent_at.extend(std::iter::repeat_n(now, window));
+            round.under_way += window;
+            connection.pump()?;
+        }
+        match &mut peer.connections[..] {
+            [one] => round.one(one)?,
+            many => round.many(many, &peer.epoll)?,
+        }
+        let took = round.begun.elapsed().as_secs_f64();
+        let (cpu, switches) = (
+            cpu_ns(id) - cpu,
+            context_switches(id).saturating_sub(switches),
+        );
+        round.took.sort_unstable();
+        let driver = thread_cpu_ns() - driver;
+        let count = round.took.len() as f64;
+        Ok([
+            (Figure::Rate, count / took),
+            (Figure::Throughput, count * 1e9 / (cpu + driver) as f64),
+            (Figure::P50, percentile(&round.took, 0.5) as f64 / 1e3),
+            (Figure::P99, percentile(&round.took, 0.99) as f64 / 1e3),
+            (Figure::Cpu, cpu as f64 / count),
+            (Figure::Switches, switches as f64 / count),
+        ])
+    }
+
+    fn now(&self) -> u64 {
+        self.begun.elapsed().as_nanos() as u64
+    }
+
+    /// Without waiting for readiness first: that would be another system call.
+    fn one(&mut self, connection: &mut Connection) -> io::Result<()> {
+        let mut buffer = vec![0; READ_BYTES];
+        while self.under_way > 0 {
+            connection.pump()?;
+            if let Some(read) = connection.read(&mut buffer, true)? {
+                self.take(connection, &buffer[..read])?;
+            }
+        }
+        Ok(())
+    }
+
+    fn many(&mut self, connections: &mut [Connection], epoll: &OwnedFd) -> io::Result<()> {
+        let mut buffer = vec![0; READ_BYTES];
+        let mut events = [const { MaybeUninit::<epoll::Event>::uninit() }; 256];
+        while self.under_way > 0 {
+            let (ready, _) = epoll::wait(epoll, &mut events, Some(&patience()))?;
+            if ready.is_empty() {
+                return Err(io::Error::other("it has stopped answering"));
+            }
+            for event in ready {
+                let connection = &mut connections[event.data.u64() as usize];
+                connection.pump()?;
+                if let Some(read) = connection.read(&mut buffer, false)? {
+                    self.take(connection, &buffer[..read])?;
+                    connection.pump()?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, connection: &mut Connection, bytes: &[u8]) -> io::Result<()> {
+        let replies = connection.count(bytes)?;
+        if replies == 0 {
+            return Ok(());
+        }
+        let now = self.now();
+        self.over |= now >= self.time.as_nanos() as u64;
+        for _ in 0..replies {
+            let Some(sent) = connection.sent_at.pop_front() else {
+                let said = String::from_utf8_lossy(&bytes[..bytes.len().min(300)]);
+                return Err(io::Error::other(format!("a reply too many: {said:?}")));
+            };
+            self.took.push(now - sent);
+        }
+        self.under_way -= replies;
+        if !self.over {
+            connection.to_send += replies;
+            connection.sent_at.extend(std::iter::repeat_n(now, replies));
+            self.under_way += replies;
+        }
+        Ok(())
+    }
+}
+
+const READ_BYTES: usize = 256 * 1024;

@@ -1,0 +1,185 @@
+//! What has to be shown, as ratios of one run.
+
+use std::fmt;
+
+use peer_shapes::stats::Summary;
+
+use crate::results::{Figure, Results, ratio};
+
+/// One ratio that is promised.
+pub(crate) struct Goal {
+    pub(crate) label: &'static str,
+    ours: Of,
+    peer: Of,
+    /// At most this, or at least.
+    must: Bound,
+    stretch: f64,
+}
+
+/// A figure of a server in a work.
+struct Of(&'static str, &'static str, Figure);
+
+#[derive(Clone, Copy)]
+enum Bound {
+    AtLeast(f64),
+    AtMost(f64),
+}
+
+use Bound::{AtLeast, AtMost};
+use Figure::{P50, P99, Throughput};
+
+const OURS: &str = "ours/ws/edn";
+const SIO: &str = "socketioxide";
+
+/// All of them, in the order of the page.
+pub(crate) const GOALS: &[Goal] = &[
+    Goal {
+        label: "ping-pong p50, 100 B, against tungstenite with 4 KiB buffers",
+        ours: Of("ping-pong-100B", OURS, P50),
+        peer: Of("ping-pong-100B", "tungstenite-4k", P50),
+        must: AtMost(1.10),
+        stretch: 1.0,
+    },
+    Goal {
+        label: "the same against socketioxide",
+        ours: Of("ping-pong-100B", OURS, P50),
+        peer: Of("ping-pong-100B", SIO, P50),
+        must: AtMost(0.80),
+        stretch: 0.70,
+    },
+    Goal {
+        label: "throughput, window 64, 100 B, against socketioxide",
+        ours: Of("window-64", OURS, Throughput),
+        peer: Of("window-64", SIO, Throughput),
+        must: AtLeast(5.0),
+        stretch: 6.5,
+    },
+    Goal {
+        label: "throughput, window 1024, 100 B, against socketioxide",
+        ours: Of("window-1024", OURS, Throughput),
+        peer: Of("window-1024", SIO, Throughput),
+        must: AtLeast(8.0),
+        stretch: 10.0,
+    },
+    Goal {
+        label: "throughput, window 64, 1 KB, against socketioxide",
+        ours: Of("window-64-1KB", OURS, Throughput),
+        peer: Of("window-64-1KB", SIO, Throughput),
+        must: AtLeast(6.0),
+        stretch: 8.0,
+    },
+    Goal {
+        label: "throughput, window 4, 64 KB, against socketioxide",
+        ours: Of("window-4-64KB", OURS, Throughput),
+        peer: Of("window-4-64KB", SIO, Throughput),
+        must: AtLeast(6.0),
+        stretch: 15.0,
+    },
+    Goal {
+        label: "throughput, 100 connections, window 10, against socketioxide",
+        ours: Of("connections-100-window-10", OURS, Throughput),
+        peer: Of("connections-100-window-10", SIO, Throughput),
+        must: AtLeast(4.0),
+        stretch: 5.0,
+    },
+    Goal {
+        label: "p99 of the same",
+        ours: Of("connections-100-window-10", OURS, P99),
+        peer: Of("connections-100-window-10", SIO, P99),
+        must: AtMost(0.3),
+        stretch: 0.15,
+    },
+];
+
+/// Whether a goal is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Stretch,
+    Met,
+    NotMet,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Stretch => "stretch",
+            Self::Met => "met",
+            Self::NotMet => "**not met**",
+        })
+    }
+}
+
+impl Goal {
+    /// Ours, the peer's, and what the one is over the other; `None` if they were not measured.
+    pub(crate) fn measured(&self, results: &Results) -> Option<(String, String, Summary)> {
+        let rounds = |Of(work, server, figure): &Of| {
+            let row = results.work(work)?.row(server)?;
+            Some((row, row.figures.get(figure)?))
+        };
+        let (ours, peer) = (rounds(&self.ours)?, rounds(&self.peer)?);
+        let ratio = ratio(ours.1, peer.1)?;
+        let median = |row: &crate::results::Row, figure: Figure| {
+            let median = row.summary(figure).unwrap_or_default().median;
+            figure.show(median)
+        };
+        Some((
+            median(ours.0, self.ours.2),
+            median(peer.0, self.peer.2),
+            ratio,
+        ))
+    }
+
+    pub(crate) fn figure(&self) -> Figure {
+        self.ours.2
+    }
+
+    pub(crate) fn bounds(&self) -> (String, String) {
+        let sign = match self.must {
+            AtLeast(_) => "≥",
+            AtMost(_) => "≤",
+        };
+        let (AtLeast(must) | AtMost(must)) = self.must;
+        (format!("{sign} {must}"), format!("{sign} {}", self.stretch))
+    }
+
+    /// By the median.
+    pub(crate) fn verdict(&self, ratio: f64) -> Verdict {
+        let (stretch, must) = match self.must {
+            AtLeast(must) => (ratio >= self.stretch, ratio >= must),
+            AtMost(must) => (ratio <= self.stretch, ratio <= must),
+        };
+        if stretch {
+            Verdict::Stretch
+        } else if must {
+            Verdict::Met
+        } else {
+            Verdict::NotMet
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::works::works;
+
+    #[test]
+    fn every_goal_is_about_what_is_measured() {
+        let works = works();
+        for goal in GOALS {
+            for Of(work, server, _) in [&goal.ours, &goal.peer] {
+                let work = works.iter().find(|known| known.name == *work);
+                let servers = work.expect(goal.label).servers();
+                assert!(servers.contains(server), "{}: {server}", goal.label);
+            }
+        }
+    }
+
+    #[test]
+    fn a_verdict_knows_which_way_is_better() {
+        assert_eq!(GOALS[0].verdict(1.05), Verdict::Met);
+        assert_eq!(GOALS[0].verdict(1.2), Verdict::NotMet);
+        assert_eq!(GOALS[2].verdict(7.0), Verdict::Stretch);
+        assert_eq!(GOALS[2].verdict(4.9), Verdict::NotMet);
+    }
+}

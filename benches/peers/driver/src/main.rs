@@ -1,0 +1,137 @@
+//! Loads every server in the same way and measures it from outside:
+//!
+//! - `peer-driver run --results FILE [--quick] [--only NAME].. [--with WHAT=WHICH]..`
+//! - `peer-driver page --results FILE [--plots DIRECTORY]`: what was measured, as a page of Markdown
+//! - `peer-driver list`: what can be measured
+//!
+//! The programs `peer-servers` and `our-servers` are found beside this one, the scripts for Node in
+//! the directory that PEERS_NODE names.
+
+mod connection;
+mod counter;
+mod echo;
+mod goals;
+mod page;
+mod protocol;
+mod results;
+mod server;
+mod works;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use echo::Rounds;
+use results::{Measured, Results};
+use works::{Kind, works};
+
+fn main() -> ExitCode {
+    let outcome = Options::parse(std::env::args().skip(1)).and_then(|options| {
+        match options.command.as_str() {
+            "run" => run(&options),
+            "page" => page(&options),
+            "list" => {
+                for work in works() {
+                    println!("{:<28}{}", work.name, work.title);
+                }
+                Ok(())
+            }
+            other => Err(format!("no such command: {other:?}")),
+        }
+    });
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            eprintln!("error: {problem}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Options {
+    command: String,
+    results: PathBuf,
+    plots: Option<PathBuf>,
+    quick: bool,
+    only: Vec<String>,
+    environment: Vec<(String, String)>,
+}
+
+impl Options {
+    fn parse(mut words: impl Iterator<Item = String>) -> Result<Self, String> {
+        let mut options = Self {
+            command: words.next().unwrap_or_default(),
+            ..Self::default()
+        };
+        while let Some(word) = words.next() {
+            let mut value = || words.next().ok_or(format!("{word} needs a value"));
+            match word.as_str() {
+                "--results" => options.results = value()?.into(),
+                "--plots" => options.plots = Some(value()?.into()),
+                "--quick" => options.quick = true,
+                "--only" => options.only.push(value()?),
+                "--with" => {
+                    let value = value()?;
+                    let (what, which) = value.split_once('=').ok_or("--with WHAT=WHICH")?;
+                    let pair = (what.to_owned(), which.to_owned());
+                    options.environment.push(pair);
+                }
+                other => return Err(format!("no such option: {other}")),
+            }
+        }
+        Ok(options)
+    }
+
+    fn rounds(&self) -> Rounds {
+        let (count, millis) = if self.quick { (3, 100) } else { (9, 200) };
+        Rounds {
+            count,
+            each: Duration::from_millis(millis),
+        }
+    }
+}
+
+fn run(options: &Options) -> Result<(), String> {
+    let works = works();
+    let unknown = options
+        .only
+        .iter()
+        .find(|name| !works.iter().any(|work| work.name == **name));
+    if let Some(unknown) = unknown {
+        return Err(format!("there is no work {unknown}; `list` names them"));
+    }
+    let mut results = Results {
+        environment: options.environment.clone(),
+        works: Vec::new(),
+    };
+    for work in &works {
+        if !options.only.is_empty() && !options.only.iter().any(|name| name == work.name) {
+            continue;
+        }
+        eprintln!("{}", work.title);
+        let load = peer_shapes::system::load();
+        let rows = match &work.kind {
+            Kind::Echo(echo) => echo.measure(options.rounds()),
+        };
+        results.works.push(Measured {
+            name: work.name.to_owned(),
+            title: work.title.to_owned(),
+            against: work.against.to_owned(),
+            load,
+            rows: rows.map_err(|problem| format!("{}: {problem}", work.name))?,
+        });
+    }
+    let text = serde_json::to_string(&results).map_err(|error| error.to_string())?;
+    let path = options.results.display();
+    std::fs::write(&options.results, text).map_err(|error| format!("cannot write {path}: {error}"))
+}
+
+fn page(options: &Options) -> Result<(), String> {
+    let path = options.results.display();
+    let text = std::fs::read_to_string(&options.results)
+        .map_err(|error| format!("cannot read {path}: {error}"))?;
+    let results: Results = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+    print!("{}", page::Page(&results));
+    Ok(())
+}

@@ -1,0 +1,143 @@
+//! The results as a page of Markdown: ratios first, then the figures themselves.
+
+use std::fmt::{self, Display};
+
+use crate::goals::GOALS;
+use crate::results::{Figure, Measured, Results};
+
+/// The page.
+pub(crate) struct Page<'a>(pub(crate) &'a Results);
+
+const INTRODUCTION: &str = "\
+# Our servers beside others, end to end
+
+Made by `cargo xtask bench e2e --write`; do not edit.
+
+One driver loads every server in the same way, with requests it made beforehand, in a closed loop: so
+many calls under way on each connection, each followed by another when it is answered. The servers
+take turns, A B C A B C, and all figures are medians of the rounds with the least and the most behind.
+A ratio is that of two servers in the same round. All servers have one thread. Server and driver share
+one processor where nothing else is said: a round trip is then the work of the two and two context
+switches; with a processor each it is mostly the time that waking the other one takes.
+
+“Server CPU” is the server's processor time, user and system, for each message, from the system's
+accounts: the figure to trust on a machine that does other things as well. “1/s of CPU” is the rate in
+a second of processor time of server and driver together, so what the rate would be if they had the
+processor to themselves.
+
+Our server reads the envelope of each event, leaves its data packed, has a registered handler answer
+the call with them, and matches what is asked of the others: `raw-*` give bytes back, `tungstenite*`,
+`fastws` and `node-ws` WebSocket messages, unread; `tungstenite-json` is what one writes by hand;
+`socketioxide`, `node-socketio`, `jsonrpsee`, `tarpc` answer events or calls. `tungstenite-4k` has
+buffers of 4 KiB in place of 128 KiB. Outgoing buffers of socketioxide, jsonrpsee and tarpc are
+enlarged, which otherwise refuse large windows. The events are the same data everywhere, and have the
+length named as JSON; `tungstenite*`, `fastws` and `node-ws` get the same bytes as ours.
+";
+
+impl Display for Page<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(results) = self;
+        writeln!(f, "{INTRODUCTION}\n## Measured with\n")?;
+        for (what, which) in &results.environment {
+            writeln!(f, "- {what}: {which}")?;
+        }
+        goals(f, results)?;
+        for work in &results.works {
+            table(f, work)?;
+        }
+        Ok(())
+    }
+}
+
+fn goals(f: &mut fmt::Formatter<'_>, results: &Results) -> fmt::Result {
+    writeln!(f, "\n## Goals\n")?;
+    writeln!(
+        f,
+        "| work | figure | ours | peer | ratio (least–most) | must | stretch | verdict |"
+    )?;
+    writeln!(f, "|---|---|---:|---:|---:|---:|---:|---|")?;
+    for goal in GOALS {
+        let (must, stretch) = goal.bounds();
+        write!(f, "| {} | {} |", goal.label, goal.figure().head())?;
+        match goal.measured(results) {
+            Some((ours, peer, ratio)) => writeln!(
+                f,
+                " {ours} | {peer} | {:.2} ({:.2}–{:.2}) | {must} | {stretch} | {} |",
+                ratio.median,
+                ratio.least,
+                ratio.most,
+                goal.verdict(ratio.median)
+            )?,
+            None => writeln!(f, " | | | {must} | {stretch} | not measured |")?,
+        }
+    }
+    Ok(())
+}
+
+fn table(f: &mut fmt::Formatter<'_>, work: &Measured) -> fmt::Result {
+    writeln!(f, "\n## {}\n", work.title)?;
+    writeln!(
+        f,
+        "`{}`, load {:.1} at its beginning.\n",
+        work.name, work.load
+    )?;
+    let mut figures: Vec<Figure> = Vec::new();
+    for row in &work.rows {
+        figures.extend(row.figures.keys());
+    }
+    figures.sort_unstable();
+    figures.dedup();
+    let compared: Vec<Figure> = figures
+        .iter()
+        .copied()
+        .filter(|figure| !matches!(figure, Figure::Switches | Figure::Half))
+        .collect();
+    write!(f, "| over {} |", work.against)?;
+    for figure in &compared {
+        let head = figure.head().split(' ').next().unwrap_or_default();
+        let head = match figure {
+            Figure::Cpu => "server CPU",
+            Figure::Rate => "rate",
+            Figure::Throughput => "rate by CPU",
+            _ => head,
+        };
+        write!(f, " {head} |")?;
+    }
+    writeln!(f, "\n|---|{}", "---:|".repeat(compared.len()))?;
+    for row in &work.rows {
+        write!(f, "| `{}` |", row.server)?;
+        for figure in &compared {
+            match work.ratio(*figure, &row.server, &work.against) {
+                Some(ratio) => {
+                    write!(
+                        f,
+                        " {:.2} ({:.2}–{:.2}) |",
+                        ratio.median, ratio.least, ratio.most
+                    )?;
+                }
+                None => write!(f, " |")?,
+            }
+        }
+        writeln!(f)?;
+    }
+    write!(f, "\n| server |")?;
+    for figure in &figures {
+        write!(f, " {} |", figure.head())?;
+    }
+    writeln!(f, "\n|---|{}", "---:|".repeat(figures.len()))?;
+    for row in &work.rows {
+        write!(f, "| `{}` |", row.server)?;
+        for figure in &figures {
+            match row.summary(*figure) {
+                Some(of) => {
+                    let [median, least, most] =
+                        [of.median, of.least, of.most].map(|number| figure.show(number));
+                    write!(f, " {median} ({least}–{most}) |")?;
+                }
+                None => write!(f, " |")?,
+            }
+        }
+        writeln!(f)?;
+    }
+    Ok(())
+}

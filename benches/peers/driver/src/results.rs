@@ -1,0 +1,152 @@
+//! What was measured, as it is kept and shown.
+
+use std::collections::BTreeMap;
+
+use peer_shapes::stats::{Summary, summary};
+use serde::{Deserialize, Serialize};
+
+/// Everything of one run.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Results {
+    /// What the figures depend on: machine, versions.
+    pub(crate) environment: Vec<(String, String)>,
+    pub(crate) works: Vec<Measured>,
+}
+
+/// One piece of work, done by several servers in turn.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Measured {
+    /// What `--only` calls it.
+    pub(crate) name: String,
+    pub(crate) title: String,
+    /// The server that the others are compared with.
+    pub(crate) against: String,
+    /// How many processes wanted to run when it began.
+    pub(crate) load: f64,
+    pub(crate) rows: Vec<Row>,
+}
+
+/// What one server did.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Row {
+    pub(crate) server: String,
+    /// By figure, one number for each round.
+    pub(crate) figures: BTreeMap<Figure, Vec<f64>>,
+}
+
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) enum Figure {
+    /// Messages answered, or connections made, in a second.
+    Rate,
+    /// The same in a second of processor time, the server's and the driver's together: what the rate
+    /// would be if the two had one processor to themselves.
+    Throughput,
+    /// Round trip, microseconds.
+    P50,
+    P99,
+    /// Processor time of the server for each message, delivery or connection, nanoseconds.
+    Cpu,
+    /// Context switches of the server for each message.
+    Switches,
+    /// Until half of all deliveries, milliseconds.
+    Half,
+    /// Until the last delivery or connection, milliseconds.
+    Last,
+    /// Of the server for each connection, KiB.
+    Memory,
+    /// The same after traffic.
+    MemoryAfter,
+}
+
+impl Figure {
+    /// The head of its column.
+    pub(crate) const fn head(self) -> &'static str {
+        match self {
+            Self::Rate => "1/s",
+            Self::Throughput => "1/s of CPU",
+            Self::P50 => "p50 µs",
+            Self::P99 => "p99 µs",
+            Self::Cpu => "server CPU ns",
+            Self::Switches => "switches",
+            Self::Half => "half ms",
+            Self::Last => "last ms",
+            Self::Memory => "KiB idle",
+            Self::MemoryAfter => "KiB after",
+        }
+    }
+
+    /// How a number of it is written.
+    pub(crate) fn show(self, number: f64) -> String {
+        match self {
+            Self::Rate | Self::Throughput | Self::Cpu => grouped(number),
+            Self::P50 | Self::P99 => format!("{number:.1}"),
+            Self::Switches => format!("{number:.3}"),
+            _ => format!("{number:.2}"),
+        }
+    }
+}
+
+impl Results {
+    pub(crate) fn work(&self, name: &str) -> Option<&Measured> {
+        self.works.iter().find(|work| work.name == name)
+    }
+}
+
+impl Measured {
+    pub(crate) fn row(&self, server: &str) -> Option<&Row> {
+        self.rows.iter().find(|row| row.server == server)
+    }
+
+    /// The figure of one server over that of another, round by round.
+    pub(crate) fn ratio(&self, figure: Figure, server: &str, against: &str) -> Option<Summary> {
+        let (one, other) = (self.row(server)?, self.row(against)?);
+        ratio(one.figures.get(&figure)?, other.figures.get(&figure)?)
+    }
+}
+
+impl Row {
+    pub(crate) fn summary(&self, figure: Figure) -> Option<Summary> {
+        self.figures.get(&figure).map(|rounds| summary(rounds))
+    }
+}
+
+/// Of rounds that were done in turn.
+pub(crate) fn ratio(one: &[f64], other: &[f64]) -> Option<Summary> {
+    let pairs = one.iter().zip(other);
+    let ratios: Vec<f64> = pairs
+        .filter(|(_, other)| **other > 0.0)
+        .map(|(one, other)| one / other)
+        .collect();
+    (!ratios.is_empty()).then(|| summary(&ratios))
+}
+
+/// A whole number with a comma for every thousand.
+fn grouped(number: f64) -> String {
+    let digits = format!("{number:.0}");
+    let mut grouped = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ratio_is_that_of_each_round() {
+        let ratio = ratio(&[10.0, 30.0, 8.0], &[10.0, 10.0, 4.0]).unwrap();
+        assert_eq!((ratio.median, ratio.least, ratio.most), (2.0, 1.0, 3.0));
+    }
+
+    #[test]
+    fn thousands_are_told_apart() {
+        assert_eq!(grouped(1_234_567.4), "1,234,567");
+        assert_eq!(grouped(999.0), "999");
+    }
+}

@@ -1,0 +1,179 @@
+//! Our own servers, as an application would write them: `our-servers [OPTION..] URL`, on one thread.
+//!
+//! Every server answers calls of `:chat/msg` with the data they carry, by a registered handler. A
+//! URL of `stdio:` serves one's own standard streams.
+//!
+//! - `--typed` reads the data into a Rust type and replies with that, packed anew
+//! - `--each-alone` puts one frame only into each write: what coalescing is measured against
+//! - `--room` tells everybody, as the subscribers of a channel, each event that is no call
+
+mod room;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use peer_shapes::{Data, EVENT_ID};
+use sente_adapters::{
+    ConnectOptions, Dispatched, Dispatcher, Events, Incoming, ListenOptions, Listener, Received,
+    Url, connect,
+};
+use sente_core::packer::{Edn, Packer, named};
+use sente_core::{
+    Accept, Carrier, ConnectionConfig, ConnectionEvent, Dialect, EventId, Limits, Pattern, Payload,
+    Role,
+};
+
+use room::Room;
+
+fn main() -> ExitCode {
+    peer_shapes::system::end_with_parent();
+    let Some(options) = Options::parse() else {
+        eprintln!("usage: our-servers [--typed] [--each-alone] [--room] URL");
+        return ExitCode::from(2);
+    };
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_all().build().expect("a runtime");
+    match runtime.block_on(serve(options)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+struct Options {
+    url: Url,
+    typed: bool,
+    each_alone: bool,
+    room: bool,
+}
+
+impl Options {
+    fn parse() -> Option<Self> {
+        let (mut typed, mut each_alone, mut room) = (false, false, false);
+        let mut url = None;
+        for word in std::env::args().skip(1) {
+            match word.as_str() {
+                "--typed" => typed = true,
+                "--each-alone" => each_alone = true,
+                "--room" => room = true,
+                word => url = Some(word.parse().ok()?),
+            }
+        }
+        Some(Self {
+            url: url?,
+            typed,
+            each_alone,
+            room,
+        })
+    }
+
+    fn limits(&self) -> Limits {
+        let mut limits = Limits::default();
+        if self.each_alone {
+            limits.max_transmit_bytes = 1;
+        }
+        limits
+    }
+}
+
+/// What all connections of a server share.
+struct Application {
+    answers: Answers,
+    room: Option<Room>,
+}
+
+/// How calls are answered.
+#[derive(Clone)]
+enum Answers {
+    /// With the payload as it came.
+    AsTheyCame,
+    /// As a Rust value, read and packed again.
+    Typed(Arc<ConnectionConfig>),
+}
+
+async fn serve(options: Options) -> Result<(), Box<dyn std::error::Error>> {
+    let packer = options.url.packer().and_then(named);
+    let packer: Arc<dyn Packer> = packer.unwrap_or_else(|| Arc::new(Edn));
+    let config = ConnectionConfig::builder(Role::Server, Dialect::Sente, Carrier::WebSocket)
+        .packer(packer)
+        .build()?;
+    let application = Arc::new(Application {
+        answers: if options.typed {
+            Answers::Typed(config)
+        } else {
+            Answers::AsTheyCame
+        },
+        room: options.room.then(Room::new),
+    });
+    if options.url.to_string().starts_with("stdio:") {
+        let mut how = ConnectOptions::default();
+        how.role = Some(Role::Server);
+        how.limits = Some(options.limits());
+        let (_, events) = connect(&options.url, &how).await?;
+        application.attend(events).await;
+        return Ok(());
+    }
+    let mut how = ListenOptions::default();
+    how.limits = Some(options.limits());
+    let mut listener = Listener::bind(&options.url, how).await?;
+    while let Some(incoming) = listener.accept().await {
+        let application = application.clone();
+        let incoming = incoming?;
+        tokio::spawn(async move { application.admit(incoming).await });
+    }
+    Ok(())
+}
+
+impl Application {
+    async fn admit(&self, incoming: Incoming) {
+        let accept = Accept::new(incoming.id().to_string());
+        if let Ok((_, events)) = incoming.accept(accept).await {
+            self.attend(events).await;
+        }
+    }
+
+    /// Serves one connection to its end.
+    async fn attend(&self, mut events: Events) {
+        let handle = events.handle().clone();
+        let mut handlers = Dispatcher::new(handle.clone());
+        let id = EventId::new(EVENT_ID).expect("an id");
+        if let Some(room) = &self.room {
+            room.join(&handle);
+        } else {
+            let answers = self.answers.clone();
+            handlers.on(Pattern::Id(id), move |received| answers.answer(received));
+        }
+        while let Some(dispatched) = handlers.next(&mut events).await {
+            let Dispatched::Event(event) = dispatched else {
+                continue;
+            };
+            if let (Some(room), ConnectionEvent::Message(message)) = (&self.room, event) {
+                room.tell(&message.event);
+            }
+        }
+        if let Some(room) = &self.room {
+            room.leave(&handle);
+        }
+    }
+}
+
+impl Answers {
+    fn answer(&self, received: &mut Received<'_>) {
+        let Some(data) = received.event().data.clone() else {
+            return;
+        };
+        let reply = match self {
+            Self::AsTheyCame => data,
+            Self::Typed(config) => {
+                let data: Data = data.deserialize().expect("the data of an event");
+                Payload::typed(&data, config).expect("it came packed")
+            }
+        };
+        if let Some(responder) = received.take_reply() {
+            // It fails only where the caller is gone.
+            let _ = responder.reply(reply);
+        }
+    }
+}
