@@ -4,24 +4,23 @@
 
 mod socket_support;
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use sente_adapters::CallFailure;
+use sente_adapters::{CallFailure, Data, Router, State};
 use sente_core::edn::Value;
 use sente_core::{CallError, CloseReason, Target};
-use sente_server::{Handlers, Received, ServerEvent};
+use sente_server::{Sender, ServerEvent};
 
 use socket_support::{by_uid, client, closed, event, next, run, run_on, within};
 
+type Seen = Arc<Mutex<Vec<u64>>>;
+
 const SOON: Duration = Duration::from_secs(10);
 
-fn doubling() -> Handlers {
-    Handlers::new()
-        .on("test/double", async |received: Received| {
-            let number = received.data().and_then(|data| data.as_i64());
-            number.map(|number| number * 2)
-        })
-        .unwrap()
+fn doubling() -> Router {
+    let double = async |Data(number): Data<i64>| number * 2;
+    Router::new().on("test/double", double).unwrap()
 }
 
 #[tokio::test]
@@ -34,11 +33,11 @@ async fn what_a_handler_returns_is_the_reply() {
 
 #[tokio::test]
 async fn a_handler_knows_whose_event_it_is_and_how_that_one_came() {
-    let handlers = Handlers::new().on_any(async |received: Received| {
-        let client_id = received.request().unwrap().param("client-id").unwrap();
-        format!("{} {client_id}", received.user().unwrap())
+    let router = Router::new().fallback(async |sender: Sender| {
+        let client_id = sender.request().unwrap().param("client-id").unwrap();
+        format!("{} {client_id}", sender.user().unwrap())
     });
-    let running = run(by_uid(handlers)).await;
+    let running = run(by_uid(router)).await;
     let (handle, _events) = client(&running, "ada", "c1").await;
     let reply = handle.call(event("test/who", 0), SOON).await.unwrap();
     assert_eq!(reply.to_value().unwrap(), Value::from("ada c1"));
@@ -46,8 +45,8 @@ async fn a_handler_knows_whose_event_it_is_and_how_that_one_came() {
 
 #[tokio::test]
 async fn a_handler_that_panics_is_told_of_and_its_caller_hears_at_once() {
-    let handlers = doubling().on("test/panic", async |_: Received| -> () { panic!("oh no") });
-    let running = run(by_uid(handlers.unwrap())).await;
+    let router = doubling().on("test/panic", async || -> () { panic!("oh no") });
+    let running = run(by_uid(router.unwrap())).await;
     let mut told = running.server.events();
     let (handle, _events) = client(&running, "ada", "c1").await;
     let failed = handle.call(event("test/panic", 0), SOON).await.unwrap_err();
@@ -55,22 +54,55 @@ async fn a_handler_that_panics_is_told_of_and_its_caller_hears_at_once() {
         matches!(failed, CallFailure::Failed(CallError::Peer)),
         "{failed:?}"
     );
-    let panic = loop {
-        if let ServerEvent::HandlerPanicked { id, message, .. } = within(told.next()).await.unwrap()
-        {
-            break (id.as_str().to_owned(), message);
+    let failure = loop {
+        let told = within(told.next()).await.unwrap();
+        if let ServerEvent::HandlerFailed { failure, .. } = told {
+            break failure;
         }
     };
-    assert_eq!(panic, (String::from("test/panic"), String::from("oh no")));
+    assert_eq!(failure.event.as_str(), "test/panic");
+    assert_eq!(
+        (failure.panicked, failure.message.as_str()),
+        (true, "oh no")
+    );
+    let reply = handle.call(event("test/double", 1), SOON).await;
+    assert!(reply.is_ok(), "it lives on");
+}
+
+#[tokio::test]
+async fn events_of_one_connection_are_handled_in_order() {
+    let seen = Seen::default();
+    let router = Router::with_state(seen.clone());
+    let note = async |Data(number): Data<u64>, State(seen): State<Seen>| {
+        // The later ones would be done first if they began before.
+        tokio::time::sleep(Duration::from_millis(10 - number)).await;
+        seen.lock().unwrap().push(number);
+    };
+    let router = router.on("test/note", note).unwrap();
+    let running = run(by_uid(Router::new()).router(router)).await;
+    let (handle, _events) = client(&running, "ada", "c1").await;
+    for number in 0..9_u64 {
+        handle.try_send(event("test/note", number)).unwrap();
+    }
+    handle.call(event("test/note", 9_u64), SOON).await.unwrap();
+    assert_eq!(*seen.lock().unwrap(), Vec::from_iter(0..10));
+}
+
+#[tokio::test]
+async fn a_call_that_nobody_handles_fails_at_once() {
+    let running = run(by_uid(doubling())).await;
+    let (handle, _events) = client(&running, "ada", "c1").await;
+    let failed = handle.call(event("test/nothing", 0), SOON).await;
+    let failed = failed.unwrap_err();
     assert!(
-        handle.call(event("test/double", 1), SOON).await.is_ok(),
-        "it lives on"
+        matches!(failed, CallFailure::Failed(CallError::Peer)),
+        "{failed:?}"
     );
 }
 
 #[tokio::test]
 async fn a_push_reaches_all_connections_of_a_user_in_one_order() {
-    let running = run(by_uid(Handlers::new())).await;
+    let running = run(by_uid(Router::new())).await;
     let (_a, mut phone) = client(&running, "ada", "phone").await;
     let (_b, mut laptop) = client(&running, "ada", "laptop").await;
     let (_c, mut other) = client(&running, "bob", "desk").await;
@@ -96,7 +128,7 @@ async fn a_push_reaches_all_connections_of_a_user_in_one_order() {
 
 #[tokio::test]
 async fn the_server_calls_a_client() {
-    let running = run(by_uid(Handlers::new())).await;
+    let running = run(by_uid(Router::new())).await;
     let (handle, mut events) = client(&running, "ada", "c1").await;
     let id = running.server.connections()[0].connection;
     let server = running.server.clone();
@@ -109,7 +141,7 @@ async fn the_server_calls_a_client() {
 
 #[tokio::test]
 async fn a_user_is_disconnected_with_code_and_reason() {
-    let running = run(by_uid(Handlers::new())).await;
+    let running = run(by_uid(Router::new())).await;
     let (_a, mut ada) = client(&running, "ada", "c1").await;
     let target = Target::User("ada".into());
     assert_eq!(running.server.disconnect(&target, 4001, "go away"), 1);
@@ -122,11 +154,11 @@ async fn a_user_is_disconnected_with_code_and_reason() {
 
 #[tokio::test]
 async fn a_drain_answers_what_was_asked_and_ends_all() {
-    let handlers = Handlers::new().on("test/slow", async |_: Received| {
+    let router = Router::new().on("test/slow", async || {
         tokio::time::sleep(Duration::from_millis(50)).await;
         "done"
     });
-    let running = run(by_uid(handlers.unwrap())).await;
+    let running = run(by_uid(router.unwrap())).await;
     let mut told = running.server.events();
     let (handle, mut events) = client(&running, "ada", "c1").await;
     let call = tokio::spawn(async move { handle.call(event("test/slow", 0), SOON).await });
@@ -155,7 +187,7 @@ async fn a_drain_answers_what_was_asked_and_ends_all() {
 async fn a_byte_stream_is_served_like_a_websocket() {
     let running = run_on(by_uid(doubling()), "tcp://127.0.0.1:0").await;
     let options = sente_adapters::ConnectOptions::default();
-    let connected = sente_adapters::connect(running.serving.url(), &options);
+    let connected = sente_adapters::connect(running.listening.url(), &options);
     let (handle, _events) = within(connected).await.unwrap();
     let reply = handle.call(event("test/double", 4), SOON).await.unwrap();
     assert_eq!(reply.to_value().unwrap(), Value::from(8));
@@ -163,7 +195,7 @@ async fn a_byte_stream_is_served_like_a_websocket() {
 
 #[tokio::test]
 async fn a_connection_that_is_open_already_joins() {
-    let running = run(by_uid(Handlers::new())).await;
+    let running = run(by_uid(Router::new())).await;
     let url = "tcp://127.0.0.1:0".parse().unwrap();
     let mut listener = sente_adapters::Listener::bind(&url, Default::default())
         .await

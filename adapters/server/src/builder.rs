@@ -3,20 +3,22 @@
 use std::fmt;
 use std::future::{Future, ready};
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
 
+use sente_adapters::Router;
 use sente_core::admission::{Admission, Admitted, CsrfCheck, Identity, Incoming, Refusal};
 use sente_core::{Dialect, Guard};
 
 use crate::config::ServerConfig;
-use crate::handlers::{BoxFuture, Handlers};
+use crate::sender::Routes;
 use crate::server::Server;
 
 /// Puts a [`Server`] together: from [`Server::builder`].
 #[must_use = "a server is built by `build`"]
 pub struct ServerBuilder {
     pub(crate) config: ServerConfig,
-    pub(crate) handlers: Handlers,
+    pub(crate) routes: Arc<dyn Routes>,
     pub(crate) hooks: Hooks,
 }
 
@@ -29,6 +31,7 @@ pub(crate) struct Hooks {
     stream: Option<Arc<AdmitStream>>,
 }
 
+type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 type Admit = dyn Fn(Incoming) -> BoxFuture<Result<Admitted, Refusal>> + Send + Sync;
 type AdmitStream = dyn Fn(StreamPeer) -> BoxFuture<Option<Identity>> + Send + Sync;
 
@@ -47,7 +50,7 @@ impl ServerBuilder {
         let admission = Admission::default();
         Self {
             config: ServerConfig::default(),
-            handlers: Handlers::new(),
+            routes: Arc::new(Router::new()),
             hooks: Hooks {
                 admission_lite: admission.clone().client_id_optional(),
                 admission,
@@ -63,9 +66,13 @@ impl ServerBuilder {
         self
     }
 
-    /// The handlers. Default none.
-    pub fn handlers(mut self, handlers: Handlers) -> Self {
-        self.handlers = handlers;
+    /// The handlers of what clients say. Default none. What a router does not handle is dropped, and
+    /// a call fails.
+    ///
+    /// Besides what every handler can ask for, these can ask for the
+    /// [`Sender`](crate::Sender) of an event and for the [`Server`].
+    pub fn router<S: Clone + Send + Sync + 'static>(mut self, router: Router<S>) -> Self {
+        self.routes = Arc::new(router);
         self
     }
 
@@ -129,7 +136,6 @@ impl fmt::Debug for ServerBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ServerBuilder")
             .field("config", &self.config)
-            .field("handlers", &self.handlers)
             .finish_non_exhaustive()
     }
 }

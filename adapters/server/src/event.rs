@@ -1,5 +1,6 @@
 //! What a server tells those who watch it.
 
+use sente_adapters::HandlerFailure;
 use sente_core::admission::RefusalReason;
 use sente_core::{
     BadReason, CloseReason, EventId, EventRefusal, HubEvent, PackedEvent, Peer, TransportKind,
@@ -20,14 +21,12 @@ pub enum ServerEvent {
         /// How many.
         count: u64,
     },
-    /// A handler panicked. Whoever called was told that the call failed.
-    HandlerPanicked {
+    /// A handler failed or panicked. Whoever called was told that the call failed.
+    HandlerFailed {
         /// The connection, and whose it is.
         peer: Peer,
-        /// At which event.
-        id: EventId,
-        /// What the panic said.
-        message: String,
+        /// At which event, and what it said.
+        failure: HandlerFailure,
     },
     /// A client on a byte stream said who it is; nothing proves it. See
     /// [`Server::identify`](crate::Server::identify).

@@ -1,23 +1,23 @@
 //! One connection of the server: what waits for it, and what is done with what it says.
 
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
-use sente_adapters::{Attendant, CallFailure, Events, Handle};
+use sente_adapters::{AnyHandle, Attendant, CallFailure, Events, Handle};
 use sente_core::admission::Request;
 use sente_core::packer::Packer;
 use sente_core::{
     CallError, ConnId, ConnectionEvent, Dialect, Event, EventGate, EventRefusal, Hub, HubDelivery,
-    Inbox, Instant, Message, PackedEvent, Payload, Peer, ReplyError, ReplyToken, SendError,
-    SlowReport, Stats,
+    Inbox, Instant, Message, PackedEvent, Payload, Peer, ReplyToken, SendError, SlowReport, Stats,
 };
 use smol_str::SmolStr;
 use tokio::task::yield_now;
 
 use crate::clock::Clock;
 use crate::event::ServerEvent;
-use crate::handlers::BoxFuture;
+use crate::sender::Sender;
 use crate::served::Served;
 use crate::server::{Inner, Server};
 use crate::terms::Place;
@@ -33,6 +33,8 @@ const IDLE: u8 = 0;
 const RUNNING: u8 = 1;
 const AGAIN: u8 = 2;
 
+type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
 /// What the server does with a connection, whatever carries it.
 pub(crate) trait Wire: Send + Sync {
     fn link(&self) -> &Link;
@@ -41,8 +43,6 @@ pub(crate) trait Wire: Send + Sync {
     fn stats(&self) -> Stats;
     fn dialect(&self) -> Option<Dialect>;
     fn packer(&self) -> Option<Arc<dyn Packer>>;
-    fn reply(&self, token: ReplyToken, payload: Payload) -> Result<(), ReplyError>;
-    fn reply_error(&self, token: ReplyToken);
     fn send(self: Arc<Self>, event: Event) -> BoxFuture<Result<(), SendError>>;
     fn call(
         self: Arc<Self>,
@@ -199,7 +199,6 @@ impl<M: Served> Line<M> {
 
     /// Takes what there is to take, in order, until there is nothing.
     async fn run(self: Arc<Self>, server: Server) {
-        let wire: Arc<dyn Wire> = self.clone();
         loop {
             self.link.run.store(RUNNING, Ordering::Release);
             let mut taken = 0_usize;
@@ -208,7 +207,7 @@ impl<M: Served> Line<M> {
                     server.tell_slow(self.link.id, report);
                 }
                 let Some(event) = self.next() else { break };
-                self.hear(&server, &wire, event).await;
+                self.hear(&server, event).await;
                 taken = taken.wrapping_add(1);
                 if taken.is_multiple_of(IN_A_ROW) {
                     yield_now().await;
@@ -234,9 +233,9 @@ impl<M: Served> Line<M> {
         }
     }
 
-    async fn hear(&self, server: &Server, wire: &Arc<dyn Wire>, event: ConnectionEvent) {
+    async fn hear(&self, server: &Server, event: ConnectionEvent) {
         match event {
-            ConnectionEvent::Message(message) => self.hear_message(server, wire, message).await,
+            ConnectionEvent::Message(message) => self.hear_message(server, message).await,
             ConnectionEvent::PeerFinished => {
                 if self.link.drain(server.now() + FINISHING) {
                     self.wake();
@@ -295,7 +294,7 @@ impl<M: Served> Line<M> {
         }
     }
 
-    async fn hear_message(&self, server: &Server, wire: &Arc<dyn Wire>, message: Message) {
+    async fn hear_message(&self, server: &Server, message: Message) {
         let peer = self.link.peer();
         if let Err(why) = self.pass(server, &peer, &message) {
             let id = message.event.id;
@@ -321,9 +320,10 @@ impl<M: Served> Line<M> {
         } else {
             Some(message)
         };
-        if let Some(message) = message {
+        if let (Some(message), Some(handle)) = (message, self.handle.get()) {
             let request = self.link.request.clone();
-            server.show(message, peer, request, wire).await;
+            let sender = Sender::new(peer, request, server.clone());
+            server.handle(message, AnyHandle::of(handle), sender).await;
         }
     }
 
@@ -331,6 +331,13 @@ impl<M: Served> Line<M> {
         let mut users = server.user_rates();
         let mut gate = lock(&self.link.gate);
         gate.check(server.now(), peer, &message.event, users.as_deref_mut())
+    }
+
+    fn reply_error(&self, token: ReplyToken) {
+        if let Some(handle) = self.handle.get() {
+            // Whoever called is gone where this fails.
+            let _ = handle.reply_error(token);
+        }
     }
 
     /// The deadline of a drain for the connection's own clock, if it is time for one.
@@ -403,20 +410,6 @@ impl<M: Served> Wire for Line<M> {
 
     fn packer(&self) -> Option<Arc<dyn Packer>> {
         self.handle.get().map(|handle| M::facts(handle).packer)
-    }
-
-    fn reply(&self, token: ReplyToken, payload: Payload) -> Result<(), ReplyError> {
-        match self.handle.get() {
-            Some(handle) => handle.reply(token, payload),
-            None => Err(ReplyError::NotOpen(Box::new(payload))),
-        }
-    }
-
-    fn reply_error(&self, token: ReplyToken) {
-        if let Some(handle) = self.handle.get() {
-            // Whoever called is gone where this fails.
-            let _ = handle.reply_error(token);
-        }
     }
 
     fn send(self: Arc<Self>, event: Event) -> BoxFuture<Result<(), SendError>> {

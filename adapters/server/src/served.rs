@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use sente_adapters::{Engine, Handle};
+use sente_core::ajax::AjaxSession;
 use sente_core::packer::Packer;
 use sente_core::{
     ConnId, Connection, ConnectionEvent, Dialect, Inbox, Instant, SendHalf, Stats, TransportKind,
@@ -104,5 +105,40 @@ impl Served for Connection {
 
     fn is_open(&self) -> bool {
         self.close_reason().is_none()
+    }
+}
+
+impl Served for AjaxSession {
+    fn facts(handle: &Handle<Self>) -> Facts {
+        Facts::new(handle.id(), handle.packer().clone(), TransportKind::Ajax).peer(handle.peer())
+    }
+
+    fn dialect(_: &Handle<Self>) -> Dialect {
+        Dialect::Sente
+    }
+
+    fn stats(handle: &Handle<Self>) -> Stats {
+        handle.stats()
+    }
+
+    fn to_event(told: ConnectionEvent) -> Result<ConnectionEvent, ConnectionEvent> {
+        Ok(told)
+    }
+
+    fn deliver(&mut self, inbox: &mut Inbox, now: Instant) -> Option<Instant> {
+        inbox.deliver_by(|event, options| self.send_packed_with(now, event, options))
+    }
+
+    fn close_with(&mut self, now: Instant, _: u16, _: &str) {
+        self.close(now);
+    }
+
+    fn is_open(&self) -> bool {
+        self.close_reason().is_none()
+    }
+
+    /// It ends when its client has had no request open for the grace.
+    fn had_its_grace() -> bool {
+        true
     }
 }

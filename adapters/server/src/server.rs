@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 
-use sente_adapters::{CallFailure, Events, Handle};
+use sente_adapters::{AnyHandle, CallFailure, Events, Handle};
 use sente_core::admission::{Gate, Incoming as Asked, Refusal, Request};
 use sente_core::{
     ConnId, ConnectionInfo, Dialect, Event, EventGate, Fanout, FanoutError, Hub, HubEvent, Inbox,
@@ -21,10 +21,10 @@ use crate::builder::{Hooks, ServerBuilder};
 use crate::clock::{Clock, unix_millis};
 use crate::config::ServerConfig;
 use crate::event::{ServerEvent, ServerEvents};
-use crate::handlers::Handlers;
 use crate::line::{Line, Link, Order, Wire, lock};
 use crate::room::Room;
 use crate::seed::random;
+use crate::sender::{Routes, Sender};
 use crate::served::{Facts, Served};
 use crate::stats::add;
 use crate::terms::{Entry, Place, Terms};
@@ -37,7 +37,7 @@ const CUT: Duration = Duration::from_millis(500);
 ///
 /// It owns no socket: [`serve`](Self::serve) takes listeners, [`join`](Self::join) connections that
 /// are open already. What clients say on channels is answered by the hub, everything else is shown
-/// to the [`Handlers`].
+/// to the handlers of a [`Router`](sente_adapters::Router).
 ///
 /// Everything that joins, leaves or is sent to users and channels passes one lock, which decides
 /// the one order that all connections of a user see. It is never held over an await, and what is
@@ -45,17 +45,19 @@ const CUT: Duration = Duration::from_millis(500);
 /// task, that of its driver.
 ///
 /// ```no_run
-/// use sente_adapters::{ListenOptions, Listener};
+/// use sente_adapters::{Data, ListenOptions, Listener, Router};
 /// use sente_core::{Event, EventId, Target};
-/// use sente_server::{Handlers, Received, Server};
+/// use sente_server::{Sender, Server};
+///
+/// async fn say(Data(text): Data<String>, sender: Sender) -> Result<(), sente_core::EventIdError> {
+///     let said = Event::new(EventId::new("chat/said")?, text);
+///     let _ = sender.server().fan_out(&Target::AllBut(sender.connection()), &said);
+///     Ok(())
+/// }
 ///
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-/// let handlers = Handlers::new().on("chat/say", async |received: Received| {
-///     let said = Event::new(EventId::new("chat/said")?, received.data().unwrap_or_default());
-///     let _ = received.server().fan_out(&Target::All, &said);
-///     Ok::<_, sente_core::EventIdError>(())
-/// })?;
-/// let server = Server::builder().handlers(handlers).let_everybody_in().build()?;
+/// let router = Router::new().on("chat/say", say)?;
+/// let server = Server::builder().router(router).let_everybody_in().build()?;
 /// let url = "ws://127.0.0.1:8080/chsk".parse()?;
 /// server.serve(Listener::bind(&url, ListenOptions::default()).await?);
 /// # Ok(())
@@ -69,7 +71,7 @@ pub struct Server {
 pub(crate) struct Inner {
     pub(crate) config: ServerConfig,
     pub(crate) hooks: Hooks,
-    handlers: Handlers,
+    routes: Arc<dyn Routes>,
     pub(crate) clock: Clock,
     pub(crate) runtime: tokio::runtime::Handle,
     pub(crate) room: Mutex<Room>,
@@ -97,7 +99,7 @@ impl Server {
     pub(crate) fn start(builder: ServerBuilder) -> io::Result<Self> {
         let ServerBuilder {
             mut config,
-            handlers,
+            routes,
             hooks,
         } = builder;
         if config.hub.unix_millis_at_epoch == 0 {
@@ -107,7 +109,7 @@ impl Server {
         let has_user_rates = rates.user_bytes.is_some() || rates.user_messages.is_some();
         let inner = Arc::new(Inner {
             hooks,
-            handlers,
+            routes,
             clock: Clock::start(),
             runtime: tokio::runtime::Handle::current(),
             room: Mutex::new(Room::new(Hub::new(config.hub.clone(), random()?))),
@@ -492,29 +494,17 @@ impl Server {
         self.inner.users.as_ref().map(lock)
     }
 
-    /// Shows a message to the handlers.
-    pub(crate) async fn show(
-        &self,
-        message: Message,
-        peer: Peer,
-        request: Option<Arc<Request>>,
-        wire: &Arc<dyn Wire>,
-    ) {
+    /// Has the handlers handle a message.
+    pub(crate) async fn handle(&self, message: Message, connection: AnyHandle, sender: Sender) {
+        let peer = sender.peer().clone();
         let id = message.event.id.clone();
-        let handlers = &self.inner.handlers;
-        let shown = handlers
-            .show(message, peer.clone(), request, self, wire)
-            .await;
-        if shown.seen == 0 {
-            tracing::trace!(connection = %peer.connection, %id, "no handler");
-        }
-        for message in shown.panics {
-            tracing::error!(connection = %peer.connection, %id, message, "a handler panicked");
-            self.tell(ServerEvent::HandlerPanicked {
-                peer: peer.clone(),
-                id: id.clone(),
-                message,
-            });
+        let Some(work) = self.inner.routes.begin(message, connection, sender) else {
+            tracing::debug!(connection = %peer.connection, %id, "no handler");
+            return;
+        };
+        if let Err(failure) = work.await {
+            tracing::error!(connection = %peer.connection, %failure, "a handler failed");
+            self.tell(ServerEvent::HandlerFailed { peer, failure });
         }
     }
 }

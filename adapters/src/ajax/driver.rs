@@ -44,10 +44,11 @@ pub(super) async fn drive(shared: Arc<Shared<AjaxSession>>) {
     let over = Over { shared };
     let shared = &over.shared;
     loop {
+        let again = shared.attend();
         let wants = shared.with(|session, now| {
             give_out(session, &mut shared.facts.waiting(), now);
             Wants {
-                timeout: session.poll_timeout(),
+                timeout: [session.poll_timeout(), again].into_iter().flatten().min(),
                 post: session.wants_post() || session.state() == State::Closed,
                 finished: session.is_finished(),
             }

@@ -6,12 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sente_core::{
-    Event, PackedEvent, PackedSendError, Payload, SendCapacity, SendError, TypedError,
+    Event, PackedEvent, PackedSendError, Payload, ReplyToken, SendCapacity, SendError, TypedError,
 };
 use serde::Serialize;
 
+use crate::dispatch::Responder;
 use crate::engine::Engine;
 use crate::handle::{CallFailure, Handle};
+use crate::router::context::Respond;
 
 /// A [`Handle`], whatever kind of connection it is of: handlers of a [`Router`](crate::Router) send
 /// with it to whom an event came from. Clones are cheap and mean the same connection.
@@ -86,6 +88,13 @@ impl AnyHandle {
     }
 }
 
+impl AnyHandle {
+    /// The right to answer the call that came with `token`.
+    pub(super) fn responder(&self, token: ReplyToken) -> Box<dyn Respond> {
+        self.0.responder(token)
+    }
+}
+
 impl fmt::Debug for AnyHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("AnyHandle")
@@ -105,6 +114,7 @@ trait Sends: Send + Sync {
         event: Event,
         timeout: Duration,
     ) -> Future<Result<Payload, CallFailure>>;
+    fn responder(&self, token: ReplyToken) -> Box<dyn Respond>;
     fn drain(&self, within: Duration);
     fn send_capacity(&self) -> SendCapacity;
     fn config(&self) -> Option<Arc<sente_core::ConnectionConfig>>;
@@ -129,6 +139,10 @@ impl<M: Engine> Sends for Handle<M> {
         timeout: Duration,
     ) -> Future<Result<Payload, CallFailure>> {
         Box::pin(async move { Self::call(&self, event, timeout).await })
+    }
+
+    fn responder(&self, token: ReplyToken) -> Box<dyn Respond> {
+        Box::new(Responder::new(self.clone(), token))
     }
 
     fn drain(&self, within: Duration) {

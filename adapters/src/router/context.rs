@@ -30,14 +30,22 @@ impl<S> Context<S> {
         state: S,
         extensions: Extensions,
     ) -> Self {
-        let responder = message
-            .reply
-            .map(|token| -> Box<dyn Respond> { Box::new(Responder::new(handle.clone(), token)) });
+        Self::of_any(message, AnyHandle::of(handle), state, extensions)
+    }
+
+    /// The same on a connection of whatever kind.
+    #[must_use]
+    pub fn of_any(
+        message: Message,
+        connection: AnyHandle,
+        state: S,
+        extensions: Extensions,
+    ) -> Self {
         Self {
             event: message.event,
             state,
-            connection: AnyHandle::of(handle),
-            responder,
+            responder: message.reply.map(|token| connection.responder(token)),
+            connection,
             extensions,
         }
     }

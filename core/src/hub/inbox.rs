@@ -271,6 +271,29 @@ impl Inbox {
         None
     }
 
+    /// Moves what there is room for to whatever `send` queues it in, a session of Ajax for example,
+    /// and stops where that is full. When to try again, if a send rate holds it up.
+    pub fn deliver_by(
+        &mut self,
+        mut send: impl FnMut(&PackedEvent, SendOptions) -> Result<Sent, PackedSendError>,
+    ) -> Option<Instant> {
+        while let Some(number) = self.next_number() {
+            let Some(parcel) = self.find(number) else {
+                break;
+            };
+            let size = parcel.event.bytes().len();
+            match send(&parcel.event, parcel.options.clone()) {
+                Err(PackedSendError::Full | PackedSendError::NotOpen) => return None,
+                Err(PackedSendError::RateLimited { retry_at }) => return Some(retry_at),
+                // It never fits.
+                Err(_) => self.lose(size),
+                Ok(_) => {}
+            }
+            self.leave(number);
+        }
+        None
+    }
+
     /// Takes everything out when the connection has ended, in order: what was pushed to its user, for
     /// `Hub::leave_with`, and the rest, which was for this connection only.
     pub fn take_unsent(&mut self) -> (Vec<PackedEvent>, Vec<PackedEvent>) {

@@ -4,10 +4,12 @@
 
 use std::time::Duration;
 
-use sente_adapters::{ConnectOptions, Events, Handle, ListenOptions, Listener, Url, connect};
+use sente_adapters::{
+    ConnectOptions, Events, Handle, ListenOptions, Listener, Router, Url, connect,
+};
 use sente_core::edn::Value;
 use sente_core::{ConnectionEvent, Event, EventId, Extensions, Message};
-use sente_server::{Handlers, Server, ServerBuilder, Serving};
+use sente_server::{Listening, Server, ServerBuilder};
 
 /// Longer than anything here takes: where it is reached, something hangs.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -15,13 +17,13 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 /// A server, and where it listens.
 pub(crate) struct Running {
     pub(crate) server: Server,
-    pub(crate) serving: Serving,
+    pub(crate) listening: Listening,
 }
 
 impl Running {
     /// The URL of a WebSocket with this path and query.
     pub(crate) fn url(&self, path_and_query: &str) -> Url {
-        let base = self.serving.url().to_string();
+        let base = self.listening.url().to_string();
         let (scheme, rest) = base.split_once("://").unwrap();
         let authority = rest.split('/').next().unwrap();
         format!("{scheme}://{authority}{path_and_query}")
@@ -40,16 +42,16 @@ pub(crate) async fn run_on(builder: ServerBuilder, url: &str) -> Running {
     let server = builder.build().unwrap();
     let url = url.parse().unwrap();
     let listener = Listener::bind(&url, ListenOptions::default());
-    let serving = server.serve(listener.await.unwrap());
-    Running { server, serving }
+    let listening = server.serve(listener.await.unwrap());
+    Running { server, listening }
 }
 
-/// A server that takes the parameter `uid` for the user, and has these handlers.
-pub(crate) fn by_uid(handlers: Handlers) -> ServerBuilder {
+/// A server that takes the parameter `uid` for the user, and has the handlers of `router`.
+pub(crate) fn by_uid(router: Router) -> ServerBuilder {
     use sente_core::admission::{Admission, CsrfCheck};
     let admission = Admission::new(CsrfCheck::skip())
         .user_id(|request| request.param("uid").map(|uid| Value::from(&*uid)));
-    Server::builder().handlers(handlers).admission(admission)
+    Server::builder().router(router).admission(admission)
 }
 
 /// A client that speaks to `running` as `user`, in Sente's dialect.

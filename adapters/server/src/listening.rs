@@ -15,13 +15,13 @@ use crate::terms::Terms;
 
 /// A listener that is served: from [`Server::serve`]. Dropped, it goes on.
 #[derive(Debug)]
-pub struct Serving {
+pub struct Listening {
     url: Url,
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
 }
 
-impl Serving {
+impl Listening {
     /// The URL with the real port.
     #[must_use]
     pub const fn url(&self) -> &Url {
@@ -43,12 +43,12 @@ impl Server {
     /// # Panics
     /// Outside of a tokio runtime.
     #[expect(clippy::must_use_candidate, reason = "dropped, it goes on")]
-    pub fn serve(&self, listener: Listener) -> Serving {
+    pub fn serve(&self, listener: Listener) -> Listening {
         let url = listener.url().clone();
         let stop = watch::Sender::new(false);
         let stopped = stop.subscribe();
         let task = tokio::spawn(listen(self.clone(), listener, stopped));
-        Serving { url, stop, task }
+        Listening { url, stop, task }
     }
 
     /// Lets one client in or turns it away: for one's own accept loop.
