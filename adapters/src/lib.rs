@@ -55,6 +55,7 @@ mod stdio;
 mod streams;
 mod threads;
 mod typed;
+mod upgraded;
 mod url;
 mod websocket;
 
@@ -81,8 +82,10 @@ pub use runtime::AsyncIo;
 #[cfg(feature = "tokio")]
 pub use runtime::Tokio;
 pub use runtime::{Descriptor, Direction, Moved, Runtime, Timer};
+pub use seed::{fresh_conn_id, fresh_csrf_token};
 pub use sente_core::framing::upgrade::UpgradeRequest;
 pub use sockets::{TcpKeepalive, TcpOptions};
 pub use streams::{FuturesLink, TokioLink};
 pub use typed::{TypedCallError, TypedSendError};
+pub use upgraded::WebSocketStart;
 pub use url::{Address, Url, UrlError, WsUrl};

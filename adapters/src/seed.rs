@@ -4,6 +4,7 @@ use std::io;
 
 use rustix::rand::{GetRandomFlags, getrandom};
 use sente_core::ConnId;
+use sente_core::admission::CsrfToken;
 
 use crate::clock::unix_millis;
 
@@ -29,4 +30,20 @@ pub(crate) fn random<const N: usize>() -> io::Result<[u8; N]> {
 /// As [`random`].
 pub(crate) fn conn_id() -> io::Result<ConnId> {
     Ok(ConnId::new(unix_millis(), &random()?))
+}
+
+/// A fresh connection id, for a connection that is to be known before it is started.
+///
+/// # Errors
+/// The system has no random bytes, which does not happen on one that has started.
+pub fn fresh_conn_id() -> io::Result<ConnId> {
+    conn_id()
+}
+
+/// A fresh CSRF token, which nobody can guess.
+///
+/// # Errors
+/// As for [`fresh_conn_id`].
+pub fn fresh_csrf_token() -> io::Result<CsrfToken> {
+    Ok(CsrfToken::generate(&random()?))
 }

@@ -9,6 +9,8 @@ mod channels;
 mod clock;
 mod config;
 mod event;
+#[cfg(feature = "http")]
+pub mod http;
 mod line;
 mod listening;
 mod room;

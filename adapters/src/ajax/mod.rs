@@ -8,6 +8,7 @@ use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use sente_core::ajax::{AjaxConfig, AjaxRequest, AjaxSession, Exchange, Response};
 use sente_core::packer::Packer;
 use sente_core::{Accept, ConnId, Opened, RecvCapacity, State, Stats};
@@ -231,6 +232,11 @@ impl AjaxAnswer {
     /// What to answer.
     pub const fn response(&self) -> &Response {
         &self.response
+    }
+
+    /// Takes the body out of it, which need not be kept until it is known to be written.
+    pub fn take_body(&mut self) -> Bytes {
+        std::mem::take(&mut self.response.body)
     }
 
     /// Says that all of it was written.

@@ -24,6 +24,13 @@ impl Headers {
         }
     }
 
+    pub(super) fn collect<'a>(headers: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        let entry = |(name, value): (&str, &str)| (name.to_owned(), value.trim().to_owned());
+        Self {
+            entries: headers.into_iter().map(entry).collect(),
+        }
+    }
+
     /// The value of the first header of that name, whatever its case. Bytes that are not UTF-8
     /// stand as U+FFFD.
     #[must_use]

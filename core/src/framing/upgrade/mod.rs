@@ -16,7 +16,7 @@ mod server;
 pub use client::{ClientUpgrade, UpgradeResponse};
 pub use error::{HeaderProblem, Mismatch, UpgradeError};
 pub use headers::Headers;
-pub use server::{NotUpgradable, ServerUpgrade, UpgradeRequest};
+pub use server::{AgreeHeaders, NotUpgradable, ServerUpgrade, UpgradeRequest};
 
 use alloc::string::String;
 

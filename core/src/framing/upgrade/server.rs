@@ -191,6 +191,9 @@ impl ServerUpgrade {
     }
 }
 
+/// The headers of a response that agrees to an upgrade: names and values.
+pub type AgreeHeaders = Vec<(&'static str, String)>;
+
 /// An HTTP request, with what a WebSocket upgrade needs of it already looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -229,14 +232,84 @@ impl UpgradeRequest {
         let mut parsed = httparse::Request::new(&mut slots);
         let outcome = parsed.parse(head);
         parse_error(outcome, limits)?;
-        let headers = Headers::read(parsed.headers);
+        Ok(Self::looked_at(
+            parsed.method.unwrap_or_default(),
+            parsed.path.unwrap_or_default(),
+            parsed.version == Some(1),
+            Headers::read(parsed.headers),
+        ))
+    }
+
+    /// A request whose head an HTTP server has read: `is_http_1_1` says whether it came by that
+    /// version, which is the only one this upgrade is for.
+    ///
+    /// ```
+    /// use sente_core::framing::upgrade::UpgradeRequest;
+    ///
+    /// let headers = [
+    ///     ("Host", "example.org"),
+    ///     ("Upgrade", "websocket"),
+    ///     ("Connection", "Upgrade"),
+    ///     ("Sec-WebSocket-Version", "13"),
+    ///     ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+    /// ];
+    /// let request = UpgradeRequest::from_head("GET", "/chsk", true, headers);
+    /// assert_eq!(request.upgradable, Ok(()));
+    /// let (name, value) = &request.agree()?[2];
+    /// assert_eq!((*name, value.as_str()), ("Sec-WebSocket-Accept", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
+    /// # Ok::<(), sente_core::framing::upgrade::NotUpgradable>(())
+    /// ```
+    pub fn from_head<'a>(
+        method: &str,
+        target: &str,
+        is_http_1_1: bool,
+        headers: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Self {
+        Self::looked_at(method, target, is_http_1_1, Headers::collect(headers))
+    }
+
+    /// The headers of the 101 response that agrees to the upgrade, for an HTTP server that writes it
+    /// itself.
+    ///
+    /// # Errors
+    /// What stands against it.
+    pub fn agree(&self) -> Result<AgreeHeaders, NotUpgradable> {
+        self.upgradable?;
+        let key = self.key.as_deref().ok_or(NotUpgradable::Key)?;
+        Ok(Vec::from([
+            ("Upgrade", String::from("websocket")),
+            ("Connection", String::from("Upgrade")),
+            ("Sec-WebSocket-Accept", accept_key(key)),
+        ]))
+    }
+
+    /// The same with permessage-deflate (RFC 7692), if the client offered it in a way that `config`
+    /// can accept; what both agreed on then.
+    ///
+    /// # Errors
+    /// As for [`agree`](Self::agree).
+    #[cfg(feature = "deflate")]
+    pub fn agree_deflate(
+        &self,
+        config: &DeflateConfig,
+    ) -> Result<(AgreeHeaders, Option<Deflate>), NotUpgradable> {
+        let mut headers = self.agree()?;
+        let offers = self.headers.get_all("sec-websocket-extensions");
+        let Some((answer, agreed)) = config.answer(offers) else {
+            return Ok((headers, None));
+        };
+        headers.push(("Sec-WebSocket-Extensions", answer));
+        Ok((headers, Some(agreed)))
+    }
+
+    fn looked_at(method: &str, target: &str, is_http_1_1: bool, headers: Headers) -> Self {
         let key = headers
             .only("sec-websocket-key")
             .filter(|key| is_key(key))
             .map(str::to_owned);
         let mut request = Self {
-            method: parsed.method.unwrap_or_default().to_owned(),
-            target: parsed.path.unwrap_or_default().to_owned(),
+            method: method.to_owned(),
+            target: target.to_owned(),
             protocols: headers
                 .list("sec-websocket-protocol")
                 .map(str::to_owned)
@@ -245,8 +318,8 @@ impl UpgradeRequest {
             key,
             upgradable: Ok(()),
         };
-        request.upgradable = request.check(parsed.version == Some(1));
-        Ok(request)
+        request.upgradable = request.check(is_http_1_1);
+        request
     }
 
     /// What RFC 6455 section 4.2.1 demands, most telling problem first.
