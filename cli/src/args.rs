@@ -1,15 +1,17 @@
 //! The command line: commands, flags and what they accept.
 
 use std::ops::Deref;
-use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use sente_adapters::Url;
 use sente_core::Dialect;
 use sente_core::packer::{self, Packer};
+use serde::{Deserialize, Serialize};
+
+use crate::serve::{self, ServeArgs};
 
 /// Serve, reach and watch Sente-style events over WebSocket, TCP, Unix sockets and pipes.
 ///
@@ -36,7 +38,8 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Serve an echo server on WebSocket, TCP, Unix sockets or one's own pipes
-    Serve(ServeArgs),
+    #[command(long_about = serve::ABOUT)]
+    Serve(Box<ServeArgs>),
     /// Talk: events as EDN lines in, received events as EDN lines out
     Connect(ConnectArgs),
     /// Send one event that asks for a reply, and print the reply
@@ -47,47 +50,6 @@ pub(crate) enum Command {
     Recode(RecodeArgs),
     /// Show the engine at work: one hub, five links, calls, pushes and a broadcast
     Demo(DemoArgs),
-}
-
-/// `sente serve`.
-///
-/// Prints `listening URL` for each listener once all of them are ready. Answers a call of
-/// :test/echo with the event's data, and any other event with :sente-lite/echo, as sente-lite's
-/// stock server does. On SIGTERM it takes no new connections and lets the open ones finish.
-#[derive(Debug, Args)]
-#[command(group = ArgGroup::new("where").required(true).multiple(true).args(["ws", "tcp", "unix", "stdio"]))]
-#[command(after_help = "Examples:
-  sente serve --ws 127.0.0.1:8080
-  sente serve --ws 127.0.0.1:0 --tcp 127.0.0.1:0 --unix /tmp/sente.sock
-  sente serve --ws 127.0.0.1:8080 --packer transit-json --packer /binary=gzip-msgpack
-  sente call 'exec:sente serve --stdio' '[:test/echo {:a 1}]'")]
-pub(crate) struct ServeArgs {
-    /// Listen for WebSockets; port 0 takes a free one. The path /chsk or a client-id parameter
-    /// means Sente, any other path sente-lite
-    #[arg(long, value_name = "HOST:PORT", value_parser = address)]
-    pub(crate) ws: Vec<String>,
-    /// Listen for TCP, one event a line; port 0 takes a free one
-    #[arg(long, value_name = "HOST:PORT", value_parser = address)]
-    pub(crate) tcp: Vec<String>,
-    /// Listen on a Unix socket, one event a line
-    #[arg(long, value_name = "PATH")]
-    pub(crate) unix: Vec<PathBuf>,
-    /// Speak over one's own standard input and output, as the child of a parent that speaks first;
-    /// the `listening` lines go to standard error then
-    #[arg(long)]
-    pub(crate) stdio: bool,
-    /// Speak this dialect to every WebSocket, whatever its path says. Byte streams begin with
-    /// sente-lite, and a client can ask for Sente in its hello
-    #[arg(long, value_enum)]
-    pub(crate) dialect: Option<DialectName>,
-    /// The packer to speak: edn, json, transit-json, transit-json-verbose or msgpack, or one of
-    /// these with gzip- before it. /PATH=PACKER means the WebSockets of this path; may be given
-    /// once for each path and once for all the rest [default: edn]
-    #[arg(long, value_name = "[/PATH=]PACKER")]
-    pub(crate) packer: Vec<PackerAt>,
-    /// Ask every WebSocket for this token in the parameter csrf-token; 403 without it
-    #[arg(long, value_name = "TOKEN", value_parser = clap::builder::NonEmptyStringValueParser::new())]
-    pub(crate) csrf: Option<String>,
 }
 
 /// `sente connect`.
@@ -239,7 +201,8 @@ pub(crate) struct DemoArgs {
 }
 
 /// The two wire formats.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub(crate) enum DialectName {
     /// Sente since 1.18: [event callback-id]
     Sente,
@@ -316,7 +279,7 @@ impl FromStr for PackerAt {
 }
 
 /// A duration with its unit, at most a year.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(format!(
             "a duration needs a unit: write {text}s or {text}ms"
@@ -331,7 +294,7 @@ fn duration(text: &str) -> Result<Duration, String> {
 }
 
 /// What `--ws` and `--tcp` take.
-fn address(text: &str) -> Result<String, String> {
+pub(crate) fn address(text: &str) -> Result<String, String> {
     let fault = "write HOST:PORT, such as 127.0.0.1:8080 or [::1]:0";
     let (host, port) = text.rsplit_once(':').ok_or(fault)?;
     let bare_v6 = host.contains(':') && !(host.starts_with('[') && host.ends_with(']'));

@@ -7,6 +7,7 @@ mod demo;
 mod exit;
 mod lines;
 mod link;
+mod logs;
 mod output;
 mod recode;
 mod reconnect;
@@ -15,19 +16,17 @@ mod server;
 mod signals;
 mod text;
 
-use std::io;
-
 use clap::Parser;
-use tracing_subscriber::EnvFilter;
 
 use args::{Cli, Command};
 use exit::{Failure, Outcome};
+use logs::Logs;
 use output::say;
 use signals::Signals;
 
 fn main() {
     let cli = Cli::parse();
-    let exit = match log(cli.verbose).and_then(|()| run(cli.command)) {
+    let exit = match run(cli.command, cli.verbose) {
         Ok(exit) => exit,
         Err(failure) => {
             say!("error: {failure}");
@@ -38,7 +37,11 @@ fn main() {
     std::process::exit(i32::from(exit.code()));
 }
 
-fn run(command: Command) -> Outcome {
+fn run(command: Command, verbose: u8) -> Outcome {
+    if !matches!(command, Command::Serve(_)) {
+        // A server is told where to log.
+        Logs::start(verbose, false)?;
+    }
     if let Command::Recode(args) = command {
         return recode::run(&args);
     }
@@ -50,7 +53,7 @@ fn run(command: Command) -> Outcome {
     let outcome = runtime.block_on(async {
         let signals = Signals::listen()?;
         match command {
-            Command::Serve(args) => serve::run(args, signals).await,
+            Command::Serve(args) => serve::run(*args, verbose, signals).await,
             Command::Connect(args) if args.reconnect => reconnect::run(args, signals).await,
             Command::Connect(args) => connect::run(args, signals).await,
             Command::Call(args) => call::call(args, signals).await,
@@ -62,27 +65,4 @@ fn run(command: Command) -> Outcome {
     // Children are collected by tasks; a thread that reads a terminal is left behind.
     runtime.shutdown_timeout(std::time::Duration::from_millis(200));
     outcome
-}
-
-/// Sends the logs of every crate to standard error.
-fn log(verbose: u8) -> Result<(), Failure> {
-    let filter = match std::env::var("SENTE_LOG") {
-        Ok(filter) if !filter.is_empty() => EnvFilter::builder()
-            .parse(&filter)
-            .map_err(|error| Failure::usage(format!("SENTE_LOG={filter}: {error}")))?,
-        _ => EnvFilter::new(match verbose {
-            0 => "warn",
-            1 => "info",
-            2 => "debug",
-            _ => "trace",
-        }),
-    };
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr)
-        // Colours are a feature of its own, and without it to ask for them is an error.
-        .with_ansi(false)
-        .log_internal_errors(false)
-        .init();
-    Ok(())
 }

@@ -25,8 +25,6 @@ pub(crate) struct Server {
     room: Mutex<Room>,
     /// How many connections there are.
     open: watch::Sender<usize>,
-    /// The token every WebSocket must show, if any.
-    csrf: Option<String>,
     /// Where the events of the namespace `demo` go; without it they are ordinary ones.
     demo: Option<mpsc::UnboundedSender<Heard>>,
 }
@@ -96,22 +94,12 @@ pub(crate) struct Reached {
 }
 
 impl Server {
-    /// A server that asks WebSockets for `csrf`, if given.
-    pub(crate) fn new(csrf: Option<String>) -> Arc<Self> {
-        Self::with(csrf, None)
-    }
-
     /// A server that hands the events of the demo to `demo`.
     pub(crate) fn for_demo(demo: mpsc::UnboundedSender<Heard>) -> Arc<Self> {
-        Self::with(None, Some(demo))
-    }
-
-    fn with(csrf: Option<String>, demo: Option<mpsc::UnboundedSender<Heard>>) -> Arc<Self> {
         Arc::new(Self {
             room: Mutex::default(),
             open: watch::Sender::new(0),
-            csrf,
-            demo,
+            demo: Some(demo),
         })
     }
 
@@ -182,19 +170,19 @@ impl Server {
         self.room().handles.get(&id).cloned()
     }
 
-    /// Lets every connection finish what it has begun, at most for `DRAIN`.
-    pub(crate) async fn drain(&self) {
+    /// Lets every connection finish what it has begun, `within` at most.
+    pub(crate) async fn drain(&self, within: Duration) {
         let handles: Vec<Handle> = {
             let mut room = self.room();
             room.closing = true;
             room.handles.values().cloned().collect()
         };
         for handle in &handles {
-            handle.drain(DRAIN);
+            handle.drain(within);
         }
         let mut open = self.open.subscribe();
         let all_gone = open.wait_for(|open| *open == 0);
-        let all_gone = tokio::time::timeout(DRAIN + Duration::from_millis(500), all_gone).await;
+        let all_gone = tokio::time::timeout(within + Duration::from_millis(500), all_gone).await;
         if all_gone.is_err() {
             for handle in &handles {
                 handle.close();
@@ -204,16 +192,6 @@ impl Server {
 
     async fn admit(&self, incoming: Incoming) {
         let peer = incoming.peer().to_string();
-        if incoming.request().is_some()
-            && let Some(wanted) = &self.csrf
-            && !incoming
-                .param("csrf-token")
-                .is_some_and(|shown| same(shown.as_bytes(), wanted.as_bytes()))
-        {
-            say!("{peer} is refused: no csrf-token parameter, or a wrong one");
-            incoming.refuse(403, "csrf-token missing or wrong").await;
-            return;
-        }
         let id = incoming.id().to_string();
         let accept = match incoming.dialect() {
             Dialect::Sente => {
@@ -368,15 +346,6 @@ fn answer(handle: &Handle, token: ReplyToken, payload: impl Into<Payload>) {
         }
         Err(error) => tracing::warn!("{} gets no reply: {error}", handle.peer()),
     }
-}
-
-/// Compares in a time that does not tell how much was right.
-fn same(shown: &[u8], wanted: &[u8]) -> bool {
-    let differences = shown
-        .iter()
-        .zip(wanted)
-        .fold(0, |differences, (a, b)| differences | (a ^ b));
-    shown.len() == wanted.len() && differences == 0
 }
 
 /// How long a peer that has half-closed may take to read its replies.

@@ -16,7 +16,7 @@ use crate::exit::{Exit, Failure, Outcome};
 use crate::output::{put, say};
 use crate::serve::{bind, parse};
 use crate::server::Server;
-use crate::signals::Signals;
+use crate::signals::{DRAIN, Signals};
 use show::Show;
 
 /// Runs the show, or is the child in it.
@@ -64,7 +64,7 @@ pub(crate) async fn run(args: DemoArgs, mut signals: Signals) -> Outcome {
         // An aborted task is an error by nature; what matters is that its socket is closed.
         let _ = task.await;
     }
-    server.drain().await;
+    server.drain(DRAIN).await;
     match played {
         Ok(()) => Ok(Exit::Success),
         Err(_) => Ok(Exit::Failure),

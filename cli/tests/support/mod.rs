@@ -187,5 +187,105 @@ impl Drop for Server {
     }
 }
 
+/// A `sente serve` of any flags, whose words can be waited for; it is ended with the test.
+pub struct Live {
+    child: Child,
+    err: mpsc::Receiver<String>,
+    out: mpsc::Receiver<String>,
+    /// What it has said on standard error so far.
+    pub said: String,
+}
+
+impl Live {
+    /// Starts one.
+    pub fn start(args: &[&str]) -> Self {
+        Self::spawn(sente().arg("serve").args(args))
+    }
+
+    /// Starts what this command says.
+    pub fn spawn(command: &mut Command) -> Self {
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let err = lines(child.stderr.take().unwrap());
+        let out = lines(child.stdout.take().unwrap());
+        let said = String::new();
+        Self {
+            child,
+            err,
+            out,
+            said,
+        }
+    }
+
+    /// The URL of the next `listening` line.
+    pub fn url(&self) -> String {
+        let line = self.out.recv_timeout(LONGEST).expect("a listening line");
+        line.strip_prefix("listening ").expect(&line).to_owned()
+    }
+
+    /// Waits until a line on standard error has this part, and gives it.
+    pub fn until(&mut self, part: &str) -> String {
+        loop {
+            let line = self.err.recv_timeout(LONGEST);
+            let line = line.unwrap_or_else(|_| panic!("no {part:?} in:\n{}", self.said));
+            self.said.push_str(&line);
+            self.said.push('\n');
+            if line.contains(part) {
+                return line;
+            }
+        }
+    }
+
+    /// The number of the process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, name: &str) {
+        signal(self.child.id(), name);
+    }
+
+    /// Whether it still runs.
+    pub fn runs(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// Waits for its end: the exit code, and all it has said on standard error.
+    pub fn end(mut self) -> (Option<i32>, String) {
+        let code = wait(&mut self.child);
+        let mut said = std::mem::take(&mut self.said);
+        for line in &self.err {
+            said.push_str(&line);
+            said.push('\n');
+        }
+        (code, said)
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The lines of a stream as they come.
+fn lines(from: impl Read + Send + 'static) -> mpsc::Receiver<String> {
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(from).lines() {
+            if line.map(|line| sender.send(line)).is_err() {
+                break;
+            }
+        }
+    });
+    receiver
+}
+
 /// Far more than any run takes.
 const LONGEST: Duration = Duration::from_secs(60);

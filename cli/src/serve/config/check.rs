@@ -1,0 +1,163 @@
+//! What has to fit together in a configuration, beyond each value by itself.
+
+use std::collections::BTreeMap;
+
+use sente_adapters::Address;
+use sente_core::admission::CsrfToken;
+
+use super::sections::{Config, Listen};
+use super::units::{Percent, Spelled};
+use super::values::Csrf;
+
+/// What does not fit, and at which key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Wrong {
+    /// The path of the key.
+    pub(super) key: String,
+    /// What to do.
+    pub(super) message: String,
+}
+
+impl Wrong {
+    pub(super) fn at(key: impl Into<String>, message: impl Into<String>) -> Self {
+        Self {
+            key: key.into(),
+            message: message.into(),
+        }
+    }
+}
+
+/// Looks at everything that spans several keys.
+pub(super) fn check(config: &Config) -> Result<(), Wrong> {
+    listeners(config)?;
+    admission(config)?;
+    if config.limits.max_frame_bytes.0 == 0 {
+        return Err(Wrong::at(
+            "limits.max-frame-bytes",
+            "with 0 no frame could ever pass; write a size such as \"1MiB\"",
+        ));
+    }
+    water(
+        "limits.send-low-water",
+        config.limits.send_low_water,
+        config.limits.send_high_water,
+    )?;
+    water(
+        "slow-consumer.low-water",
+        config.slow_consumer.low_water,
+        config.slow_consumer.high_water,
+    )?;
+    let keepalive = &config.keepalive;
+    match (keepalive.interval.value(), keepalive.timeout.value()) {
+        (Some(_), None) => Err(half("keepalive.timeout", "interval")),
+        (None, Some(_)) => Err(half("keepalive.interval", "timeout")),
+        _ => Ok(()),
+    }
+}
+
+fn half(missing: &str, given: &str) -> Wrong {
+    let name = missing.rsplit('.').next().unwrap_or(missing);
+    Wrong::at(
+        missing,
+        format!("is missing: {given} is set, and the two go together; write {name} = \"10s\""),
+    )
+}
+
+fn water(key: &str, low: Percent, high: Percent) -> Result<(), Wrong> {
+    if low.0 <= high.0 {
+        return Ok(());
+    }
+    let message = format!(
+        "{} is above the high water of {}; write at most that",
+        low.spell(),
+        high.spell()
+    );
+    Err(Wrong::at(key, message))
+}
+
+fn listeners(config: &Config) -> Result<(), Wrong> {
+    if config.listen.is_empty() {
+        return Err(Wrong::at(
+            "listen",
+            "there is nothing to listen on; add [[listen]] and below it \
+             url = \"ws://127.0.0.1:8080/\", or say --ws 127.0.0.1:8080",
+        ));
+    }
+    let mut seen = BTreeMap::new();
+    for (number, listen) in config.listen.iter().enumerate() {
+        let at = |key: &str| format!("listen[{number}].{key}");
+        let url = listen.url.spell();
+        let free = match &listen.url.0.address {
+            Address::Ws(url) => url.port == 0,
+            Address::Tcp { port, .. } => *port == 0,
+            _ => false,
+        };
+        if let Some(other) = seen.insert(url.clone(), number)
+            && !free
+        {
+            return Err(Wrong::at(
+                at("url"),
+                format!("listen[{other}] listens on {url} already; remove one of the two"),
+            ));
+        }
+        listener(listen, &at)?;
+    }
+    Ok(())
+}
+
+fn listener(listen: &Listen, at: &dyn Fn(&str) -> String) -> Result<(), Wrong> {
+    if listen.tls.is_some() {
+        return Err(Wrong::at(
+            at("tls"),
+            "TLS is not built in yet; remove it, and let a proxy such as nginx speak TLS in front",
+        ));
+    }
+    for path in listen.packer_by_path.keys() {
+        if !path.starts_with('/') {
+            return Err(Wrong::at(
+                at("packer-by-path"),
+                format!("a path begins with a slash: write \"/{path}\""),
+            ));
+        }
+    }
+    if matches!(listen.url.0.address, Address::Ws(_)) {
+        return Ok(());
+    }
+    let only_web = |key: &str, what: &str| {
+        let url = listen.url.spell();
+        let message = format!("only WebSockets have {what}, and this is {url}; remove it");
+        Err(Wrong::at(at(key), message))
+    };
+    if !listen.packer_by_path.is_empty() {
+        return only_web("packer-by-path", "paths");
+    }
+    if listen.deflate {
+        return only_web("deflate", "permessage-deflate");
+    }
+    Ok(())
+}
+
+fn admission(config: &Config) -> Result<(), Wrong> {
+    let admission = &config.admission;
+    if let Csrf::Token(token) = &admission.csrf
+        && let Err(error) = CsrfToken::new(token.reveal())
+    {
+        return Err(Wrong::at("admission.csrf", error.to_string()));
+    }
+    if admission.auth_token.is_some() && admission.auth_token_file.is_some() {
+        return Err(Wrong::at(
+            "admission.auth-token-file",
+            "auth-token says the token already; remove one of the two",
+        ));
+    }
+    let asks = admission.auth_token.is_some() || admission.auth_token_file.is_some();
+    let tcp = |listen: &Listen| matches!(listen.url.0.address, Address::Tcp { .. });
+    if let (true, Some(number)) = (asks, config.listen.iter().position(tcp)) {
+        return Err(Wrong::at(
+            format!("listen[{number}].url"),
+            "whoever reaches a TCP port is let in without a token, and there is an auth-token; \
+             listen on ws:// instead, or on unix: where the file's permissions say who may connect",
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,149 @@
+//! SIGHUP: the configuration is read again, and what can be changed while the server runs is.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::time::Duration;
+
+use tokio::signal::unix::{Signal, SignalKind};
+use toml::Value;
+
+use super::args::ServeArgs;
+use super::config::{Environment, Loaded};
+use crate::exit::Failure;
+use crate::logs::Logs;
+use crate::output::say;
+use crate::signals::listen_to;
+
+/// What is needed to read the configuration again.
+pub(super) struct Reload {
+    args: ServeArgs,
+    hangups: Signal,
+    /// What the server was started with.
+    started: Loaded,
+    /// What is in force.
+    loaded: Loaded,
+    logs: Logs,
+}
+
+impl Reload {
+    /// Starts to listen for SIGHUP.
+    pub(super) fn new(args: ServeArgs, loaded: Loaded, logs: Logs) -> Result<Self, Failure> {
+        Ok(Self {
+            args,
+            hangups: listen_to(SignalKind::hangup())?,
+            started: loaded.clone(),
+            loaded,
+            logs,
+        })
+    }
+
+    /// Reloads with every SIGHUP until `end` is there. `None` for a SIGHUP where there is nothing to
+    /// read again: then it means that the terminal is gone.
+    pub(super) async fn until<T>(&mut self, end: impl Future<Output = T>) -> Option<T> {
+        let mut end = std::pin::pin!(end);
+        loop {
+            tokio::select! {
+                end = &mut end => return Some(end),
+                _ = self.hangups.recv() => {
+                    if !self.has_files() {
+                        return None;
+                    }
+                    self.reload();
+                }
+            }
+        }
+    }
+
+    fn has_files(&self) -> bool {
+        let config = &self.loaded.config;
+        let files = [
+            &self.args.config,
+            &config.log.file,
+            &config.admission.auth_token_file,
+        ];
+        files.into_iter().any(Option::is_some)
+    }
+
+    /// How long connections may take to finish.
+    pub(super) fn drain(&self) -> Duration {
+        self.loaded.config.shutdown.drain.0
+    }
+
+    fn reload(&mut self) {
+        match Loaded::load(&self.args, &Environment::of_process()) {
+            Err(fault) => say!("SIGHUP: {fault}\nSIGHUP: the configuration stays as it was"),
+            Ok(new) => self.apply(new),
+        }
+    }
+
+    fn apply(&mut self, mut new: Loaded) {
+        let now = |key: &String| RELOADABLE.iter().any(|known| key.starts_with(known));
+        let later: Vec<_> = changes(&self.started, &new)
+            .into_iter()
+            .filter(|key| !now(key))
+            .collect();
+        let mut now: Vec<_> = changes(&self.loaded, &new)
+            .into_iter()
+            .filter(now)
+            .collect();
+        let file = new.config.log.file.clone();
+        if let Err(failure) = self.logs.set_file(file.as_deref()) {
+            say!("SIGHUP: {failure}; the log goes on where it was");
+            new.config.log.file.clone_from(&self.loaded.config.log.file);
+            now.retain(|key| key != "log.file");
+        }
+        if let Err(failure) = self.logs.set_level(&new.config.log.level.0) {
+            say!("SIGHUP: {failure}");
+        }
+        match now.as_slice() {
+            [] => say!("SIGHUP: nothing new to load"),
+            keys => say!("SIGHUP: reloaded {}", keys.join(", ")),
+        }
+        if !later.is_empty() {
+            say!("SIGHUP: needs a restart: {}", later.join(", "));
+        }
+        self.loaded = new;
+    }
+}
+
+/// The keys that two configurations differ in.
+fn changes(old: &Loaded, new: &Loaded) -> Vec<String> {
+    let (mut before, mut after) = (flat(old), flat(new));
+    let mut changed: Vec<String> = Vec::new();
+    before.retain(|key, value| after.remove(key).as_ref() != Some(value));
+    changed.extend(before.into_keys());
+    changed.extend(after.into_keys());
+    if old.auth_token != new.auth_token {
+        changed.push("admission.auth-token".to_owned());
+    }
+    if old.config.admission.csrf != new.config.admission.csrf {
+        changed.push("admission.csrf".to_owned());
+    }
+    changed.sort();
+    changed.dedup();
+    changed
+}
+
+/// Every key with its value, listeners as one.
+fn flat(loaded: &Loaded) -> BTreeMap<String, Value> {
+    let mut flat = BTreeMap::new();
+    let mut tables = vec![(String::new(), loaded.config.to_table())];
+    while let Some((parent, table)) = tables.pop() {
+        for (name, value) in table {
+            let key = match parent.as_str() {
+                "" => name,
+                parent => format!("{parent}.{name}"),
+            };
+            match value {
+                Value::Table(inner) => tables.push((key, inner)),
+                value => {
+                    flat.insert(key, value);
+                }
+            }
+        }
+    }
+    flat
+}
+
+/// What can be changed while the server runs.
+const RELOADABLE: [&str; 3] = ["log.file", "log.level", "shutdown."];
