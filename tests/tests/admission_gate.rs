@@ -172,6 +172,63 @@ fn of_addresses_that_left_only_so_many_are_remembered_and_those_that_keep_trying
 }
 
 #[test]
+fn other_limits_hold_for_those_who_come_later() {
+    let rate = |times| Some(Rate::new(times, Duration::from_secs(60), times));
+    let mut gate = gate(|limits| limits.connect_rate = rate(2));
+    let enter = |gate: &mut Gate| gate.enter(seconds(0), Some("192.0.2.7"));
+    let first = enter(&mut gate).unwrap();
+    let second = enter(&mut gate).unwrap();
+    assert_eq!(enter(&mut gate).unwrap_err().status, 429);
+    let limits = |change: &dyn Fn(&mut GateLimits)| {
+        let mut limits = GateLimits::default();
+        change(&mut limits);
+        limits
+    };
+    // The same rate goes on where it was.
+    gate.set_limits(limits(&|limits| limits.connect_rate = rate(2)));
+    assert_eq!(enter(&mut gate).unwrap_err().status, 429);
+    // Another one begins anew.
+    gate.set_limits(limits(&|limits| limits.connect_rate = rate(1)));
+    let third = enter(&mut gate).unwrap();
+    assert_eq!(enter(&mut gate).unwrap_err().status, 429);
+    // Who is there stays, and counts.
+    gate.set_limits(limits(&|limits| limits.max_per_address = Some(2)));
+    assert_eq!(gate.connections(), 3);
+    assert_eq!(enter(&mut gate).unwrap_err().status, 429);
+    gate.leave(first);
+    assert_eq!(enter(&mut gate).unwrap_err().status, 429);
+    gate.leave(second);
+    let fourth = enter(&mut gate).unwrap();
+    gate.leave(third);
+    gate.leave(fourth);
+    assert_eq!((gate.connections(), gate.addresses()), (0, 0));
+}
+
+#[test]
+fn with_less_room_for_them_addresses_are_forgotten() {
+    let rate = Some(Rate::new(1, Duration::from_secs(60), 1));
+    let mut gate = gate(|limits| limits.connect_rate = rate);
+    for last in 1..=5 {
+        let pass = gate
+            .enter(seconds(last), Some(&format!("192.0.2.{last}")))
+            .unwrap();
+        gate.leave(pass);
+    }
+    assert_eq!(gate.addresses(), 5);
+    let mut limits = GateLimits::default();
+    limits.connect_rate = rate;
+    limits.max_idle_addresses = 2;
+    gate.set_limits(limits);
+    assert_eq!(gate.addresses(), 2);
+    gate.set_limits(GateLimits::default());
+    assert_eq!(
+        gate.addresses(),
+        0,
+        "without a rate there is nothing to remember"
+    );
+}
+
+#[test]
 fn a_limit_of_none_lets_nobody_in() {
     assert!(
         gate(|limits| limits.max_connections = Some(0))

@@ -44,7 +44,8 @@ impl Default for GateLimits {
     }
 }
 
-/// Counts connections and holds addresses to a rate. Every operation is O(log n).
+/// Counts connections and holds addresses to a rate. Every operation is O(log n), but
+/// [`set_limits`](Self::set_limits), which is O(n).
 ///
 /// Ask it before anything costly is done for a request, and give each [`Pass`] back when the
 /// connection is over or was refused after all. For Ajax a session is a connection; its polls and
@@ -168,12 +169,23 @@ impl Gate {
             return;
         }
         self.idle.insert((address.last, key));
-        while self.idle.len() > self.limits.max_idle_addresses {
-            let Some((_, forgotten)) = self.idle.pop_first() else {
-                return;
-            };
-            self.addresses.remove(&forgotten);
+        self.forget_idle();
+    }
+
+    /// Holds to other limits from now on. Who has passed stays, also above a lower limit. Where the
+    /// rate of connecting is another than before, every address begins anew with a whole burst.
+    pub fn set_limits(&mut self, limits: GateLimits) {
+        if limits.connect_rate != self.limits.connect_rate {
+            // Those without a connection are remembered for the sake of their rate only.
+            for (_, key) in core::mem::take(&mut self.idle) {
+                self.addresses.remove(&key);
+            }
+            for address in self.addresses.values_mut() {
+                address.limiter = limits.connect_rate.map(RateLimiter::new);
+            }
         }
+        self.limits = limits;
+        self.forget_idle();
     }
 
     /// Connections in all.
@@ -248,6 +260,16 @@ impl Gate {
             if self.idle.remove(&(last, key.clone())) {
                 self.idle.insert((now, key.clone()));
             }
+        }
+    }
+
+    /// Of those without a connection only so many are remembered.
+    fn forget_idle(&mut self) {
+        while self.idle.len() > self.limits.max_idle_addresses {
+            let Some((_, forgotten)) = self.idle.pop_first() else {
+                return;
+            };
+            self.addresses.remove(&forgotten);
         }
     }
 
