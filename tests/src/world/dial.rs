@@ -27,7 +27,7 @@ pub enum Outcome {
 /// How a client dials.
 #[derive(Debug)]
 pub(super) struct Dialler {
-    server: Spec,
+    finds: Finds,
     quality: Quality,
     script: VecDeque<(Duration, Outcome)>,
     /// What becomes of those under way, by attempt.
@@ -42,22 +42,34 @@ pub(super) struct Dialler {
     pub(super) sloppy: bool,
 }
 
+/// Whom a client finds where it dials.
+#[derive(Debug)]
+pub(super) enum Finds {
+    /// A connection of its own for each attempt, made of this.
+    Own(Box<Spec>),
+    /// A server that others find as well, by its number, as this user.
+    Shared(usize, String),
+}
+
 impl World {
     /// A client, which needs `Spec::reconnects`, and the servers it will find.
     pub fn dialler(&mut self, client: Spec, mut server: Spec, quality: Quality) -> usize {
         server.extensions = client.extensions;
+        self.dialler_finding(client, Finds::Own(Box::new(server)), quality)
+    }
+
+    pub(super) fn dialler_finding(
+        &mut self,
+        client: Spec,
+        finds: Finds,
+        quality: Quality,
+    ) -> usize {
         let peer = self.seats.len();
-        let wire = self.wires.len();
-        for _ in 0..2 {
-            let nowhere = End { peer, attempt: 0 };
-            let mut wire = Wire::new(nowhere, nowhere, quality);
-            wire.reader_gone = true;
-            self.wires.push(wire);
-        }
+        let wire = self.nowhere(peer, quality);
         self.sit(client, wire, wire + 1);
         self.seats[peer].dropped = true;
         self.seats[peer].dialler = Some(Dialler {
-            server,
+            finds,
             quality,
             script: VecDeque::new(),
             under_way: VecDeque::new(),
@@ -90,7 +102,7 @@ impl World {
     pub fn client(&self, peer: usize) -> Option<&Client> {
         match &self.seats[peer].peer.machine {
             Machine::Client(client, _) => Some(client),
-            Machine::Connection(_) => None,
+            _ => None,
         }
     }
 
@@ -143,6 +155,14 @@ impl World {
             return;
         };
         let sloppy = dialler.sloppy;
+        let down = match dialler.finds {
+            Finds::Shared(server, _) => Some(server),
+            Finds::Own(_) => None,
+        };
+        let outcome = match down {
+            Some(server) if !self.is_up(server) => Outcome::Retry,
+            _ => outcome,
+        };
         let wanted = !self.seats[peer].peer.machine.is_finished(attempt);
         if !wanted && !sloppy {
             return;
@@ -177,10 +197,16 @@ impl World {
         let Some(dialler) = &mut self.seats[peer].dialler else {
             return;
         };
-        let (mut spec, quality) = (dialler.server.clone(), dialler.quality);
-        // Nobody's callback ids are those of another.
-        spec.seed[..8].copy_from_slice(&attempt.to_le_bytes());
+        let quality = dialler.quality;
         dialler.servers.extend(name.map(|name| (name, server)));
+        let shared = match &dialler.finds {
+            Finds::Own(_) => None,
+            Finds::Shared(server, user) => Some((*server, user.clone())),
+        };
+        let own = match &dialler.finds {
+            Finds::Own(spec) => Some((**spec).clone()),
+            Finds::Shared(..) => None,
+        };
         let here = End { peer, attempt };
         let there = End {
             peer: server,
@@ -188,11 +214,18 @@ impl World {
         };
         self.wires.push(Wire::new(here, there, quality));
         self.wires.push(Wire::new(there, here, quality));
-        self.sit(spec, wire + 1, wire);
+        if let Some(mut spec) = own {
+            // Nobody's callback ids are those of another.
+            spec.seed[..8].copy_from_slice(&attempt.to_le_bytes());
+            self.sit(spec, wire + 1, wire);
+        } else if let Some((hall, user)) = shared {
+            let client = self.seats[peer].peer.spec.clone();
+            self.enter(hall, &user, &client, wire);
+        }
         let seat = &mut self.seats[peer];
         (seat.wire_out, seat.wire_in) = (wire, wire + 1);
         (seat.dropped, seat.pending) = (false, None);
-        if outcome != Outcome::Silent {
+        if outcome != Outcome::Silent && self.seats[server].peer.server.is_none() {
             let _ = self.command(server, Command::Accept);
         }
         if let Outcome::Drop(after) = outcome {

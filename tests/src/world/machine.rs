@@ -1,10 +1,11 @@
 //! What a peer runs, behind one set of verbs.
 
 use sente_core::{
-    Attempt, Client, ClientEvent, CloseReason, Connection, ConnectionEvent, Input, Instant, State,
-    Transmit, TransmitBuf,
+    Attempt, Client, ClientEvent, CloseReason, ConnId, Connection, ConnectionEvent, Input, Instant,
+    ServerEvent, State, Transmit, TransmitBuf,
 };
 
+use super::hall::SharedHall;
 use super::spec::Spec;
 
 /// What a peer runs. Everything the simulation does to a machine goes through these verbs, so a
@@ -16,6 +17,10 @@ pub enum Machine {
     Connection(Box<Connection>),
     /// One transport after the other. The attempts it has made have numbers from 1 here.
     Client(Box<Client>, Vec<Attempt>),
+    /// One connection of a server.
+    Served(SharedHall, ConnId),
+    /// A server, without its connections: its time and what it tells.
+    Server(SharedHall),
 }
 
 /// What a machine says to its application.
@@ -25,6 +30,8 @@ pub enum Heard {
     Life(ClientEvent),
     /// Something of the present connection.
     Link(ConnectionEvent),
+    /// Something of a server.
+    Server(ServerEvent),
 }
 
 impl std::fmt::Debug for Heard {
@@ -32,6 +39,7 @@ impl std::fmt::Debug for Heard {
         match self {
             Self::Life(event) => event.fmt(f),
             Self::Link(event) => event.fmt(f),
+            Self::Server(event) => event.fmt(f),
         }
     }
 }
@@ -60,6 +68,11 @@ impl Machine {
                     client.handle_input(now, attempt, input);
                 }
             }
+            Self::Served(hall, id) => {
+                hall.borrow_mut()
+                    .with(|server| server.handle_input(now, *id, input));
+            }
+            Self::Server(_) => {}
         }
     }
 
@@ -71,6 +84,11 @@ impl Machine {
                     client.handle_transmitted(now, attempt);
                 }
             }
+            Self::Served(hall, id) => {
+                hall.borrow_mut()
+                    .with(|server| server.handle_transmitted(now, *id));
+            }
+            Self::Server(_) => {}
         }
     }
 
@@ -78,6 +96,10 @@ impl Machine {
         match self {
             Self::Connection(connection) => connection.handle_timeout(now),
             Self::Client(client, _) => client.handle_timeout(now),
+            Self::Served(..) => {}
+            Self::Server(hall) => {
+                hall.borrow_mut().with(|server| server.handle_timeout(now));
+            }
         }
     }
 
@@ -85,6 +107,11 @@ impl Machine {
         match self {
             Self::Connection(connection) => connection.poll_transmit(out),
             Self::Client(client, _) => client.poll_transmit(out),
+            Self::Served(hall, id) => {
+                let mut hall = hall.borrow_mut();
+                hall.server.as_mut()?.poll_transmit(*id, out)
+            }
+            Self::Server(_) => None,
         }
     }
 
@@ -92,6 +119,8 @@ impl Machine {
         match self {
             Self::Connection(connection) => connection.poll_timeout(),
             Self::Client(client, _) => client.poll_timeout(),
+            Self::Served(..) => None,
+            Self::Server(hall) => hall.borrow().server.as_ref()?.poll_timeout(),
         }
     }
 
@@ -102,6 +131,8 @@ impl Machine {
                 ClientEvent::Link(event) => Heard::Link(event),
                 life => Heard::Life(life),
             }),
+            Self::Served(..) => None,
+            Self::Server(hall) => hall.borrow_mut().poll_event().map(Heard::Server),
         }
     }
 
@@ -109,6 +140,8 @@ impl Machine {
         match self {
             Self::Connection(connection) => connection.has_event(),
             Self::Client(client, _) => client.has_event(),
+            Self::Served(..) => false,
+            Self::Server(hall) => hall.borrow().dirty,
         }
     }
 
@@ -116,6 +149,13 @@ impl Machine {
         match self {
             Self::Connection(connection) => connection.wants_read(),
             Self::Client(client, _) => client.wants_read(),
+            Self::Served(hall, id) => {
+                let hall = hall.borrow();
+                hall.server
+                    .as_ref()
+                    .is_some_and(|server| server.wants_read(*id))
+            }
+            Self::Server(_) => false,
         }
     }
 
@@ -126,11 +166,26 @@ impl Machine {
             Self::Client(client, attempts) => {
                 numbered(attempts, attempt).is_none_or(|attempt| !client.is_wanted(attempt))
             }
+            Self::Served(hall, id) => {
+                let hall = hall.borrow();
+                hall.server
+                    .as_ref()
+                    .is_none_or(|server| server.is_finished(*id))
+            }
+            Self::Server(_) => true,
         }
     }
 
     /// Whether nothing it reads will be said to the application any more.
     pub(super) fn is_closed(&self) -> bool {
+        if let Self::Served(hall, id) = self {
+            let hall = hall.borrow();
+            let connection = hall
+                .server
+                .as_ref()
+                .and_then(|server| server.connection(*id));
+            return connection.is_none_or(|connection| connection.state() == State::Closed);
+        }
         self.link()
             .is_none_or(|connection| connection.state() == State::Closed)
     }
@@ -143,14 +198,21 @@ impl Machine {
         match self {
             Self::Connection(connection) => Some(connection),
             Self::Client(client, _) => client.connection(),
+            // Behind a cell: nothing of it can be handed out.
+            Self::Served(..) | Self::Server(_) => None,
         }
+    }
+
+    /// Whether it is a server, or a connection of one.
+    pub(super) const fn is_of_a_server(&self) -> bool {
+        matches!(self, Self::Served(..) | Self::Server(_))
     }
 
     /// What a client calls one of its attempts.
     pub(super) fn name_of(&self, attempt: u64) -> Option<Attempt> {
         match self {
-            Self::Connection(_) => None,
             Self::Client(_, attempts) => numbered(attempts, attempt),
+            _ => None,
         }
     }
 

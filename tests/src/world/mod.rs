@@ -24,6 +24,10 @@
 //! [`World::dialler`] makes a [`Client`](sente_core::Client). Each attempt it asks for ends as
 //! [`World::script`] says, and each that opens finds a server of its own.
 //!
+//! # Servers
+//! [`World::serve`] makes a [`Server`](sente_core::Server) that many clients share
+//! ([`World::dialler_to`]), and that [`World::kill`] and [`World::restart`] stop and start.
+//!
 //! # Adding a kind of machine
 //! 1. A variant of [`Machine`] with an arm in each of its verbs. What belongs to one transport of
 //!    many carries `attempt`, which is 0 for a connection.
@@ -32,6 +36,7 @@
 mod check;
 mod dial;
 mod faults;
+mod hall;
 mod machine;
 mod peer;
 mod record;
@@ -48,6 +53,7 @@ use sente_core::{CloseReason, ConnectionEvent, Input, Instant, Transmit, Transmi
 
 pub use check::{Check, Violation};
 pub use dial::Outcome;
+pub use hall::{Hall, SharedHall};
 pub use machine::{Heard, Machine};
 pub use peer::{Command, Given, Peer, Refused};
 pub use record::Recording;
@@ -68,6 +74,7 @@ pub struct World {
     rng: Rng,
     seats: Vec<Seat>,
     wires: Vec<Wire>,
+    halls: Vec<SharedHall>,
     /// What comes when: earliest first, in the order of asking within an instant.
     agenda: BinaryHeap<Reverse<(Instant, u64, Due)>>,
     asked: u64,
@@ -140,6 +147,7 @@ impl World {
             rng: Rng::new(seed),
             seats: Vec::new(),
             wires: Vec::new(),
+            halls: Vec::new(),
             agenda: BinaryHeap::new(),
             asked: 0,
             work: VecDeque::new(),
@@ -253,8 +261,12 @@ impl World {
             let words = format!("new {}", spec.to_line());
             self.line(number, &words);
         }
+        self.seat(Peer::new(spec, self.now), wire_out, wire_in);
+    }
+
+    fn seat(&mut self, peer: Peer, wire_out: usize, wire_in: usize) {
         self.seats.push(Seat {
-            peer: Peer::new(spec, self.now),
+            peer,
             wire_out,
             wire_in,
             pending: None,
@@ -272,7 +284,11 @@ impl World {
     /// Has everybody write and read what can be, without any time passing.
     fn settle(&mut self) {
         let mut turns = 0;
-        while let Some(peer) = self.work.pop_front() {
+        loop {
+            self.touch_halls();
+            let Some(peer) = self.work.pop_front() else {
+                break;
+            };
             self.seats[peer].in_work = false;
             self.take_turn(peer);
             turns += 1;
@@ -337,6 +353,9 @@ impl World {
             self.drop_transport(peer);
         }
         self.dial(peer);
+        if let Some(server) = self.seats[peer].peer.server {
+            self.touch(server);
+        }
         let seat = &mut self.seats[peer];
         if seat.reads && !seat.in_ready && seat.peer.machine.has_event() {
             seat.in_ready = true;
@@ -450,6 +469,9 @@ impl World {
         // As a driver should: what has arrived is read before time is told.
         let wire = self.seats[peer].wire_in;
         self.deliver(wire);
+        for served in self.served_by(peer) {
+            self.deliver(self.seats[served].wire_in);
+        }
         let machine = &mut self.seats[peer].peer.machine;
         if machine.poll_timeout().is_some_and(|at| at <= self.now) {
             let was_closed = machine.is_closed();
@@ -526,6 +548,11 @@ impl World {
             let (heard, token) = heard?;
             match heard {
                 Heard::Link(event) => return Some(Told { peer, event, token }),
+                Heard::Server(event) => {
+                    if let Some(told) = self.heard_in_hall(peer, event) {
+                        return Some(told);
+                    }
+                }
                 Heard::Life(event) => {
                     if let Some(dialler) = &mut self.seats[peer].dialler {
                         dialler.life.push_back(event);
@@ -546,6 +573,10 @@ impl World {
     }
 
     fn line_at(&mut self, at: Instant, peer: usize, words: &str) {
+        let seat = self.seats.get(peer);
+        if seat.is_some_and(|seat| seat.peer.machine.is_of_a_server()) {
+            return;
+        }
         if let Some(recording) = &mut self.recording {
             recording.line(at, peer, words);
         }

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use sente_core::{
-    CallId, ConnectionEvent, Event, FlushId, Input, Instant, PackedEvent, PackedSendError, Payload,
-    ReplyError, ReplyToken, ReserveError, SendError, SendOptions, Sent, Ticket,
+    CallId, Event, FlushId, Input, Instant, PackedEvent, PackedSendError, Payload, ReplyError,
+    ReplyToken, ReserveError, SendError, SendOptions, Sent, Ticket,
 };
 
+use super::hall::{self, take_token};
 use super::machine::{Heard, Machine};
 use super::spec::Spec;
 
@@ -156,16 +157,24 @@ pub struct Peer {
     pub(super) tokens: Vec<Option<ReplyToken>>,
     calls: Vec<CallId>,
     tickets: Vec<Ticket>,
+    /// The peer that is the server, for one of its connections.
+    pub(super) server: Option<usize>,
 }
 
 impl Peer {
     pub(super) fn new(spec: Spec, now: Instant) -> Self {
+        let machine = Machine::new(&spec, now);
+        Self::with_machine(spec, machine)
+    }
+
+    pub(super) const fn with_machine(spec: Spec, machine: Machine) -> Self {
         Self {
-            machine: Machine::new(&spec, now),
+            machine,
             spec,
             tokens: Vec::new(),
             calls: Vec::new(),
             tickets: Vec::new(),
+            server: None,
         }
     }
 
@@ -173,9 +182,8 @@ impl Peer {
     pub(super) fn poll_event(&mut self) -> Option<(Heard, Option<usize>)> {
         let mut event = self.machine.poll_event()?;
         let token = match &mut event {
-            Heard::Link(ConnectionEvent::Message(message)) => message.reply.take(),
-            Heard::Link(ConnectionEvent::BadEvent(bad)) => bad.reply.take(),
-            _ => None,
+            Heard::Link(event) => take_token(event),
+            Heard::Life(_) | Heard::Server(_) => None,
         };
         let number = token.is_some().then_some(self.tokens.len());
         if token.is_some() {
@@ -191,6 +199,7 @@ impl Peer {
                 match &mut self.machine {
                     Machine::Connection($machine) => $done,
                     Machine::Client($machine, _) => $done,
+                    Machine::Served(..) | Machine::Server(_) => return Err(Refused::Other),
                 }
             };
         }
@@ -198,6 +207,9 @@ impl Peer {
             let token = self.tokens.get_mut(number).and_then(Option::take);
             token.ok_or(Refused::NoSuch)
         };
+        if let Machine::Served(hall, id) = &self.machine {
+            return hall::command(hall, *id, now, command, token);
+        }
         match command {
             Command::Accept => {
                 if let Machine::Connection(connection) = &mut self.machine {
@@ -238,6 +250,7 @@ impl Peer {
                 match &mut self.machine {
                     Machine::Connection(connection) => connection.close(now),
                     Machine::Client(client, _) => client.disconnect(now),
+                    Machine::Served(..) | Machine::Server(_) => return Err(Refused::Other),
                 }
                 Ok(Given::Done)
             }
