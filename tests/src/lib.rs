@@ -8,6 +8,7 @@ struct Readme;
 
 pub mod lines;
 pub mod model;
+pub mod options;
 mod pair;
 mod raw;
 mod rig;
