@@ -7,17 +7,15 @@ use bytes::BytesMut;
 #[cfg(feature = "deflate")]
 use sente_core::framing::websocket::Deflate;
 use sente_core::{Accept, ConnId, Connection, ConnectionConfig};
-use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::budget::SharedRecvBudget;
 use crate::clock::Clock;
 use crate::connection::start;
 use crate::events::Events;
 use crate::handle::Handle;
-use crate::link::Transport;
-use crate::runtime::chosen;
+use crate::link::{Link, Transport};
+use crate::runtime::{Runtime, chosen};
 use crate::seed::{conn_id, random};
-use crate::streams::TokioLink;
 
 /// A server's connection over a stream that is a WebSocket already: an HTTP server has answered the
 /// upgrade with 101.
@@ -41,6 +39,8 @@ pub struct WebSocketStart {
     /// The budget of received bytes its connections share. Default
     /// [`SharedRecvBudget::of_process`].
     pub budget: Option<SharedRecvBudget>,
+    /// Where it runs. Default: the runtime it is started on.
+    pub runtime: Option<Arc<dyn Runtime>>,
     /// permessage-deflate as the upgrade agreed on it. Default not.
     #[cfg(feature = "deflate")]
     pub deflate: Option<Deflate>,
@@ -56,29 +56,24 @@ impl WebSocketStart {
             id: None,
             rest: BytesMut::new(),
             budget: None,
+            runtime: None,
             #[cfg(feature = "deflate")]
             deflate: None,
         }
     }
 
-    /// Starts to drive the connection over `stream`, on a task of its own.
+    /// Starts to drive the connection over `link`, on a task of its own.
     ///
     /// # Errors
-    /// The system has no random bytes.
-    ///
-    /// # Panics
-    /// Outside of a tokio runtime.
-    pub fn start(
-        self,
-        stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    ) -> io::Result<(Handle, Events)> {
+    /// No runtime was named and the caller is on none, or the system has no random bytes.
+    pub fn start(self, link: Box<dyn Link>) -> io::Result<(Handle, Events)> {
         let id = match self.id {
             Some(id) => id,
             None => conn_id()?,
         };
-        let mut transport = Transport::new(Box::new(TokioLink::new(stream)), self.peer);
+        let mut transport = Transport::new(link, self.peer);
         transport.rest = self.rest;
-        let clock = Clock::start(chosen(None)?);
+        let clock = Clock::start(chosen(self.runtime.as_ref())?);
         let mut connection = Connection::new(self.config, random()?, clock.now());
         #[cfg(feature = "deflate")]
         if let Some(agreed) = self.deflate {

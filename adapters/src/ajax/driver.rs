@@ -18,8 +18,9 @@ const DROPPED: &str = "the session was dropped with its runtime";
 pub(super) type Waiting = HashMap<Exchange, oneshot::Sender<Response>>;
 
 /// Takes the answers that there are now to those who wait for them. An answer whose request is gone
-/// counts as lost.
-pub(super) fn give_out(session: &mut AjaxSession, waiting: &mut Waiting, now: Instant) {
+/// counts as lost. Whether there were any.
+pub(super) fn give_out(session: &mut AjaxSession, waiting: &mut Waiting, now: Instant) -> bool {
+    let mut some = false;
     while let Some(respond) = session.poll_respond() {
         let exchange = respond.exchange;
         let taken = waiting
@@ -28,7 +29,9 @@ pub(super) fn give_out(session: &mut AjaxSession, waiting: &mut Waiting, now: In
         if !taken {
             session.handle_aborted(now, exchange);
         }
+        some = true;
     }
+    some
 }
 
 /// What the session waits for.
@@ -37,6 +40,8 @@ struct Wants {
     /// Whether posts are taken.
     post: bool,
     finished: bool,
+    /// Answers were given out, which may have made room for more.
+    gave: bool,
 }
 
 /// Drives a session to its end.
@@ -46,9 +51,11 @@ pub(super) async fn drive(shared: Arc<Shared<AjaxSession>>) {
     loop {
         let again = shared.attend();
         let wants = shared.with(|session, now| {
-            give_out(session, &mut shared.facts.waiting(), now);
+            let gave = give_out(session, &mut shared.facts.waiting(), now);
+            let due = [session.poll_timeout(), again];
             Wants {
-                timeout: [session.poll_timeout(), again].into_iter().flatten().min(),
+                gave,
+                timeout: due.into_iter().flatten().min(),
                 post: session.wants_post() || session.state() == State::Closed,
                 finished: session.is_finished(),
             }
@@ -58,6 +65,9 @@ pub(super) async fn drive(shared: Arc<Shared<AjaxSession>>) {
         }
         if wants.finished {
             return;
+        }
+        if wants.gave {
+            continue;
         }
         let woken = ready_or(shared.woken(), shared.clock.reached(wants.timeout));
         if woken.await.is_none() {

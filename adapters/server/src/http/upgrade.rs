@@ -5,7 +5,7 @@ use http::request::Parts;
 use http::{Extensions, Response};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
-use sente_adapters::{WebSocketStart, fresh_conn_id};
+use sente_adapters::{TokioLink, WebSocketStart, fresh_conn_id};
 use sente_core::UserId;
 use sente_core::admission::Refusal;
 use sente_core::framing::upgrade::{NotUpgradable, UpgradeRequest};
@@ -108,7 +108,7 @@ impl<H: HttpHost> Inner<H> {
             };
             let (stream, rest) = (unwrap.0)(upgraded);
             start.rest = rest;
-            match start.start(stream) {
+            match start.start(Box::new(TokioLink::new(stream))) {
                 Ok((handle, events)) => host.arrived(Arrival {
                     id,
                     admitted,
