@@ -266,7 +266,7 @@ fn open(stream: &mut dyn Stream, requests: &Arc<Requests>) -> io::Result<()> {
         }
         Opening::Hello(hello) => {
             stream.write_all(hello)?;
-            messages(stream, requests, b"", 1)
+            messages(stream, requests, b"", 2)
         }
         Opening::SocketIo => socket_io(stream, requests),
     }

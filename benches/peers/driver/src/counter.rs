@@ -57,9 +57,24 @@ impl Counter {
                 self.left %= size;
                 whole
             }
-            Framing::Lines => memchr_iter(b'\n', bytes).count(),
+            Framing::Lines => self.lines(bytes),
             _ => self.framed(bytes),
         }
+    }
+
+    fn lines(&mut self, bytes: &[u8]) -> usize {
+        let (mut counted, mut start) = (0, 0);
+        for end in memchr_iter(b'\n', bytes) {
+            let length = self.left + end - start;
+            (self.left, start) = (0, end + 1);
+            if length > self.requests.ignored {
+                counted += 1;
+            } else {
+                self.pings += 1;
+            }
+        }
+        self.left += bytes.len() - start;
+        counted
     }
 
     fn framed(&mut self, mut bytes: &[u8]) -> usize {
@@ -198,6 +213,14 @@ mod tests {
         let mut counter = counter(framing, What::Messages);
         assert_eq!(counter.count(b"Content-Length: 2\r\n\r\n{}Content-Le"), 1);
         assert_eq!(counter.count(b"ngth: 2\r\n\r\n{}"), 1);
+    }
+
+    #[test]
+    fn short_lines_are_pings() {
+        let mut counter = counter(Protocol::of("ours/tcp/edn"), What::Messages);
+        let line = [&[b'x'; 100][..], b"\n[[:chsk/ws-ping] nil]\n"].concat();
+        let counted: usize = line.chunks(9).map(|part| counter.count(part)).sum();
+        assert_eq!((counted, counter.pings), (1, 1));
     }
 
     #[test]

@@ -26,10 +26,11 @@ enum Bound {
 }
 
 use Bound::{AtLeast, AtMost};
-use Figure::{P50, P99, Throughput};
+use Figure::{Cpu, Memory, MemoryAfter, P50, P99, Throughput};
 
 const OURS: &str = "ours/ws/edn";
 const SIO: &str = "socketioxide";
+const ROOM: &str = "ours/ws/edn/room";
 
 /// All of them, in the order of the page.
 pub(crate) const GOALS: &[Goal] = &[
@@ -89,6 +90,69 @@ pub(crate) const GOALS: &[Goal] = &[
         must: AtMost(0.3),
         stretch: 0.15,
     },
+    Goal {
+        label: "stdio child, ping-pong p50, against a raw pipe echo",
+        ours: Of("child-ping-pong", "ours/stdio/edn", P50),
+        peer: Of("child-ping-pong", "stdio-raw", P50),
+        must: AtMost(1.5),
+        stretch: 1.3,
+    },
+    Goal {
+        label: "stdio child, window 64, server CPU, against async-lsp",
+        ours: Of("child-window-64", "ours/stdio/edn", Cpu),
+        peer: Of("child-window-64", "stdio-async-lsp", Cpu),
+        must: AtMost(1.0 / 9.0),
+        stretch: 1.0 / 20.0,
+    },
+    Goal {
+        label: "Unix socket p50, against our TCP",
+        ours: Of("transports-ping-pong", "ours/unix/edn", P50),
+        peer: Of("transports-ping-pong", "ours/tcp/edn", P50),
+        must: AtMost(0.75),
+        stretch: 0.70,
+    },
+    Goal {
+        label: "fan-out of 200 B to 10,000, server CPU, against prepared bytes",
+        ours: Of("fan-out-10k", ROOM, Cpu),
+        peer: Of("fan-out-10k", "bc-floor", Cpu),
+        must: AtMost(1.25),
+        stretch: 1.12,
+    },
+    Goal {
+        label: "the same against socketioxide",
+        ours: Of("fan-out-10k", ROOM, Cpu),
+        peer: Of("fan-out-10k", SIO, Cpu),
+        must: AtMost(1.0 / 2.2),
+        stretch: 1.0 / 2.6,
+    },
+    Goal {
+        label: "burst of 10 to 1,000, server CPU, against socketioxide",
+        ours: Of("burst-1k", ROOM, Cpu),
+        peer: Of("burst-1k", SIO, Cpu),
+        must: AtMost(1.0 / 3.0),
+        stretch: 1.0 / 3.5,
+    },
+    Goal {
+        label: "memory a second after a burst, over idle",
+        ours: Of("burst-1k", ROOM, MemoryAfter),
+        peer: Of("burst-1k", ROOM, Memory),
+        must: AtMost(1.3),
+        stretch: 1.1,
+    },
+    Goal {
+        label: "server CPU per delivery at 19,000, over that at 1,000",
+        ours: Of("fan-out-19k", ROOM, Cpu),
+        peer: Of("fan-out-1k", ROOM, Cpu),
+        must: AtMost(1.3),
+        stretch: 1.1,
+    },
+    Goal {
+        label: "1 KB MessagePack over 1 KB JSON, typed handlers, throughput",
+        ours: Of("typed-window-64-1KB", "ours/ws/msgpack/typed", Throughput),
+        peer: Of("typed-window-64-1KB", "ours/ws/json/typed", Throughput),
+        must: AtLeast(1.5),
+        stretch: 2.0,
+    },
 ];
 
 /// Whether a goal is reached.
@@ -139,7 +203,10 @@ impl Goal {
             AtMost(_) => "≤",
         };
         let (AtLeast(must) | AtMost(must)) = self.must;
-        (format!("{sign} {must}"), format!("{sign} {}", self.stretch))
+        (
+            format!("{sign} {must:.2}"),
+            format!("{sign} {:.2}", self.stretch),
+        )
     }
 
     /// By the median.

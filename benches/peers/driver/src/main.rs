@@ -10,6 +10,7 @@
 mod connection;
 mod counter;
 mod echo;
+mod fanout;
 mod goals;
 mod page;
 mod protocol;
@@ -113,6 +114,10 @@ fn run(options: &Options) -> Result<(), String> {
         let load = peer_shapes::system::load();
         let rows = match &work.kind {
             Kind::Echo(echo) => echo.measure(options.rounds()),
+            Kind::FanOut(fan_out) => {
+                let (often, rounds) = if options.quick { (1, 3) } else { (3, 5) };
+                fan_out.measure(often, rounds)
+            }
         };
         results.works.push(Measured {
             name: work.name.to_owned(),

@@ -32,6 +32,13 @@ the call with them, and matches what is asked of the others: `raw-*` give bytes 
 buffers of 4 KiB in place of 128 KiB. Outgoing buffers of socketioxide, jsonrpsee and tarpc are
 enlarged, which otherwise refuse large windows. The events are the same data everywhere, and have the
 length named as JSON; `tungstenite*`, `fastws` and `node-ws` get the same bytes as ours.
+
+In a fan-out one connection says an event and all are told, over WebSockets: by ours as the subscribers
+of a channel of a hub, by `socketioxide` and `node-socketio` as a room, by `bc-*` and `node-wsbc` as a
+list of connections; `bc-floor` is one loop that writes bytes prepared once. “KiB” is the server's private memory
+for each connection, less what it has for eight: half a second after the last came, and a second after
+the last event. Sockets themselves, in the kernel, are not in it. The servers take their turns whole
+here, as their connections would not all fit at once.
 ";
 
 impl Display for Page<'_> {

@@ -34,7 +34,7 @@ pub(crate) enum Opening {
     None,
     /// With an upgrade of this path, after which so many messages come.
     Upgrade { path: &'static str, then: usize },
-    /// With these bytes, which are answered by one message.
+    /// With these bytes: a handshake comes before they are read, and another after.
     Hello(Vec<u8>),
     /// As socket.io does.
     SocketIo,
@@ -137,6 +137,25 @@ impl Requests {
             other => (0..window).map(|index| call(other, bytes, index)).collect(),
         };
         requests.push(&calls);
+        Ok(requests)
+    }
+
+    /// Events that are told to everybody.
+    ///
+    /// # Errors
+    /// What could not be made.
+    pub(crate) fn news(protocol: Protocol, bytes: usize) -> Result<Self, String> {
+        let mut requests = Self::none(protocol, bytes)?;
+        let text = match &requests.protocol {
+            Protocol::Ours { carrier, packer } => {
+                let event = Pair::new(*carrier, packer)?.event(bytes);
+                requests.push(&[event]);
+                return Ok(requests);
+            }
+            Protocol::SocketIo => format!("42[\"pub\",{}]", data_json(bytes)),
+            _ => event_json(bytes),
+        };
+        requests.push(&[client_text(&text)]);
         Ok(requests)
     }
 
@@ -296,6 +315,12 @@ impl Pair {
             said(&mut self.client)
         };
         (0..count).map(one).collect()
+    }
+
+    fn event(mut self, bytes: usize) -> Vec<u8> {
+        let event = self.data_of(bytes);
+        self.client.send(NOW, event).expect("there is room for one");
+        said(&mut self.client)
     }
 
     /// The answer to a ping.

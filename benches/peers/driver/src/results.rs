@@ -37,7 +37,7 @@ pub(crate) struct Row {
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) enum Figure {
-    /// Messages answered, or connections made, in a second.
+    /// Messages answered in a second.
     Rate,
     /// The same in a second of processor time, the server's and the driver's together: what the rate
     /// would be if the two had one processor to themselves.
@@ -45,13 +45,13 @@ pub(crate) enum Figure {
     /// Round trip, microseconds.
     P50,
     P99,
-    /// Processor time of the server for each message, delivery or connection, nanoseconds.
+    /// Processor time of the server for each message or delivery, nanoseconds.
     Cpu,
     /// Context switches of the server for each message.
     Switches,
     /// Until half of all deliveries, milliseconds.
     Half,
-    /// Until the last delivery or connection, milliseconds.
+    /// Until the last delivery, milliseconds.
     Last,
     /// Of the server for each connection, KiB.
     Memory,

@@ -1,6 +1,7 @@
 //! What is measured, in the order of the page.
 
 use crate::echo::Echo;
+use crate::fanout::FanOut;
 use crate::server::Processors;
 
 /// One table of the page.
@@ -19,6 +20,7 @@ impl Work {
     pub(crate) fn servers(&self) -> &'static [&'static str] {
         match &self.kind {
             Kind::Echo(echo) => echo.servers,
+            Kind::FanOut(fan_out) => fan_out.servers,
         }
     }
 }
@@ -26,6 +28,7 @@ impl Work {
 /// How it is done.
 pub(crate) enum Kind {
     Echo(Echo),
+    FanOut(FanOut),
 }
 
 /// Everything.
@@ -92,6 +95,77 @@ pub(crate) fn works() -> Vec<Work> {
             }),
         });
     }
+    for (name, title, against, servers, bytes, window) in [
+        (
+            "transports-ping-pong",
+            "Transports and packers of ours, ping-pong, 100 B",
+            OURS,
+            TRANSPORTS,
+            100,
+            1,
+        ),
+        (
+            "transports-window-64",
+            "Transports and packers of ours, 64 calls of 100 B under way",
+            OURS,
+            TRANSPORTS,
+            100,
+            64,
+        ),
+        (
+            "typed-window-64-1KB",
+            "Handlers that read and write Rust types, 64 calls of 1 KB under way",
+            "ours/ws/json/typed",
+            TYPED,
+            1024,
+            64,
+        ),
+        (
+            "coalescing-ping-pong",
+            "With and without coalescing, ping-pong, 100 B",
+            "ours/ws/edn/each-alone",
+            COALESCING,
+            100,
+            1,
+        ),
+        (
+            "coalescing-window-64",
+            "With and without coalescing, 64 calls of 100 B under way",
+            "ours/ws/edn/each-alone",
+            COALESCING,
+            100,
+            64,
+        ),
+        (
+            "child-ping-pong",
+            "A child on pipes, ping-pong, 100 B",
+            "stdio-async-lsp",
+            CHILDREN,
+            100,
+            1,
+        ),
+        (
+            "child-window-64",
+            "A child on pipes, 64 calls of 100 B under way",
+            "stdio-async-lsp",
+            CHILDREN,
+            100,
+            64,
+        ),
+    ] {
+        works.push(Work {
+            name,
+            title,
+            against,
+            kind: Kind::Echo(Echo {
+                servers,
+                bytes,
+                connections: 1,
+                window,
+                processors: Processors::SAME,
+            }),
+        });
+    }
     works.push(Work {
         name: "window-64-two-processors",
         title: "64 calls of 100 B under way, server and driver on a processor each",
@@ -104,6 +178,54 @@ pub(crate) fn works() -> Vec<Work> {
             processors: Processors::EACH,
         }),
     });
+    for (name, title, servers, connections, burst) in [
+        (
+            "fan-out-1k",
+            "An event of 200 B told to 1,000",
+            CROWDS,
+            1_000,
+            1,
+        ),
+        (
+            "fan-out-5k",
+            "An event of 200 B told to 5,000",
+            LARGE_CROWDS,
+            5_000,
+            1,
+        ),
+        (
+            "fan-out-10k",
+            "An event of 200 B told to 10,000",
+            LARGE_CROWDS,
+            10_000,
+            1,
+        ),
+        (
+            "fan-out-19k",
+            "An event of 200 B told to 19,000",
+            LARGE_CROWDS,
+            19_000,
+            1,
+        ),
+        (
+            "burst-1k",
+            "10 events of 200 B at once, told to 1,000",
+            LARGE_CROWDS,
+            1_000,
+            10,
+        ),
+    ] {
+        works.push(Work {
+            name,
+            title,
+            against: "socketioxide",
+            kind: Kind::FanOut(FanOut {
+                servers,
+                connections,
+                burst,
+            }),
+        });
+    }
     works
 }
 
@@ -120,7 +242,7 @@ const SOCKETS: &[&str] = &[
     "tarpc",
     "node-ws",
     "node-socketio",
-    "ours/ws/edn",
+    OURS,
 ];
 
 const TWO_PROCESSORS: &[&str] = &[
@@ -129,5 +251,57 @@ const TWO_PROCESSORS: &[&str] = &[
     "tungstenite-forward",
     "socketioxide",
     "tarpc",
-    "ours/ws/edn",
+    OURS,
+];
+
+const OURS: &str = "ours/ws/edn";
+
+const TRANSPORTS: &[&str] = &[
+    "raw-epoll",
+    "raw-epoll/unix",
+    OURS,
+    "ours/ws/json",
+    "ours/ws/msgpack",
+    "ours/tcp/edn",
+    "ours/tcp/json",
+    "ours/tcp/msgpack",
+    "ours/unix/edn",
+    "ours/unix/msgpack",
+];
+
+const TYPED: &[&str] = &[
+    "ours/ws/edn/typed",
+    "ours/ws/json/typed",
+    "ours/ws/msgpack/typed",
+    "socketioxide",
+];
+
+const COALESCING: &[&str] = &[OURS, "ours/ws/edn/each-alone"];
+
+const CHILDREN: &[&str] = &[
+    "stdio-raw",
+    "stdio-lines",
+    "stdio-lsp-server",
+    "stdio-async-lsp",
+    "ours/stdio/edn",
+    "ours/stdio/msgpack",
+];
+
+const CROWDS: &[&str] = &[
+    "bc-floor",
+    "bc-tungstenite-4k",
+    "bc-tungstenite",
+    "bc-fastws",
+    "socketioxide",
+    "node-wsbc",
+    "node-socketio",
+    "ours/ws/edn/room",
+];
+
+const LARGE_CROWDS: &[&str] = &[
+    "bc-floor",
+    "bc-tungstenite-4k",
+    "bc-fastws",
+    "socketioxide",
+    "ours/ws/edn/room",
 ];

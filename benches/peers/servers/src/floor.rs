@@ -32,11 +32,13 @@ pub(crate) fn broadcast(address: &str) {
             }
             return;
         }
-        let payload = frame::unmasked(bytes).filter(|payload| !payload.is_empty());
-        let Some(payload) = payload else { return };
-        let framed = frame::frame(frame::TEXT, &payload, None);
-        for socket in sockets.values_mut() {
-            write_all(socket, &framed);
+        let mut rest = bytes;
+        while let (Some(header), Some(payload)) = (frame::header(rest), frame::unmasked(rest)) {
+            rest = &rest[header.bytes + header.payload..];
+            let framed = frame::frame(frame::TEXT, &payload, None);
+            for socket in sockets.values_mut() {
+                write_all(socket, &framed);
+            }
         }
     });
 }
