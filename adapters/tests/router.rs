@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use sente_adapters::{
-    Answer, AnyHandle, CallFailure, ConnectOptions, Data, Events, Extension, Handle, IntoAnswer,
-    ListenOptions, Listener, NoReply, RouteError, Routed, Router, State, Typed, TypedCallError,
-    connect,
+    Answer, AnyHandle, CallFailure, ConnectOptions, Context, Data, Events, Extension, FromContext,
+    Handle, IntoAnswer, ListenOptions, Listener, NoReply, RouteError, Routed, Router, State, Typed,
+    TypedCallError, connect,
 };
 use sente_core::{Accept, CallError, ConnectionEvent, Event, EventId};
 use sente_edn::Value;
@@ -271,6 +271,30 @@ async fn an_event_that_is_returned_answers_a_call_and_is_sent_where_none_waits()
     caller.send(event("[:echo/this 2]")).await.unwrap();
     let back = message(&mut events).await;
     assert_eq!(back.to_value().unwrap().to_string(), "[:echo/back 2]");
+}
+
+#[tokio::test]
+async fn an_argument_of_one_s_own_knows_whether_an_answer_is_waited_for() {
+    struct IsCall(bool);
+
+    impl<S> FromContext<S> for IsCall {
+        type Rejection = std::convert::Infallible;
+
+        fn from_context(context: &Context<S>) -> Result<Self, Self::Rejection> {
+            Ok(Self(context.is_call()))
+        }
+    }
+
+    let router = Router::new()
+        .on("a/b", async |IsCall(is_call): IsCall| match is_call {
+            true => Answer::Reply("a call".into()),
+            false => Answer::Event(event("[:a/c]")),
+        })
+        .unwrap();
+    let (caller, mut events) = served(router).await;
+    assert_eq!(ask(&caller, "[:a/b]").await.unwrap(), r#""a call""#);
+    caller.send(event("[:a/b]")).await.unwrap();
+    assert_eq!(message(&mut events).await.id.as_str(), "a/c");
 }
 
 #[tokio::test]

@@ -15,6 +15,7 @@ pub struct Context<S> {
     event: Event,
     state: S,
     connection: AnyHandle,
+    is_call: bool,
     responder: Option<Box<dyn Respond>>,
     extensions: Extensions,
 }
@@ -44,6 +45,7 @@ impl<S> Context<S> {
         Self {
             event: message.event,
             state,
+            is_call: message.reply.is_some(),
             responder: message.reply.map(|token| connection.responder(token)),
             connection,
             extensions,
@@ -59,7 +61,7 @@ impl<S> Context<S> {
     /// Whether the sender waits for an answer.
     #[must_use]
     pub const fn is_call(&self) -> bool {
-        self.responder.is_some()
+        self.is_call
     }
 
     /// The state all handlers share.
