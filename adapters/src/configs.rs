@@ -7,6 +7,7 @@ use sente_core::{Carrier, ConfigError, ConnectionConfig, Dialect, Role};
 
 use crate::budget::SharedRecvBudget;
 use crate::listen::ListenOptions;
+use crate::record::Recordings;
 use crate::url::stream_carrier;
 
 /// The configurations, built once and shared.
@@ -16,6 +17,7 @@ pub(crate) struct Configs {
     websocket: ByDialect,
     by_path: Arc<[(String, ByDialect)]>,
     pub(crate) budget: SharedRecvBudget,
+    pub(crate) record: Option<Recordings>,
 }
 
 /// The two configurations of a WebSocket.
@@ -67,6 +69,7 @@ impl Configs {
             websocket: websocket(packer)?,
             by_path,
             budget: budget.unwrap_or_else(SharedRecvBudget::of_process),
+            record: options.record.clone(),
         })
     }
 

@@ -10,8 +10,8 @@ use sente_core::framing::upgrade::UpgradeError;
 use sente_core::framing::websocket::DeflateConfig;
 use sente_core::packer::{Edn, Packer};
 use sente_core::{
-    Accept, BadReason, Carrier, CloseReason, ConfigError, Connection, ConnectionConfig, Dialect,
-    Extensions, Hello, Keepalive, Limits, Rate, Role,
+    Accept, BadReason, Carrier, CloseReason, ConfigError, ConnectionConfig, Dialect, Extensions,
+    Hello, Keepalive, Limits, Rate, Role,
 };
 use sente_edn::{Map, Value};
 use thiserror::Error;
@@ -22,6 +22,7 @@ use crate::connection::start;
 use crate::events::Events;
 use crate::handle::Handle;
 use crate::link::Transport;
+use crate::record::{self, Recordings};
 use crate::runtime::{Runtime, chosen, timeout};
 use crate::seed::{conn_id, random};
 use crate::sockets::{TcpOptions, dial_tcp, dial_unix};
@@ -75,6 +76,9 @@ pub struct ConnectOptions {
     pub role: Option<Role>,
     /// How a TCP connection is set, that of a WebSocket as well. Default [`TcpOptions::default`].
     pub tcp: TcpOptions,
+    /// Where the connection is recorded. Default: nowhere. A client's links are recorded where
+    /// [`ClientOptions::record`](crate::ClientOptions::record) says.
+    pub record: Option<Recordings>,
     /// The runtime the connection is driven on. Default: that of the caller.
     pub runtime: Option<Arc<dyn Runtime>>,
 }
@@ -174,7 +178,8 @@ pub async fn connect(
     let budget = options.budget();
     let clock = Clock::start(runtime.clone());
     let id = conn_id()?;
-    let mut connection = Connection::new(config, random()?, clock.now());
+    let record = options.record.as_ref();
+    let mut connection = record::connection(config, random()?, clock.now(), record)?;
     deflate::set(&mut connection, transport.deflate.take());
     if role == Role::Server {
         connection.accept(clock.now(), stock_accept(&id.to_string()));

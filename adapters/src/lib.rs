@@ -45,6 +45,7 @@ mod listen;
 mod modules;
 mod permit;
 mod process;
+mod record;
 mod router;
 mod runtime;
 mod seed;
@@ -72,6 +73,7 @@ pub use link::Link;
 pub use listen::{Incoming, ListenError, ListenOptions, Listener};
 pub use modules::{Attached, HandleOutbox, Told};
 pub use permit::Permit;
+pub use record::Recordings;
 pub use router::{
     Answer, AnyHandle, Context, Data, Extension, FromContext, Handler, HandlerFailure, IntoAnswer,
     MissingExtension, NoReply, NotOfThisType, Outcome, RouteError, Routed, Router, Serving, State,

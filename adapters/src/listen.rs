@@ -12,8 +12,7 @@ use sente_core::framing::upgrade::UpgradeRequest;
 use sente_core::framing::websocket::DeflateConfig;
 use sente_core::packer::{self, Edn, Packer};
 use sente_core::{
-    Accept, Carrier, ConfigError, ConnId, Connection, ConnectionConfig, Dialect, Extensions,
-    Keepalive, Limits,
+    Accept, Carrier, ConfigError, ConnId, ConnectionConfig, Dialect, Extensions, Keepalive, Limits,
 };
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
@@ -26,6 +25,7 @@ use crate::deflate;
 use crate::events::Events;
 use crate::handle::Handle;
 use crate::link::{Held, Link, Transport};
+use crate::record::{self, Recordings};
 use crate::runtime::{Runtime, Task, chosen, ready_or, sleep, timeout};
 use crate::seed::{conn_id, random};
 use crate::socket_file::{SocketFile, bind_path};
@@ -68,6 +68,8 @@ pub struct ListenOptions {
     /// permessage-deflate for a WebSocket, granted to clients that offer it. Default: not at all.
     #[cfg(feature = "deflate")]
     pub deflate: Option<DeflateConfig>,
+    /// Where the connections are recorded. Default: nowhere.
+    pub record: Option<Recordings>,
     /// How long a client may take to ask for its upgrade. Default 10 s.
     pub upgrade_timeout: Option<Duration>,
     /// How each TCP connection is set, that of a WebSocket as well. Default
@@ -237,6 +239,7 @@ pub struct Incoming {
     peer: String,
     config: Arc<ConnectionConfig>,
     budget: SharedRecvBudget,
+    record: Option<Recordings>,
     runtime: Arc<dyn Runtime>,
     way: Way,
 }
@@ -323,6 +326,7 @@ impl Incoming {
             peer,
             config,
             budget,
+            record,
             runtime,
             way,
         } = self;
@@ -331,7 +335,8 @@ impl Incoming {
             Way::WebSocket(asked) => asked.accept(peer, &config).await?,
         };
         let clock = Clock::start(runtime);
-        let mut connection = Connection::new(config, random()?, clock.now());
+        let (seed, now) = (random()?, clock.now());
+        let mut connection = record::connection(config, seed, now, record.as_ref())?;
         deflate::set(&mut connection, transport.deflate.take());
         connection.accept(clock.now(), accept);
         Ok(start(connection, clock, id, transport, &budget))
@@ -383,6 +388,7 @@ async fn accept_streams(socket: Socket, here: String, configs: Configs, sender: 
                 },
                 config: configs.stream.clone(),
                 budget: configs.budget.clone(),
+                record: configs.record.clone(),
                 runtime: socket.runtime.clone(),
                 way: Way::Stream(Held::new(accepted.link)),
             })
@@ -465,6 +471,7 @@ async fn upgrade(
         peer: format!("ws://{address}"),
         config,
         budget: configs.budget,
+        record: configs.record.clone(),
         runtime: runtime.clone(),
         way: Way::WebSocket(Box::new(asked)),
     };

@@ -1,6 +1,7 @@
 //! The command line: commands, flags and what they accept.
 
 use std::ops::Deref;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,6 +49,8 @@ pub(crate) enum Command {
     Send(SendArgs),
     /// Read packed messages, one a line, and write them packed another way
     Recode(RecodeArgs),
+    /// Do again what a recorded connection did, and show it step by step
+    Replay(ReplayArgs),
     /// Show the engine at work: one hub, five links, calls, pushes and a broadcast
     Demo(DemoArgs),
 }
@@ -147,6 +150,30 @@ pub(crate) struct LinkArgs {
     /// A header of the upgrade request (ws:// only); can be repeated
     #[arg(long, value_name = "NAME: VALUE", value_parser = header)]
     pub(crate) header: Vec<(String, String)>,
+    /// Record all that goes into the connection to FILE, tokens included, for sente replay; the
+    /// links of --reconnect after the first go to FILE.1, FILE.2 and so on
+    #[arg(long, value_name = "FILE")]
+    pub(crate) record: Option<PathBuf>,
+}
+
+/// `sente replay`.
+///
+/// Does again what a recorded connection did, each call at its time and with the same random
+/// numbers, and prints one line for each: the time since the process began to record, in seconds,
+/// what was done, and what came of it. Nothing is sent anywhere. Where this version does something
+/// else than the recorded one did, that is said, and the exit code is 1.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  sente connect --record session.edn ws://127.0.0.1:8080/
+  sente replay session.edn
+  sente replay --events session.edn")]
+pub(crate) struct ReplayArgs {
+    /// A recording, by --record
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Print only the events that the application was told
+    #[arg(long)]
+    pub(crate) events: bool,
 }
 
 /// `sente recode`.

@@ -4,7 +4,9 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use sente_adapters::{Address, ConnectError, ConnectOptions, End, Events, Handle, Url, connect};
+use sente_adapters::{
+    Address, ConnectError, ConnectOptions, End, Events, Handle, Recordings, Url, connect,
+};
 use sente_core::{BadEvent, CloseReason, ConnectionEvent, Dialect, ReplyError, ReplyToken};
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -245,6 +247,7 @@ pub(crate) fn options(args: &LinkArgs, deadline: Instant) -> Result<ConnectOptio
         ));
     }
     let mut options = ConnectOptions::default();
+    options.record = args.record.clone().map(Recordings::new);
     // A client-id parameter means Sente, wherever it comes from.
     let implied = (way == Way::WebSocket && args.client_id.is_some()).then_some(Dialect::Sente);
     options.dialect = args.dialect.map(Dialect::from).or(implied);

@@ -11,6 +11,7 @@ mod logs;
 mod output;
 mod recode;
 mod reconnect;
+mod replay;
 mod serve;
 mod server;
 mod signals;
@@ -42,8 +43,10 @@ fn run(command: Command, verbose: u8) -> Outcome {
         // A server is told where to log.
         Logs::start(verbose, false)?;
     }
-    if let Command::Recode(args) = command {
-        return recode::run(&args);
+    match command {
+        Command::Recode(args) => return recode::run(&args),
+        Command::Replay(args) => return replay::run(&args),
+        _ => {}
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -59,6 +62,7 @@ fn run(command: Command, verbose: u8) -> Outcome {
             Command::Call(args) => call::call(args, signals).await,
             Command::Send(args) => call::send(args, signals).await,
             Command::Recode(args) => recode::run(&args),
+            Command::Replay(args) => replay::run(&args),
             Command::Demo(args) => demo::run(args, signals).await,
         }
     });

@@ -38,7 +38,9 @@ pub(crate) async fn run(args: ConnectArgs, signals: Signals) -> Outcome {
     link_options.connect_timeout = Some(timeout);
     let peer = target.url.to_string();
     let url = target.url;
-    let (client, events) = keep_connected(ClientOptions::default(), move |_| {
+    let mut options = ClientOptions::default();
+    options.record = link_options.record.take();
+    let (client, events) = keep_connected(options, move |_| {
         let target: Result<_, ConnectFailure> = Ok((url.clone(), link_options.clone()));
         std::future::ready(target)
     })

@@ -103,6 +103,7 @@ pub mod packer;
 mod peer;
 mod profile;
 mod queue;
+pub mod record;
 mod server;
 pub mod state;
 mod time;

@@ -74,6 +74,18 @@ impl TransmitBuf {
         self.remaining = 0;
     }
 
+    /// Shows what waits, piece by piece.
+    pub(crate) fn each_chunk(&self, mut see: impl FnMut(&[u8])) {
+        for segment in &self.segments {
+            match segment {
+                Segment::Scratch(start, end) => {
+                    see(self.scratch.get(*start..*end).unwrap_or_default());
+                }
+                Segment::Shared(bytes) => see(bytes),
+            }
+        }
+    }
+
     /// How many bytes are waiting.
     #[must_use]
     pub fn len(&self) -> usize {

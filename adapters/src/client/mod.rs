@@ -19,6 +19,7 @@ use crate::connect::{ConnectError, ConnectOptions, dial};
 use crate::driver::{Driven, Wants, drive};
 use crate::engine::ClientFacts;
 use crate::link::Transport;
+use crate::record::Recordings;
 use crate::runtime::{Runtime, chosen, ready_or, timeout};
 use crate::seed::random;
 use crate::shared::Shared;
@@ -39,6 +40,8 @@ pub struct ClientOptions {
     /// The label of this client for servers that speak Sente over WebSocket, unless the options of
     /// an attempt name one. Default a random UUID, the same for all attempts.
     pub client_id: Option<String>,
+    /// Where the links are recorded, one after the other. Default: nowhere.
+    pub record: Option<Recordings>,
     /// The runtime of the client and all its links. Default: that of the caller.
     pub runtime: Option<Arc<dyn Runtime>>,
 }
@@ -50,6 +53,7 @@ impl Default for ClientOptions {
             on_offline: OnOffline::Refuse,
             auto_reconnect: true,
             client_id: None,
+            record: None,
             runtime: None,
         }
     }
@@ -97,9 +101,19 @@ where
     Fut: Future<Output = Result<(Url, ConnectOptions), ConnectFailure>> + Send,
 {
     let runtime = chosen(options.runtime.as_ref())?;
+    let record = options.record.clone();
     let config = config(options).map_err(io::Error::other)?;
     let clock = Clock::start(runtime.clone());
     let mut client = Client::new(config, random()?, clock.now());
+    if let Some(recordings) = record {
+        client.record_links(move |_| match recordings.begin() {
+            Ok(recorder) => Some(recorder),
+            Err(error) => {
+                tracing::error!("{error}");
+                None
+            }
+        });
+    }
     client.connect(clock.now());
     let facts = ClientFacts {
         states: watch::Sender::new(client.state().clone()),

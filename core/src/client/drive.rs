@@ -13,6 +13,7 @@ use super::{
 };
 use crate::connection::{ConnectionConfig, Transmit};
 use crate::profile::Role;
+use crate::record::LinkRecorders;
 use crate::transmit::TransmitBuf;
 
 /// How many ends of links and attempts may wait for the application until no further attempt is
@@ -71,7 +72,11 @@ impl Client {
         }
         let mut seed = [0; 32];
         self.rng.fill_bytes(&mut seed);
-        let mut connection = Connection::new(config, seed, self.now);
+        let recorder = self.recorders.as_mut().and_then(LinkRecorders::next);
+        let mut connection = match recorder {
+            Some(recorder) => Connection::recorded(config, seed, self.now, recorder),
+            None => Connection::new(config, seed, self.now),
+        };
         connection.continue_from(self.legacy);
         self.link = Some(Link {
             attempt,

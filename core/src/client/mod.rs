@@ -22,6 +22,7 @@ use crate::connection::{Connection, ConnectionEvent, Input, PackedSendError, Sen
 use crate::error::CloseReason;
 use crate::id::{ConnId, Legacy};
 use crate::packer::Packer;
+use crate::record::LinkRecorders;
 use crate::state::{ClientInput, ClientPhase};
 use crate::time::Instant;
 use backoff::CustomDelay;
@@ -124,6 +125,8 @@ pub struct Client {
     last_end: Option<CloseReason>,
     /// `links` counts the links that are gone.
     stats: ClientStats,
+    /// What makes the recorder of each link, if that was asked for.
+    recorders: Option<LinkRecorders>,
 }
 
 impl Client {
@@ -160,6 +163,7 @@ impl Client {
             log: Log::default(),
             last_end: None,
             stats: ClientStats::default(),
+            recorders: None,
             config,
         }
     }
@@ -250,6 +254,16 @@ impl Client {
             link.connection.handle_input(now, Input::Failed(reason));
         }
         self.settle();
+    }
+
+    /// Has each link from the next one on written down by the recorder that `make` makes for it, from
+    /// the number of the link, counted from 0; `None` for a link that is not to be recorded. See
+    /// [`Recorder`](crate::record::Recorder).
+    pub fn record_links(
+        &mut self,
+        make: impl FnMut(u64) -> Option<Box<dyn crate::record::Recorder>> + Send + 'static,
+    ) {
+        self.recorders = Some(LinkRecorders::new(Box::new(make)));
     }
 
     /// Whether to reconnect from now on. Turned off while an attempt waits for its time, the client

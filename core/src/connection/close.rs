@@ -3,6 +3,8 @@
 
 use alloc::vec::Vec;
 
+use crate::record::Entry;
+
 use super::{
     CallError, CloseReason, Connection, ConnectionEvent, Instant, LinkInput, Outgoing, PackedEvent,
     State,
@@ -19,10 +21,15 @@ impl Connection {
 
     /// The same with a WebSocket close code and reason. Other carriers have no place for them.
     pub fn close_with(&mut self, now: Instant, code: u16, reason: &str) {
+        self.note(now, || Entry::Close(code, reason.into()));
         self.tick(now);
+        self.close_now(code, reason);
+    }
+
+    pub(super) fn close_now(&mut self, code: u16, reason: &str) {
         if self.framer.websocket().is_none() {
             self.finish(CloseReason::Requested);
-        } else if self.say_goodbye(now, code, reason) {
+        } else if self.say_goodbye(self.now, code, reason) {
             self.process();
         }
     }
@@ -31,6 +38,7 @@ impl Connection {
     /// owed replies and pending calls are waited for, then the connection closes. A byte stream is
     /// half-closed and read to its end. At `deadline` it is cut.
     pub fn drain(&mut self, now: Instant, deadline: Instant) {
+        self.note(now, || Entry::Drain(deadline));
         self.tick(now);
         if self.step(LinkInput::Drain) {
             self.drain_deadline = Some(deadline);
@@ -43,7 +51,7 @@ impl Connection {
             State::Draining => {
                 self.drain_deadline = self.drain_deadline.map(|at| at.min(deadline));
             }
-            State::Accepting | State::Handshaking => self.close(now),
+            State::Accepting | State::Handshaking => self.close_now(1000, ""),
             State::Open | State::Closing | State::Closed => {}
         }
     }

@@ -15,6 +15,7 @@ mod seal;
 mod send;
 mod write;
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 
@@ -28,6 +29,7 @@ use crate::id::{FlushId, Legacy};
 use crate::packed::PackedEvent;
 use crate::profile::{Dialect, Keepalive, Profile, Role};
 use crate::queue::{Outgoing, RateLimiter, SendQueue};
+use crate::record::{Entry, Outcome, Recorder, Tape};
 use crate::state::{LinkInput, first_link_state, next_link};
 use crate::time::Instant;
 use enqueue::Pressure;
@@ -135,6 +137,8 @@ pub struct Connection {
     bad_reported: usize,
     bad_suppressed: u64,
     stats: Stats,
+    /// Where every call is written down, if that was asked for.
+    tape: Option<Tape>,
 }
 
 impl Connection {
@@ -201,6 +205,7 @@ impl Connection {
             bad_reported: 0,
             bad_suppressed: 0,
             stats: Stats::default(),
+            tape: None,
             config,
         };
         if profile.role == Role::Client {
@@ -213,11 +218,34 @@ impl Connection {
         connection
     }
 
+    /// The same, with everything that goes into it written down, so that it can be
+    /// [replayed](crate::record::Replay).
+    #[must_use]
+    pub fn recorded(
+        config: Arc<ConnectionConfig>,
+        seed: [u8; 32],
+        now: Instant,
+        recorder: Box<dyn Recorder>,
+    ) -> Self {
+        let tape = Tape::start(recorder, &config, &seed, now);
+        let mut connection = Self::new(config, seed, now);
+        connection.tape = Some(tape);
+        connection
+    }
+
+    /// Writes down what is being done, if that was asked for.
+    fn note(&mut self, at: Instant, entry: impl FnOnce() -> Entry) {
+        if let Some(tape) = &mut self.tape {
+            tape.note(at, &entry());
+        }
+    }
+
     /// Compresses what a WebSocket carries as its upgrade agreed, see
     /// [`DeflateConfig`](crate::framing::websocket::DeflateConfig). To be called right after
     /// [`new`](Self::new). Does nothing on other carriers.
     #[cfg(feature = "deflate")]
     pub fn set_deflate(&mut self, agreed: crate::framing::websocket::Deflate) {
+        self.note(self.now, || Entry::Deflate(agreed.clone()));
         if let Some(websocket) = self.framer.websocket() {
             websocket.set_deflate(agreed);
         }
@@ -236,6 +264,7 @@ impl Connection {
     /// Goes on where an earlier connection stopped, so that no id of one client means two things,
     /// and no reconnect gives it another burst.
     pub(crate) fn continue_from(&mut self, legacy: Legacy) {
+        self.note(self.now, || Entry::ContinuedFrom(legacy));
         self.calls.continue_from(legacy.call);
         self.next_flush = legacy.flush;
         self.queue.reservations.continue_from(legacy.ticket);
@@ -251,6 +280,7 @@ impl Connection {
 
     /// Says what time it is. Calls before [`poll_timeout`](Self::poll_timeout) do nothing.
     pub fn handle_timeout(&mut self, now: Instant) {
+        self.note(now, || Entry::Timeout);
         self.tick(now);
         let now = self.now;
         while let Some(call) = self.calls.expire(now) {
@@ -272,7 +302,7 @@ impl Connection {
         }
         if self.drain_deadline.is_some_and(|at| at <= now) {
             self.drain_deadline = None;
-            self.close(now);
+            self.close_now(1000, "");
             if self.profile.stream {
                 self.finish(CloseReason::Requested);
             }
@@ -314,6 +344,14 @@ impl Connection {
     /// [`wants_read`](Self::wants_read) true again.
     #[must_use]
     pub fn poll_event(&mut self) -> Option<ConnectionEvent> {
+        let event = self.next_event();
+        self.note(self.now, || {
+            Entry::PolledEvent(event.as_ref().map(Outcome::of_event))
+        });
+        event
+    }
+
+    fn next_event(&mut self) -> Option<ConnectionEvent> {
         if !self.recv.has_messages() {
             self.process();
         }
@@ -329,8 +367,12 @@ impl Connection {
     /// [`poll_event`](Self::poll_event) alone gives everything out in one order.
     #[must_use]
     pub fn poll_answer(&mut self) -> Option<ConnectionEvent> {
-        let popped = self.recv.pop_answer(&self.config.limits)?;
-        Some(self.given_out(popped))
+        let popped = self.recv.pop_answer(&self.config.limits);
+        let event = popped.map(|popped| self.given_out(popped));
+        self.note(self.now, || {
+            Entry::PolledAnswer(event.as_ref().map(Outcome::of_event))
+        });
+        event
     }
 
     /// Whether [`poll_event`](Self::poll_event) would give something out.
@@ -429,6 +471,7 @@ impl Connection {
     /// [`RecvPolicy::DropOldest`](crate::RecvPolicy::DropOldest) it then makes room by dropping,
     /// until it is told otherwise.
     pub fn set_recv_allowance(&mut self, now: Instant, bytes: usize) {
+        self.note(now, || Entry::RecvAllowance(bytes));
         self.tick(now);
         // After the end nothing more is read, so nothing has to be held back.
         if self.state != State::Closed && self.ended.is_none() {

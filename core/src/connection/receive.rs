@@ -15,6 +15,7 @@ use crate::id::ReplyToken;
 use crate::packed::read_traceparent;
 use crate::packer::{Shape, Span, UnpackError};
 use crate::profile::{Dialect, Role};
+use crate::record::Entry;
 use crate::state::LinkInput;
 use crate::time::Instant;
 use crate::trace::Traceparent;
@@ -43,6 +44,11 @@ impl Connection {
     /// Takes what the transport read, or how its reading side ended. Never fails: what the peer
     /// does wrong comes out of [`poll_event`](Self::poll_event).
     pub fn handle_input(&mut self, now: Instant, input: Input<'_>) {
+        self.note(now, || match &input {
+            Input::Bytes(bytes) => Entry::Input(Bytes::copy_from_slice(bytes)),
+            Input::Eof => Entry::Eof,
+            Input::Failed(error) => Entry::Failed(error.clone()),
+        });
         self.tick(now);
         match input {
             Input::Bytes(bytes) => {

@@ -5,6 +5,7 @@ use alloc::boxed::Box;
 use crate::error::SendError;
 use crate::event::Event;
 use crate::queue::{Outgoing, ReserveError, SendOptions, Sent, Ticket};
+use crate::record::Entry;
 use crate::time::Instant;
 
 use super::Connection;
@@ -30,6 +31,7 @@ impl Connection {
         bytes: usize,
         deadline: Option<Instant>,
     ) -> Result<Ticket, ReserveError> {
+        self.note(now, || Entry::Reserve(bytes, deadline));
         self.tick(now);
         let limits = &self.config.limits;
         let reservations = &mut self.queue.reservations;
@@ -83,6 +85,9 @@ impl Connection {
         event: Event,
         options: SendOptions,
     ) -> Result<Sent, SendError> {
+        self.note(now, || {
+            Entry::SendReserved(ticket.to_u64(), event.clone(), options.clone())
+        });
         self.tick(now);
         if !self.takes_events() {
             self.stats.sends_refused += 1;
@@ -111,6 +116,7 @@ impl Connection {
 
     /// Gives up a reservation, whether it waits or holds room. `false` if it had ended already.
     pub fn release(&mut self, now: Instant, ticket: Ticket) -> bool {
+        self.note(now, || Entry::Release(ticket.to_u64()));
         self.tick(now);
         let ended = self.queue.reservations.remove(ticket);
         if ended {

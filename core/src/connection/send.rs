@@ -16,6 +16,7 @@ use crate::id::{CallId, ReplyToken};
 use crate::packed::{PackedEvent, SealedFrames, pack_event, pack_payload, pack_traced, take_trace};
 use crate::profile::Role;
 use crate::queue::{Outgoing, SendOptions, Sent, WAITING_OVERHEAD};
+use crate::record::Entry;
 use crate::state::LinkInput;
 use crate::time::Instant;
 
@@ -28,6 +29,7 @@ impl Connection {
     /// Sends the handshake: the connection is open, and bytes are read from now on. Does nothing
     /// on a client, or twice.
     pub fn accept(&mut self, now: Instant, accept: Accept) {
+        self.note(now, || Entry::Accept(accept.clone()));
         self.tick(now);
         if !self.step(LinkInput::Accept) {
             return;
@@ -58,6 +60,7 @@ impl Connection {
         event: Event,
         options: SendOptions,
     ) -> Result<Sent, SendError> {
+        self.note(now, || Entry::Send(event.clone(), options.clone()));
         self.tick(now);
         if !self.takes_events() {
             self.stats.sends_refused += 1;
@@ -91,6 +94,7 @@ impl Connection {
         event: &PackedEvent,
         options: SendOptions,
     ) -> Result<Sent, PackedSendError> {
+        self.note(now, || Entry::SendPacked(event.clone(), options.clone()));
         self.tick(now);
         if event.format() != self.config.packer.format() {
             return Err(PackedSendError::WrongPacker);
@@ -121,6 +125,7 @@ impl Connection {
         event: Event,
         timeout: Duration,
     ) -> Result<CallId, SendError> {
+        self.note(now, || Entry::Call(event.clone(), timeout));
         self.tick(now);
         let limit = self.config.limits.max_pending_calls;
         let refused = if !self.takes_events() || self.peer_finished {
@@ -156,6 +161,7 @@ impl Connection {
     /// Settles a call as cancelled. A reply that comes later is counted and dropped. `false` if it
     /// had settled already.
     pub fn cancel(&mut self, call: CallId) -> bool {
+        self.note(self.now, || Entry::Cancel(call.0));
         let pending = self.calls.remove(call);
         if pending {
             self.push_event(ConnectionEvent::Settled {
@@ -178,8 +184,11 @@ impl Connection {
         token: ReplyToken,
         payload: impl Into<Payload>,
     ) -> Result<(), ReplyError> {
-        self.tick(now);
         let payload = payload.into();
+        self.note(now, || {
+            Entry::Reply(token.callback.clone(), token.connection, payload.clone())
+        });
+        self.tick(now);
         let callback = self.redeem(token, &payload)?;
         let packer = &*self.config.packer;
         let packed = self
@@ -222,6 +231,9 @@ impl Connection {
     /// # Errors
     /// [`ReplyError`] if nobody waits any more.
     pub fn reply_error(&mut self, now: Instant, token: ReplyToken) -> Result<(), ReplyError> {
+        self.note(now, || {
+            Entry::ReplyError(token.callback.clone(), token.connection)
+        });
         self.tick(now);
         let callback = self.redeem(token, &Payload::from(Value::Nil))?;
         self.push_error_reply(callback);
@@ -230,6 +242,9 @@ impl Connection {
 
     /// Says that a call will not be answered, so that a drain does not wait for it.
     pub fn forget(&mut self, token: ReplyToken) {
+        self.note(self.now, || {
+            Entry::Forget(token.callback.clone(), token.connection)
+        });
         if token.connection == self.serial {
             self.owed_replies = self.owed_replies.saturating_sub(1);
         }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use crate::framing::websocket::Part;
 use crate::id::FlushId;
 use crate::queue::{Outgoing, Priority};
+use crate::record::{Entry, Outcome};
 use crate::time::Instant;
 use crate::transmit::TransmitBuf;
 
@@ -21,6 +22,7 @@ impl Connection {
     /// the same id, and settles once. So it is, too, where as many wait as `Limits::max_flushes`
     /// allows: then the newest also waits for what was queued since.
     pub fn flush(&mut self, now: Instant) -> FlushId {
+        self.note(now, || Entry::Flush);
         self.tick(now);
         self.held_until = None;
         let over = matches!(self.state, State::Closing | State::Closed) || self.ended_badly();
@@ -48,6 +50,17 @@ impl Connection {
     /// `Limits::max_transmit_bytes` unless one frame is larger. `None` while the last transmit is
     /// not [acknowledged](Self::handle_transmitted) or nothing is to be done.
     pub fn poll_transmit(&mut self, out: &mut TransmitBuf) -> Option<Transmit> {
+        let transmit = self.next_transmit(out);
+        self.note(self.now, || {
+            Entry::PolledTransmit(transmit.map(|transmit| match transmit {
+                Transmit::Data => Some(Outcome::of_bytes(out)),
+                Transmit::Shutdown => None,
+            }))
+        });
+        transmit
+    }
+
+    fn next_transmit(&mut self, out: &mut TransmitBuf) -> Option<Transmit> {
         if self.transmitting || self.shutdown_given || self.ended_badly() {
             return None;
         }
@@ -87,6 +100,7 @@ impl Connection {
 
     /// Says that the last transmit has been handed to the operating system.
     pub fn handle_transmitted(&mut self, now: Instant) {
+        self.note(now, || Entry::Transmitted);
         self.tick(now);
         if core::mem::take(&mut self.transmitting) {
             self.settle_flushes();

@@ -29,6 +29,19 @@ impl Rate {
             tolerance: interval.unwrap_or(0).saturating_mul(ahead),
         }
     }
+
+    /// What it comes to: the nanoseconds one event takes, if any is allowed, and how far ahead of
+    /// that pace a burst may run.
+    pub(crate) const fn parts(self) -> (Option<u64>, u64) {
+        (self.interval, self.tolerance)
+    }
+
+    pub(crate) const fn from_parts(interval: Option<u64>, tolerance: u64) -> Self {
+        Self {
+            interval,
+            tolerance,
+        }
+    }
 }
 
 /// Holds something to a [`Rate`]. Ask with [`check`](Self::check), then [`take`](Self::take).
@@ -73,6 +86,19 @@ impl RateLimiter {
             return Err(Instant::from_nanos(nanos));
         }
         Ok(())
+    }
+
+    /// The parts of its rate, and when the next event would be due.
+    pub(crate) const fn parts(&self) -> (Option<u64>, u64, Instant) {
+        let (interval, tolerance) = self.rate.parts();
+        (interval, tolerance, self.due)
+    }
+
+    pub(crate) const fn from_parts(interval: Option<u64>, tolerance: u64, due: Instant) -> Self {
+        Self {
+            rate: Rate::from_parts(interval, tolerance),
+            due,
+        }
     }
 
     /// Goes on where `earlier` is, if it held to the same rate.

@@ -15,6 +15,16 @@ use crate::time::Instant;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ticket(u64);
 
+impl Ticket {
+    pub(crate) const fn to_u64(self) -> u64 {
+        self.0
+    }
+
+    pub(crate) const fn from_u64(number: u64) -> Self {
+        Self(number)
+    }
+}
+
 /// Why room was not reserved: the caller's mistake, or the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]

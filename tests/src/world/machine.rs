@@ -7,6 +7,7 @@ use sente_core::{
 
 use super::hall::SharedHall;
 use super::spec::Spec;
+use super::tape;
 
 /// What a peer runs. Everything the simulation does to a machine goes through these verbs, so a
 /// new kind of machine is one more variant and one more arm in each of them.
@@ -50,11 +51,17 @@ impl Machine {
     pub fn new(spec: &Spec, now: Instant) -> Self {
         match spec.client_config() {
             Some(config) => {
-                let client = Client::new(config, spec.seed, now);
+                let mut client = Client::new(config, spec.seed, now);
+                // Recorders are found by the thread, and links are made on that of the world.
+                client.record_links(|_| tape::next());
                 Self::Client(Box::new(client), Vec::new())
             }
             None => {
-                let connection = Connection::new(spec.config(), spec.seed, now);
+                let (config, seed) = (spec.config(), spec.seed);
+                let connection = match tape::next() {
+                    Some(tape) => Connection::recorded(config, seed, now, tape),
+                    None => Connection::new(config, seed, now),
+                };
                 Self::Connection(Box::new(connection))
             }
         }

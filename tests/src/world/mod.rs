@@ -42,6 +42,7 @@ mod peer;
 mod record;
 mod rng;
 mod spec;
+mod tape;
 mod views;
 mod wire;
 
@@ -59,6 +60,7 @@ pub use peer::{Command, Given, Peer, Refused};
 pub use record::Recording;
 pub use rng::Rng;
 pub use spec::{Reconnects, Spec};
+pub use tape::{Lines, taped};
 pub use wire::{End, Ended, Quality};
 
 use dial::Dialler;

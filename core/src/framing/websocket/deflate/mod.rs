@@ -163,6 +163,39 @@ impl Deflate {
         self.window_bits
     }
 
+    /// All that distinguishes one agreement from another.
+    pub(crate) const fn parts(&self) -> (u8, usize, bool, bool, Option<u8>) {
+        let DeflateConfig {
+            level, threshold, ..
+        } = self.config;
+        (
+            level,
+            threshold,
+            self.takeover,
+            self.peer_takeover,
+            self.window_bits,
+        )
+    }
+
+    pub(crate) fn from_parts(
+        level: u8,
+        threshold: usize,
+        takeover: bool,
+        peer_takeover: bool,
+        window_bits: Option<u8>,
+    ) -> Self {
+        Self {
+            config: DeflateConfig {
+                level,
+                threshold,
+                ..DeflateConfig::default()
+            },
+            takeover,
+            peer_takeover,
+            window_bits,
+        }
+    }
+
     fn compressor(&self) -> Option<Compressor> {
         let window_bits = self.window_bits?;
         let level = self.config.level;
@@ -183,19 +216,7 @@ impl Deflate {
 /// Two agreements are equal if they say the same.
 impl PartialEq for Deflate {
     fn eq(&self, other: &Self) -> bool {
-        let terms = |it: &Self| {
-            let DeflateConfig {
-                level, threshold, ..
-            } = it.config;
-            (
-                it.takeover,
-                it.peer_takeover,
-                it.window_bits,
-                level,
-                threshold,
-            )
-        };
-        terms(self) == terms(other)
+        self.parts() == other.parts()
     }
 }
 

@@ -1,0 +1,104 @@
+//! `--record` and `sente replay`.
+
+mod support;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use support::{root, run};
+
+/// Records a session with a child that echoes.
+fn record(file: &Path) {
+    let echo = format!("exec:python3 {}/tests/peers/echo.py", root().display());
+    let args = ["connect", "--record", file.to_str().unwrap(), &echo];
+    let ran = run(&args, b"[:test/echo {:a 1}]\n[:test/echo \"\xc3\xa9\"]\n");
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    assert!(ran.out.contains("[:test/echo {:a 1}]"), "{}", ran.out);
+}
+
+#[test]
+fn what_was_recorded_is_shown_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("session.edn");
+    record(&file);
+    let mode = fs::metadata(&file).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let name = file.to_str().unwrap();
+    let all = run(&["replay", name], b"");
+    assert_eq!((all.code, all.err.as_str()), (Some(0), ""));
+    let lines = all.out.lines().count();
+    assert_eq!(
+        lines + 1,
+        fs::read_to_string(&file).unwrap().lines().count()
+    );
+    assert!(
+        all.out.contains(":transmit \"[:test/echo {:a 1}]"),
+        "{}",
+        all.out
+    );
+    let events = run(&["replay", "--events", name], b"");
+    assert!(events.out.lines().count() < lines);
+    assert!(
+        events
+            .out
+            .lines()
+            .all(|line| line.contains(":event ") || line.contains(":answer ")),
+        "{}",
+        events.out
+    );
+    assert!(events.out.contains(r#"data: Some("é")"#), "{}", events.out);
+}
+
+#[test]
+fn a_recording_of_another_course_is_refused_at_its_line() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("session.edn");
+    record(&file);
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text.replacen("{:a 1}", "{:a 2}", 1)).unwrap();
+    let ran = run(&["replay", file.to_str().unwrap()], b"");
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.err.contains(" when it was recorded, "), "{}", ran.err);
+}
+
+#[test]
+fn a_recording_that_was_cut_off_plays_to_there() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("session.edn");
+    record(&file);
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, &text[..text.len() - 5]).unwrap();
+    let ran = run(&["replay", file.to_str().unwrap()], b"");
+    assert_eq!(ran.code, Some(0));
+    assert!(ran.err.contains("the last line, "), "{}", ran.err);
+    assert!(ran.err.contains("is not whole"), "{}", ran.err);
+}
+
+#[test]
+fn what_is_no_recording_is_a_usage_error() {
+    let ran = run(&["replay", "no-such-file"], b"");
+    assert_eq!(ran.code, Some(2));
+    assert!(ran.err.contains("cannot read no-such-file"), "{}", ran.err);
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("empty");
+    fs::write(&file, "").unwrap();
+    let ran = run(&["replay", file.to_str().unwrap()], b"");
+    assert_eq!(ran.code, Some(2));
+    assert!(
+        ran.err.contains("line 1 is no line of a recording"),
+        "{}",
+        ran.err
+    );
+    let ran = run(
+        &[
+            "send",
+            "--record",
+            "/no/such/place",
+            "tcp://127.0.0.1:1",
+            "[:a/b]",
+        ],
+        b"",
+    );
+    assert_ne!(ran.code, Some(0));
+}
