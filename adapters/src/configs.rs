@@ -14,6 +14,8 @@ use crate::url::stream_carrier;
 #[derive(Clone)]
 pub(crate) struct Configs {
     pub(crate) stream: Arc<ConnectionConfig>,
+    /// Of links that carry whole messages.
+    pub(crate) messages: Arc<ConnectionConfig>,
     websocket: ByDialect,
     by_path: Arc<[(String, ByDialect)]>,
     pub(crate) budget: SharedRecvBudget,
@@ -66,6 +68,7 @@ impl Configs {
         let budget = options.recv_budget.clone();
         Ok(Self {
             stream: build(Dialect::SenteLite, stream_carrier(&**packer), packer)?,
+            messages: build(Dialect::SenteLite, Carrier::LengthPrefixed, packer)?,
             websocket: websocket(packer)?,
             by_path,
             budget: budget.unwrap_or_else(SharedRecvBudget::of_process),

@@ -20,12 +20,13 @@ use crate::budget::SharedRecvBudget;
 use crate::clock::Clock;
 use crate::connection::start;
 use crate::events::Events;
+use crate::fifo::open_pair;
 use crate::handle::Handle;
-use crate::link::Transport;
+use crate::link::{Link, LinkLayer, Transport};
 use crate::record::{self, Recordings};
 use crate::runtime::{Runtime, chosen, timeout};
 use crate::seed::{conn_id, random};
-use crate::sockets::{TcpOptions, dial_tcp, dial_unix};
+use crate::sockets::{TcpOptions, abstract_address, dial_tcp, dial_unix};
 use crate::url::{Address, Url, offered_in, stream_carrier};
 use crate::{deflate, process, stdio, websocket};
 
@@ -79,6 +80,8 @@ pub struct ConnectOptions {
     /// Where the connection is recorded. Default: nowhere. A client's links are recorded where
     /// [`ClientOptions::record`](crate::ClientOptions::record) says.
     pub record: Option<Recordings>,
+    /// What is put around the link. Default: nothing.
+    pub layer: Option<LinkLayer>,
     /// The runtime the connection is driven on. Default: that of the caller.
     pub runtime: Option<Arc<dyn Runtime>>,
 }
@@ -120,15 +123,22 @@ impl ConnectOptions {
             .unwrap_or_else(|| Arc::new(Edn))
     }
 
-    fn config(
+    /// The configuration of what runs over the transport to `url`.
+    fn config_at(
         &self,
-        role: Role,
-        dialect: Dialect,
-        carrier: Carrier,
-        packer: Arc<dyn Packer>,
-        patience: Duration,
-        extensions: Option<Extensions>,
+        url: &Url,
+        is_message_based: bool,
     ) -> Result<Arc<ConnectionConfig>, ConfigError> {
+        let dialect = self.dialect.unwrap_or_else(|| url.default_dialect());
+        let role = self.role_at(url);
+        let packer = self.packer_at(url);
+        let patience = self.patience();
+        let (carrier, offered) = match &url.address {
+            Address::Ws(url) => (Carrier::WebSocket, offered_in(&url.query)),
+            _ if is_message_based => (Carrier::LengthPrefixed, None),
+            _ => (stream_carrier(&*packer), None),
+        };
+        let extensions = self.extensions.or(offered);
         let mut builder = ConnectionConfig::builder(role, dialect, carrier).packer(packer);
         builder = builder
             .handshake_timeout(patience)
@@ -169,11 +179,56 @@ pub async fn connect(
     url: &Url,
     options: &ConnectOptions,
 ) -> Result<(Handle, Events), ConnectError> {
-    let patience = options.patience();
     let runtime = chosen(options.runtime.as_ref())?;
+    establish(&runtime, dial(&runtime, url, options), options).await
+}
+
+/// Connects over a link that is open already, as `url` says: it may name the packer, asks for the
+/// upgrade of a WebSocket where it is one, and is what the peer is called. As [`connect`] otherwise.
+///
+/// [`TokioLink`](crate::TokioLink), [`FuturesLink`](crate::FuturesLink),
+/// [`MessageLink`](crate::MessageLink) and [`Duplex`](crate::Duplex) are links;
+/// [`Acceptor`](crate::Acceptor) is the other side.
+///
+/// # Errors
+/// As for [`connect`].
+///
+/// # Cancel safety
+/// Dropped, the attempt is given up, and the link is dropped.
+pub async fn connect_over(
+    url: &Url,
+    link: impl Link + 'static,
+    options: &ConnectOptions,
+) -> Result<(Handle, Events), ConnectError> {
+    let runtime = chosen(options.runtime.as_ref())?;
+    let link: Box<dyn Link> = Box::new(link);
+    let opening = async {
+        let is_message_based = link.is_message_based();
+        let link = LinkLayer::around(options.layer.as_ref(), link);
+        let transport = match &url.address {
+            Address::Ws(at) => {
+                let dialect = options.dialect.unwrap_or_else(|| url.default_dialect());
+                websocket::ask(link, at, dialect, options).await?
+            }
+            _ => Transport::new(link, url.to_string()),
+        };
+        let config = options.config_at(url, is_message_based)?;
+        Ok((transport, config))
+    };
+    establish(&runtime, opening, options).await
+}
+
+/// Has the transport opened, starts to drive the connection and, as a client, waits for the
+/// handshake.
+async fn establish(
+    runtime: &Arc<dyn Runtime>,
+    opening: impl Future<Output = Result<(Transport, Arc<ConnectionConfig>), ConnectError>>,
+    options: &ConnectOptions,
+) -> Result<(Handle, Events), ConnectError> {
+    let patience = options.patience();
     let begun = runtime.now();
-    let dialled = timeout(&*runtime, patience, dial(&runtime, url, options, patience)).await;
-    let (mut transport, config) = dialled.ok_or(ConnectError::Timeout(patience))??;
+    let opened = timeout(&**runtime, patience, opening).await;
+    let (mut transport, config) = opened.ok_or(ConnectError::Timeout(patience))??;
     let role = config.role();
     let budget = options.budget();
     let clock = Clock::start(runtime.clone());
@@ -188,7 +243,7 @@ pub async fn connect(
     }
     let (handle, mut events) = start(connection, clock, id, transport, &budget);
     let left = patience.saturating_sub(runtime.now().saturating_duration_since(begun));
-    match timeout(&*runtime, left, events.wait_until_open()).await {
+    match timeout(&**runtime, left, events.wait_until_open()).await {
         Some(Ok(())) => Ok((handle, events)),
         Some(Err(CloseReason::HandshakeTimeout)) | None => {
             Err(no_handshake(&handle, &mut events, patience))
@@ -218,40 +273,48 @@ pub(crate) async fn dial(
     runtime: &Arc<dyn Runtime>,
     url: &Url,
     options: &ConnectOptions,
-    patience: Duration,
 ) -> Result<(Transport, Arc<ConnectionConfig>), ConnectError> {
-    let dialect = options.dialect.unwrap_or_else(|| url.default_dialect());
-    let packer = options.packer_at(url);
-    let mut carrier = stream_carrier(&*packer);
+    let layered = |link| LinkLayer::around(options.layer.as_ref(), link);
     let transport = match &url.address {
-        Address::Ws(url) => {
-            carrier = Carrier::WebSocket;
-            websocket::dial(&**runtime, url, dialect, options).await?
+        Address::Ws(at) => {
+            let dialect = options.dialect.unwrap_or_else(|| url.default_dialect());
+            let link = dial_tcp(&**runtime, &at.host, at.port, &options.tcp).await?;
+            websocket::ask(layered(link), at, dialect, options).await?
         }
         Address::Tcp { host, port } => {
             let link = dial_tcp(&**runtime, host, *port, &options.tcp).await?;
-            Transport::new(link, url.to_string())
+            Transport::new(layered(link), url.to_string())
         }
         Address::Unix(path) => {
             let address = SocketAddrUnix::new(path).map_err(io::Error::from)?;
             let link = dial_unix(&**runtime, &address).await?;
-            Transport::new(link, url.to_string())
+            Transport::new(layered(link), url.to_string())
+        }
+        Address::UnixAbstract(name) => {
+            let address = abstract_address(name)?;
+            let link = dial_unix(&**runtime, &address).await?;
+            Transport::new(layered(link), url.to_string())
+        }
+        Address::Fifo { input, output } => {
+            let link = open_pair(&**runtime, input, output).await?;
+            Transport::new(layered(link), url.to_string())
         }
         Address::Exec(words) => {
-            process::spawn(runtime, words).map_err(|error| ConnectError::Spawn {
-                command: words.first().cloned().unwrap_or_default(),
-                error,
-            })?
+            let mut transport =
+                process::spawn(runtime, words).map_err(|error| ConnectError::Spawn {
+                    command: words.first().cloned().unwrap_or_default(),
+                    error,
+                })?;
+            transport.link = layered(transport.link);
+            transport
         }
-        Address::Stdio => stdio::take(&**runtime)?,
+        Address::Stdio => {
+            let mut transport = stdio::take(&**runtime)?;
+            transport.link = layered(transport.link);
+            transport
+        }
     };
-    let extensions = options.extensions.or_else(|| match &url.address {
-        Address::Ws(url) => offered_in(&url.query),
-        _ => None,
-    });
-    let role = options.role_at(url);
-    let config = options.config(role, dialect, carrier, packer, patience, extensions)?;
-    Ok((transport, config))
+    Ok((transport, options.config_at(url, false)?))
 }
 
 /// The handshake of a sente-lite server: the connection's id for a uid, and its version.

@@ -1,7 +1,9 @@
 //! What the driver needs of a transport: a stream of bytes both ways.
 
+use std::fmt;
 use std::future::poll_fn;
 use std::io;
+use std::sync::Arc;
 use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll};
 
@@ -49,6 +51,13 @@ pub trait Link: Send {
     /// # Errors
     /// As [`poll_write`](Self::poll_write).
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    /// Whether each message of either side stands behind the header of
+    /// [`LengthPrefixed`](sente_core::framing::LengthPrefixed), whatever the packer. Default no: the
+    /// packer decides how frames are cut.
+    fn is_message_based(&self) -> bool {
+        false
+    }
 }
 
 impl<L: Link + ?Sized> Link for Box<L> {
@@ -70,6 +79,38 @@ impl<L: Link + ?Sized> Link for Box<L> {
 
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         (**self).poll_shutdown(cx)
+    }
+
+    fn is_message_based(&self) -> bool {
+        (**self).is_message_based()
+    }
+}
+
+/// Puts something around each link as soon as it is open, before anything is said on it: to count,
+/// to slow down, to record, to break on purpose.
+#[derive(Clone)]
+pub struct LinkLayer(Arc<Layer>);
+
+type Layer = dyn Fn(Box<dyn Link>) -> Box<dyn Link> + Send + Sync;
+
+impl LinkLayer {
+    /// A layer that gives back what stands in the place of a link.
+    pub fn new(layer: impl Fn(Box<dyn Link>) -> Box<dyn Link> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(layer))
+    }
+
+    /// `link` within the layer, if there is one.
+    pub(crate) fn around(layer: Option<&Self>, link: Box<dyn Link>) -> Box<dyn Link> {
+        match layer {
+            Some(Self(layer)) => layer(link),
+            None => link,
+        }
+    }
+}
+
+impl fmt::Debug for LinkLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LinkLayer").finish_non_exhaustive()
     }
 }
 

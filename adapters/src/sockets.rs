@@ -125,6 +125,20 @@ pub(crate) async fn dial_unix(
     }
 }
 
+/// The address of a Unix socket without a file.
+///
+/// # Errors
+/// The name is too long, or the system has no such names.
+pub(crate) fn abstract_address(name: &str) -> io::Result<SocketAddrUnix> {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    return Ok(SocketAddrUnix::new_abstract_name(name.as_bytes())?);
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    Err(io::Error::new(
+        io::ErrorKind::Unsupported,
+        format!("this system has no abstract names such as @{name}"),
+    ))
+}
+
 /// Whether nobody listens on a Unix socket whose file is there.
 pub(crate) fn is_deserted(address: &SocketAddrUnix) -> bool {
     new_socket(AddressFamily::UNIX)

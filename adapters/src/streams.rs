@@ -71,6 +71,10 @@ impl<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin> Link for To
 }
 
 /// A [`Link`] over the traits of futures-io: what `smol`, `async-std` and `futures` give.
+///
+/// `async_io::Async` and with it the sockets of async-std only flush when they are closed, so the peer
+/// would not hear of the end of the writing side: wrap them, and shut them down in `poll_close`.
+/// Addresses ([`connect`](crate::connect)) need no such care on any runtime.
 #[derive(Debug)]
 pub struct FuturesLink<S>(S);
 

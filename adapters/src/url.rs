@@ -17,6 +17,8 @@ use thiserror::Error;
 /// | `ws://host:port/path?query` | a WebSocket; the port defaults to 80 |
 /// | `tcp://host:port` | a TCP connection |
 /// | `unix:/path` | a Unix domain socket |
+/// | `unix:@name` | a Unix domain socket without a file, in Linux's abstract names |
+/// | `fifo:IN,OUT` | two named pipes that exist: this side reads `IN` and writes `OUT` |
 /// | `exec:COMMAND ARGS` | a child process, by its standard input and output; words are split as a shell does, but no shell runs |
 /// | `stdio:` | this process's own standard input and output, as a child |
 ///
@@ -39,6 +41,13 @@ pub struct Url {
 pub enum Address {
     /// A child process: the program and its arguments.
     Exec(Vec<String>),
+    /// Two named pipes.
+    Fifo {
+        /// The one this side reads.
+        input: PathBuf,
+        /// The one this side writes.
+        output: PathBuf,
+    },
     /// This process's standard input and output.
     Stdio,
     /// A TCP address.
@@ -50,6 +59,9 @@ pub enum Address {
     },
     /// A Unix domain socket's path.
     Unix(PathBuf),
+    /// A Unix domain socket's abstract name, as Linux has them: without a file, and without
+    /// permissions.
+    UnixAbstract(String),
     /// A WebSocket.
     Ws(WsUrl),
 }
@@ -166,7 +178,22 @@ impl FromStr for Url {
                 if path.is_empty() {
                     return Err(UrlError::NoPath);
                 }
-                (Address::Unix(PathBuf::from(path)), packer)
+                let address = match path.strip_prefix('@') {
+                    Some("") => return Err(UrlError::NoPath),
+                    Some(name) => Address::UnixAbstract(name.to_owned()),
+                    None => Address::Unix(PathBuf::from(path)),
+                };
+                (address, packer)
+            }
+            "fifo" => {
+                let (paths, packer) = split_packer(rest);
+                match paths.split_once(',') {
+                    Some((input, output)) if !input.is_empty() && !output.is_empty() => {
+                        let (input, output) = (PathBuf::from(input), PathBuf::from(output));
+                        (Address::Fifo { input, output }, packer)
+                    }
+                    _ => return Err(UrlError::NoPair),
+                }
             }
             "tcp" => {
                 let (rest, packer) = split_packer(text);
@@ -327,9 +354,13 @@ impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Exec(words) => write!(f, "exec:{}", shell_words::join(words)),
+            Self::Fifo { input, output } => {
+                write!(f, "fifo:{},{}", input.display(), output.display())
+            }
             Self::Stdio => f.write_str("stdio:"),
             Self::Tcp { host, port } => write!(f, "tcp://{}:{port}", bracketed(host)),
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
+            Self::UnixAbstract(name) => write!(f, "unix:@{name}"),
             Self::Ws(url) => url.fmt(f),
         }
     }
@@ -366,6 +397,9 @@ pub enum UrlError {
     /// `exec:` alone.
     #[error("exec: needs a command, as in exec:python3 echo.py")]
     NoCommand,
+    /// `fifo:` without two paths.
+    #[error("fifo: needs two paths, as in fifo:/tmp/to-me,/tmp/from-me")]
+    NoPair,
     /// `unix:` alone.
     #[error("unix: needs a path, as in unix:/tmp/s.sock")]
     NoPath,
@@ -374,7 +408,7 @@ pub enum UrlError {
     NoPort(String),
     /// No scheme.
     #[error(
-        "{0:?} has no scheme: write ws://host:port/, tcp://host:port, unix:/path, exec:COMMAND or stdio:"
+        "{0:?} has no scheme: write ws://host:port/, tcp://host:port, unix:/path, fifo:IN,OUT, exec:COMMAND or stdio:"
     )]
     NoScheme(String),
     /// TLS is not there yet.
@@ -400,7 +434,7 @@ pub enum UrlError {
         name: String,
     },
     /// A scheme nobody knows.
-    #[error("unknown scheme {0:?}: use ws:, tcp:, unix:, exec: or stdio:")]
+    #[error("unknown scheme {0:?}: use ws:, tcp:, unix:, fifo:, exec: or stdio:")]
     UnknownScheme(String),
 }
 

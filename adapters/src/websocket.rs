@@ -14,18 +14,16 @@ use crate::deflate;
 use crate::link::{self, Held, Link, Transport};
 use crate::runtime::{Runtime, timeout};
 use crate::seed::random;
-use crate::sockets::dial_tcp;
 use crate::url::{EXTENSIONS, WsUrl, bracketed};
 
-/// Dials, asks for the upgrade and reads the answer.
-pub(crate) async fn dial(
-    runtime: &dyn Runtime,
+/// Asks for the upgrade over an open link and reads the answer.
+pub(crate) async fn ask(
+    mut link: Box<dyn Link>,
     url: &WsUrl,
     dialect: Dialect,
     options: &ConnectOptions,
 ) -> Result<Transport, ConnectError> {
     let address = format!("{}:{}", bracketed(&url.host), url.port);
-    let mut link = dial_tcp(runtime, &url.host, url.port, &options.tcp).await?;
     let host = if url.port == 80 {
         bracketed(&url.host)
     } else {

@@ -36,7 +36,7 @@ pub(crate) const CHECK: &[Step] = &[FMT, CLIPPY, DOC];
 
 /// What `cargo xtask test` runs.
 pub(crate) const TEST: &[Step] = &[
-    FMT, CLIPPY, DOC, PEERS, BROWSER, BUILD, UNIT, CLOJURE, NO_STD, NOSTD_LINK,
+    FMT, CLIPPY, DOC, PEERS, BROWSER, BUILD, UNIT, CLOJURE, NO_STD, RUNTIMES, NOSTD_LINK,
 ];
 
 const FMT: Step = Step {
@@ -138,6 +138,18 @@ const NO_STD: Step = Step {
             "--no-default-features",
         ];
         workspace.cargo(arguments).run()
+    },
+};
+
+const RUNTIMES: Step = Step {
+    name: "runtimes",
+    about: "the adapters compile for smol without tokio's runtime, and for none",
+    needs: &[],
+    run: |workspace| {
+        let check = ["check", "-p", "sente-adapters", "--no-default-features"];
+        workspace.cargo(check).run()?;
+        let mut on_smol = workspace.cargo(check);
+        on_smol.arg("--features").arg("smol").run()
     },
 };
 

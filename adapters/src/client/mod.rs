@@ -191,11 +191,7 @@ async fn open(
         options.client_id.get_or_insert(client_id);
     }
     let patience = options.patience();
-    let dialled = timeout(
-        &**runtime,
-        patience,
-        dial(runtime, &url, &options, patience),
-    );
+    let dialled = timeout(&**runtime, patience, dial(runtime, &url, &options));
     match dialled.await {
         Some(Ok((transport, config))) => Ok((transport, config, options.budget())),
         Some(Err(error @ ConnectError::Config(_))) => Err(ConnectFailure::Final(error.to_string())),
