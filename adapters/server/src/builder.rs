@@ -11,7 +11,7 @@ use sente_core::admission::{Admission, Admitted, CsrfCheck, Identity, Incoming, 
 use sente_core::{Dialect, Guard};
 
 use crate::config::ServerConfig;
-use crate::sender::Routes;
+use crate::sender::{Routes, Sender};
 use crate::server::Server;
 
 /// Puts a [`Server`] together: from [`Server::builder`].
@@ -29,10 +29,12 @@ pub(crate) struct Hooks {
     pub(crate) admission_lite: Admission,
     admit: Option<Arc<Admit>>,
     stream: Option<Arc<AdmitStream>>,
+    recheck: Option<Arc<AskAgain>>,
 }
 
 type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 type Admit = dyn Fn(Incoming) -> BoxFuture<Result<Admitted, Refusal>> + Send + Sync;
+type AskAgain = dyn Fn(Sender) -> BoxFuture<Option<Identity>> + Send + Sync;
 type AdmitStream = dyn Fn(StreamPeer) -> BoxFuture<Option<Identity>> + Send + Sync;
 
 /// A client on a byte stream that wants in. All that is known of it is where it comes from.
@@ -56,6 +58,7 @@ impl ServerBuilder {
                 admission,
                 admit: None,
                 stream: None,
+                recheck: None,
             },
         }
     }
@@ -113,6 +116,18 @@ impl ServerBuilder {
         self
     }
 
+    /// Asked when [`Recheck`](crate::Recheck) says so: whether the identity of a connection still
+    /// holds, and until when. `None` closes the connection, with code 1008. Only the end of what it
+    /// gives counts. Default: it holds until it expires.
+    pub fn recheck<F, R>(mut self, hook: F) -> Self
+    where
+        F: Fn(Sender) -> R + Send + Sync + 'static,
+        R: Future<Output = Option<Identity>> + Send + 'static,
+    {
+        self.hooks.recheck = Some(Arc::new(move |sender| Box::pin(hook(sender))));
+        self
+    }
+
     /// The application's own check of what clients do: see [`Guard`]. The same as the hub's in the
     /// options.
     pub fn guard(mut self, guard: impl Guard + 'static) -> Self {
@@ -157,6 +172,11 @@ impl Hooks {
                 Ok(incoming.accept(identity))
             }
         }
+    }
+
+    /// `None` where the application has nothing to say.
+    pub(crate) fn recheck(&self, sender: Sender) -> Option<BoxFuture<Option<Identity>>> {
+        self.recheck.as_ref().map(|hook| hook(sender))
     }
 
     pub(crate) fn admit_stream(&self, peer: StreamPeer) -> BoxFuture<Option<Identity>> {

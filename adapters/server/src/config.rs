@@ -1,5 +1,7 @@
 //! What a server is told before it starts. Plain data; what is code is given to the builder.
 
+use std::time::Duration;
+
 use sente_core::admission::GateLimits;
 use sente_core::edn::Value;
 use sente_core::{HubConfig, InboxLimits, RecvRates};
@@ -45,6 +47,8 @@ pub struct ServerConfig {
     pub max_events: usize,
     /// How much clients may send. Default: no limit.
     pub rates: RecvRates,
+    /// When to ask again whether an identity still holds. Default: never; it ends when it expires.
+    pub recheck: Recheck,
 }
 
 impl Default for ServerConfig {
@@ -57,6 +61,18 @@ impl Default for ServerConfig {
             keep_requests: true,
             max_events: 1024,
             rates: RecvRates::default(),
+            recheck: Recheck::default(),
         }
     }
+}
+
+/// When to ask again whether the identity of a connection still holds: see
+/// [`ServerBuilder::recheck`](crate::ServerBuilder::recheck).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Recheck {
+    /// Again and again after this time. Default never.
+    pub every: Option<Duration>,
+    /// So long before the identity expires. Default not at all.
+    pub before_end: Duration,
 }

@@ -11,6 +11,7 @@ mod config;
 mod event;
 #[cfg(feature = "http")]
 pub mod http;
+mod identities;
 mod line;
 mod listening;
 mod room;
@@ -26,7 +27,7 @@ mod users;
 
 pub use builder::{ServerBuilder, StreamPeer};
 pub use channels::Channels;
-pub use config::ServerConfig;
+pub use config::{Recheck, ServerConfig};
 pub use event::{ServerEvent, ServerEvents};
 pub use listening::Listening;
 #[cfg(feature = "json-schema")]

@@ -142,6 +142,10 @@ impl Link {
         (mailbox.inbox.len(), mailbox.inbox.bytes())
     }
 
+    fn take_reports(&self) -> Vec<SlowReport> {
+        std::mem::take(&mut lock(&self.mailbox).reports)
+    }
+
     fn has_a_line(&self) -> bool {
         !lock(&self.mailbox).inbox.is_empty()
     }
@@ -203,7 +207,9 @@ impl<M: Served> Line<M> {
             self.link.run.store(RUNNING, Ordering::Release);
             let mut taken = 0_usize;
             loop {
-                for report in std::mem::take(&mut lock(&self.link.mailbox).reports) {
+                // Not in the loop's head, where the mailbox would stay locked.
+                let reports = self.link.take_reports();
+                for report in reports {
                     server.tell_slow(self.link.id, report);
                 }
                 let Some(event) = self.next() else { break };

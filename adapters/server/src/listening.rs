@@ -90,6 +90,7 @@ impl Server {
                 self.name_user(&mut place, &user)?;
                 terms = terms.user(user);
             }
+            terms.expires = identity.expires;
             terms.place = Some(place);
             let mut accept = Accept::new(Value::Nil);
             accept.data = identity.data;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use sente_core::{ConnId, Hub, HubEvent, HubOutput, Instant, Stats};
 
+use crate::identities::Identities;
 use crate::line::{Order, Wire};
 
 /// The hub and its connections.
@@ -13,7 +14,8 @@ pub(crate) struct Room {
     pub(crate) lines: HashMap<ConnId, Arc<dyn Wire>>,
     /// The counts of connections that are gone.
     pub(crate) gone: Stats,
-    /// When the timer of the hub is set to.
+    pub(crate) identities: Identities,
+    /// When the timer is set to.
     pub(crate) timer: Option<Instant>,
     /// Until when everybody who is here is to finish, if nobody is let in any more.
     pub(crate) closing: Option<Instant>,
@@ -24,6 +26,7 @@ impl Room {
         Self {
             hub,
             lines: HashMap::new(),
+            identities: Identities::default(),
             gone: Stats::default(),
             timer: None,
             closing: None,
@@ -62,6 +65,12 @@ impl Room {
             }
         }
         woken
+    }
+
+    /// When something is to be done.
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        let due = [self.hub.poll_timeout(), self.identities.poll_timeout()];
+        due.into_iter().flatten().min()
     }
 
     /// What the hub has to tell.

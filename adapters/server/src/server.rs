@@ -85,7 +85,7 @@ pub(crate) struct Inner {
     open: watch::Sender<usize>,
     /// Whether it lets nobody in any more.
     pub(crate) is_closing: watch::Sender<bool>,
-    /// The timer of the hub is to be set anew.
+    /// The timer is to be set anew.
     timer: Arc<Notify>,
     pub(crate) refused_events: AtomicU64,
 }
@@ -191,6 +191,8 @@ impl Server {
             let joined = room.hub.join(now, id, member);
             match joined {
                 Ok(joined) => {
+                    let recheck = &config.recheck;
+                    room.identities.join(now, id, terms.expires, recheck);
                     wire.link().set_peer(Peer::of_user(id, joined.user.clone()));
                     Ok((joined.user, room.closing))
                 }
@@ -220,6 +222,7 @@ impl Server {
             } else {
                 room.hub.leave_with(now, id, kept);
             }
+            room.identities.leave(id);
             let line = room.lines.remove(&id)?;
             add(&mut room.gone, &line.stats());
             Some(line)
@@ -407,7 +410,8 @@ impl Server {
         ServerEvents(self.inner.events.subscribe())
     }
 
-    /// The time by the server's clock, which counts from its start: that of what the hub says.
+    /// The time by the server's clock, which counts from its start: that of
+    /// [`Terms::expires`] and of what the hub says.
     #[must_use]
     pub fn now(&self) -> Instant {
         self.inner.clock.now()
@@ -521,7 +525,7 @@ impl Inner {
             }
             self.tell(ServerEvent::Hub(event));
         }
-        let due = room.hub.poll_timeout();
+        let due = room.poll_timeout();
         if due != room.timer {
             room.timer = due;
             self.timer.notify_one();
@@ -582,7 +586,7 @@ fn close_all(lines: &[Arc<dyn Wire>]) {
     }
 }
 
-/// Tells the hub the time when it wants to know, until the server is gone.
+/// Does what has its time, until the server is gone.
 async fn keep_time(server: Weak<Inner>, changed: Arc<Notify>) {
     loop {
         let due = match server.upgrade() {
@@ -596,7 +600,9 @@ async fn keep_time(server: Weak<Inner>, changed: Arc<Notify>) {
             () = changed.notified() => {}
             () = at(due) => {
                 if let Some(server) = server.upgrade() {
+                    let server = Server::from(server);
                     server.in_room(|room, now| room.hub.handle_timeout(now));
+                    server.look_at_identities();
                 }
             }
         }

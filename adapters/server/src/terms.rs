@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Arc, PoisonError};
 
 use sente_core::admission::{Admitted, Pass, Request};
-use sente_core::{Accept, TransportKind, UserId};
+use sente_core::{Accept, Instant, TransportKind, UserId};
 use smol_str::SmolStr;
 
 use crate::server::Inner;
@@ -21,6 +21,9 @@ pub struct Terms {
     pub client_id: Option<SmolStr>,
     /// By what presence counts it. Default: as it is carried.
     pub transport: Option<TransportKind>,
+    /// When the identity ends, and the connection with it, by the server's clock
+    /// ([`Server::now`](crate::Server::now)). Default never.
+    pub expires: Option<Instant>,
     /// The request it came with, for its handlers. Default none.
     pub request: Option<Arc<Request>>,
     /// Its place in the count of connections.
@@ -45,6 +48,13 @@ impl Terms {
     #[must_use]
     pub fn client_id(mut self, label: impl Into<SmolStr>) -> Self {
         self.client_id = Some(label.into());
+        self
+    }
+
+    /// When the identity ends.
+    #[must_use]
+    pub const fn until(mut self, expires: Instant) -> Self {
+        self.expires = Some(expires);
         self
     }
 
@@ -84,6 +94,7 @@ impl Entry {
             user: admitted.identity.user.as_ref().map(UserId::from),
             client_id: admitted.client_id,
             transport: None,
+            expires: admitted.identity.expires,
             request: keeps_request.then(|| Arc::new(admitted.request)),
             place: Some(place),
         }
