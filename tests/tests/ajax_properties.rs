@@ -211,7 +211,8 @@ proptest! {
         }
         prop_assert!(open.is_empty(), "left without an answer: {:?}", open);
         prop_assert!(session.is_finished());
-        prop_assert_eq!(opened, closed, "what opened closes, and nothing else");
+        prop_assert!(opened <= 1, "opened {} times", opened);
+        prop_assert_eq!(closed, 1, "it closes once, opened or not");
     }
 
     #[test]

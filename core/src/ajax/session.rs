@@ -39,7 +39,8 @@ const DISPLACE_EVERY: Duration = Duration::from_secs(1);
 /// | [`poll_event`](Self::poll_event) | gives out what the application should know |
 ///
 /// The session is open with the first poll that waits or the first message, whichever comes first:
-/// `Opened` is told then, before everything else. It ends when the client has had no request open for
+/// `Opened` is told then, before everything else. `Closed` is told of every session, whether it opened
+/// or not, and last of all. It ends when the client has had no request open for
 /// the grace, as [`CloseReason::Eof`]: nobody says goodbye over Ajax. What is sent between two polls
 /// waits for the next, in order.
 ///
@@ -534,7 +535,6 @@ impl AjaxSession {
 
     /// The end. Everybody who waits is answered, and what is queued given back.
     fn finish(&mut self, reason: CloseReason) {
-        let opened = self.state != State::Accepting;
         if !self.step(LinkInput::End) {
             return;
         }
@@ -559,9 +559,7 @@ impl AjaxSession {
             self.inbox.push(ConnectionEvent::Undelivered(undelivered));
         }
         self.close_reason = Some(reason.clone());
-        if opened {
-            self.inbox.push(ConnectionEvent::Closed(reason));
-        }
+        self.inbox.push(ConnectionEvent::Closed(reason));
     }
 }
 

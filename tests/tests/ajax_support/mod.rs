@@ -3,6 +3,7 @@
 
 pub mod endpoint;
 pub mod link;
+pub mod recorded;
 pub mod world;
 
 use std::time::Duration;

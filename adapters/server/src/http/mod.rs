@@ -3,7 +3,7 @@
 //! [`SenteService`] is a `tower::Service` that answers the requests of Sente's clients, for any HTTP
 //! server; [`serve()`] is a small one, and with the feature `axum` there is a [`router()`]. It decides
 //! nothing: an [`HttpHost`] lets clients in, and takes each as an [`Arrival`] with a `Handle` and
-//! `Events`. [`Door`] is a host of rules and limits alone.
+//! `Events`. The [`Server`](crate::Server) is one; [`Door`] is a host of rules and limits alone.
 //!
 //! [`CsrfTokens`] tells pages their CSRF token, and [`CsrfLayer`] checks it for endpoints of one's
 //! own.
@@ -19,6 +19,7 @@ mod message;
 #[cfg(feature = "axum")]
 mod router;
 mod serve;
+mod server;
 mod service;
 mod sessions;
 mod upgrade;
@@ -31,4 +32,5 @@ pub use host::{Arrival, ArrivalLink, HttpHost};
 #[cfg(feature = "axum")]
 pub use router::router;
 pub use serve::{ServeOptions, serve, serve_stream};
+pub use server::ServerPlace;
 pub use service::SenteService;
