@@ -1,15 +1,14 @@
 //! What a reconnecting client does, told in virtual time.
 #![allow(missing_docs)]
 
-use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use bytes::BytesMut;
 use sente_core::state::ClientPhase;
 use sente_core::{
-    Backoff, CallError, Carrier, Client, ClientConfig, ClientEvent, ClientState, CloseReason,
-    ConfigError, ConnectFailure, ConnectionConfig, ConnectionEvent, Dialect, Input, Instant,
-    Limits, OnOffline, Policy, Priority, Rate, Role, SendError, SendOptions, Sent,
+    CallError, Carrier, ClientConfig, ClientEvent, ClientState, CloseReason, ConfigError,
+    ConnectFailure, ConnectionConfig, ConnectionEvent, Dialect, Input, Instant, OnOffline, Rate,
+    Role, SendError,
 };
 use sente_tests::{Dial, Rig, client_config, config, event, messages, millis, seconds, text};
 
@@ -114,131 +113,6 @@ fn a_state_change_tells_both_states_and_why_the_last_link_ended() {
     rig.drive();
     let connect_reason = rig.client.state().phase();
     assert_eq!(connect_reason, ClientPhase::Connecting);
-}
-
-#[test]
-fn the_first_retry_is_at_once_and_the_next_ones_wait_longer_and_longer() {
-    let mut rig = Rig::new(client_config(WEBSOCKET.0, WEBSOCKET.1));
-    rig.dial = refused();
-    rig.client.connect(rig.now);
-    for _ in 0..600 {
-        rig.advance(seconds(1));
-        rig.events();
-    }
-    let waits: Vec<_> = rig
-        .dialled
-        .windows(2)
-        .map(|pair| pair[1] - pair[0])
-        .collect();
-    assert_eq!(waits[0], seconds(0));
-    // The application of this test looks once a second.
-    for (wait, ceiling) in waits[1..].iter().zip([500, 1000, 2000, 4000, 8000, 16000]) {
-        assert!(*wait <= millis(ceiling + 1000), "{waits:?}");
-    }
-    assert!(waits.iter().all(|wait| *wait <= seconds(31)), "{waits:?}");
-    assert!(waits.iter().any(|wait| *wait > seconds(10)), "{waits:?}");
-    assert!(waits.len() < 120, "hammers: {}", waits.len());
-}
-
-#[test]
-fn the_time_of_the_next_attempt_can_be_seen() {
-    let mut rig = Rig::new(client_config(WEBSOCKET.0, WEBSOCKET.1));
-    rig.dial = refused();
-    rig.client.connect(rig.now);
-    rig.drive();
-    rig.events();
-    rig.drive();
-    let due = rig.client.next_attempt_at().unwrap();
-    assert_eq!(rig.client.poll_timeout(), Some(due));
-    assert_eq!(
-        *rig.client.state(),
-        ClientState::Waiting {
-            until: due,
-            failures: 2
-        }
-    );
-    assert!(due > rig.now && due <= rig.now + millis(500));
-}
-
-#[test]
-fn a_server_that_shakes_hands_and_drops_is_not_hammered() {
-    let mut rig = Rig::open();
-    for _ in 0..60 {
-        if rig.client.state().is_open() {
-            rig.cut();
-        }
-        rig.advance(seconds(1));
-        rig.events();
-    }
-    let made = rig.dialled.len();
-    assert!(made < 20, "{made} attempts in a minute");
-}
-
-#[test]
-fn a_stable_link_makes_the_failures_before_it_forgotten() {
-    let mut rig = Rig::open();
-    for _ in 0..5 {
-        rig.advance(seconds(6));
-        rig.cut();
-        rig.drive();
-        rig.events();
-        assert!(rig.client.state().is_open(), "the first retry is at once");
-    }
-    rig.advance(seconds(4));
-    rig.cut();
-    rig.drive();
-    let failures = match rig.client.state() {
-        ClientState::Waiting { failures, .. } => *failures,
-        other => panic!("{other:?}"),
-    };
-    assert_eq!(failures, 2, "four seconds are not stable yet");
-}
-
-#[test]
-fn attempts_can_be_bounded_and_the_client_says_that_it_gave_up() {
-    let mut backoff = Backoff::default();
-    backoff.max_attempts = NonZeroU32::new(3);
-    let mut rig = Rig::new(builder().backoff(backoff).build().unwrap());
-    rig.dial = refused();
-    rig.client.connect(rig.now);
-    let mut told = Vec::new();
-    for _ in 0..60 {
-        rig.advance(seconds(1));
-        told.extend(rig.events());
-    }
-    assert_eq!(rig.dialled.len(), 3);
-    let reason = CloseReason::ConnectFailed("connection refused".into());
-    assert_eq!(*rig.client.state(), ClientState::Closed(reason));
-    assert_eq!(
-        names(&told),
-        [
-            "connect-failed",
-            "connect-failed",
-            "connect-failed",
-            "gave-up"
-        ]
-    );
-    assert_eq!(rig.client.poll_timeout(), None);
-
-    rig.dial = Dial::Answered;
-    rig.client.connect(rig.now);
-    rig.drive();
-    assert!(rig.client.state().is_open(), "asked again, it tries again");
-}
-
-#[test]
-fn a_final_failure_closes_the_client() {
-    let mut rig = Rig::new(client_config(WEBSOCKET.0, WEBSOCKET.1));
-    rig.dial = Dial::Fails(ConnectFailure::Final("401".into()));
-    rig.client.connect(rig.now);
-    rig.advance(seconds(60));
-    assert_eq!(rig.dialled.len(), 1);
-    let events = rig.events();
-    assert_eq!(names(&events), ["connect-failed"]);
-    assert_eq!(
-        *rig.client.state(),
-        ClientState::Closed(CloseReason::ConnectFailed("401".into()))
-    );
 }
 
 #[test]
@@ -379,73 +253,6 @@ fn input_of_an_old_attempt_is_ignored_and_counted() {
 }
 
 #[test]
-fn offline_sends_are_refused_and_given_back() {
-    let mut rig = Rig::new(client_config(WEBSOCKET.0, WEBSOCKET.1));
-    let refused = rig.client.send(rig.now, event("[:a/b 1]")).unwrap_err();
-    assert!(matches!(&refused, SendError::NotOpen(_)));
-    assert_eq!(
-        refused.into_event().to_value().unwrap().to_string(),
-        "[:a/b 1]"
-    );
-    let call = rig.client.call(rig.now, event("[:a/b]"), seconds(1));
-    assert!(matches!(call, Err(SendError::NotOpen(_))));
-    assert_eq!(rig.client.stats().refused_offline, 2);
-}
-
-#[test]
-fn buffered_events_leave_in_order_ahead_of_later_ones() {
-    let config = builder().on_offline(OnOffline::buffer()).build().unwrap();
-    let mut rig = Rig::new(config);
-    let early = rig.client.send(rig.now, event("[:a/early]"));
-    assert!(
-        matches!(early, Err(SendError::NotOpen(_))),
-        "nobody tries to connect"
-    );
-    rig.client.connect(rig.now);
-    for n in 0..3 {
-        let sent = event(&format!("[:a/n {n}]"));
-        rig.client.send(rig.now, sent).unwrap();
-    }
-    assert_eq!(rig.client.send_capacity().messages, 3);
-    rig.drive();
-    rig.client.send(rig.now, event("[:a/n 3]")).unwrap();
-    rig.drive();
-    assert_eq!(
-        received(&mut rig),
-        ["[:a/n 0]", "[:a/n 1]", "[:a/n 2]", "[:a/n 3]"]
-    );
-}
-
-#[test]
-fn a_full_buffer_refuses_and_says_when_there_is_room() {
-    let mut policy = OnOffline::buffer();
-    if let OnOffline::Buffer { max_messages, .. } = &mut policy {
-        *max_messages = 2;
-    }
-    let mut rig = Rig::new(builder().on_offline(policy).build().unwrap());
-    rig.client.connect(rig.now);
-    rig.client.send(rig.now, event("[:a/n 0]")).unwrap();
-    rig.client.send(rig.now, event("[:a/n 1]")).unwrap();
-    let full = rig.client.send(rig.now, event("[:a/n 2]"));
-    assert!(matches!(full, Err(SendError::Full { messages: 2, .. })));
-    rig.drive();
-    assert_eq!(names(&rig.events()), ["send-ready", "opened"]);
-    assert_eq!(received(&mut rig), ["[:a/n 0]", "[:a/n 1]"]);
-}
-
-#[test]
-fn buffered_events_come_back_when_the_client_closes_first() {
-    let config = builder().on_offline(OnOffline::buffer()).build().unwrap();
-    let mut rig = Rig::new(config);
-    rig.dial = Dial::Hangs;
-    rig.client.connect(rig.now);
-    rig.client.send(rig.now, event("[:a/n 0]")).unwrap();
-    rig.client.disconnect(rig.now);
-    let events = rig.events();
-    assert_eq!(undelivered(&events), ["[:a/n 0]"]);
-}
-
-#[test]
 fn what_was_queued_on_a_lost_link_comes_back_and_is_not_sent_again() {
     let config = builder().on_offline(OnOffline::buffer()).build().unwrap();
     let mut rig = Rig::open_with(config);
@@ -497,51 +304,6 @@ fn a_flush_without_a_link_fails_at_once() {
     let mut rig = Rig::new(client_config(WEBSOCKET.0, WEBSOCKET.1));
     rig.client.flush(rig.now);
     assert_eq!(names(&rig.events()), ["flush-failed"]);
-}
-
-#[test]
-fn reconnecting_can_be_turned_off_and_on_while_running() {
-    let mut rig = Rig::open();
-    rig.client.set_auto_reconnect(rig.now, false);
-    rig.cut();
-    rig.advance(seconds(60));
-    assert_eq!(rig.client.state().phase(), ClientPhase::Closed);
-    rig.events();
-
-    rig.client.set_auto_reconnect(rig.now, true);
-    assert_eq!(rig.client.state().phase(), ClientPhase::Closed);
-    rig.client.connect(rig.now);
-    rig.drive();
-    rig.events();
-    rig.dial = refused();
-    rig.cut();
-    rig.drive();
-    rig.events();
-    assert_eq!(rig.client.state().phase(), ClientPhase::Waiting);
-    rig.client.set_auto_reconnect(rig.now, false);
-    assert_eq!(rig.client.state().phase(), ClientPhase::Closed);
-    assert_eq!(rig.client.poll_timeout(), None);
-}
-
-#[test]
-fn the_waits_can_be_replaced_while_running() {
-    let mut rig = Rig::open();
-    rig.dial = refused();
-    rig.client
-        .set_backoff(Some(Box::new(|failures, _| seconds(u64::from(failures)))));
-    rig.cut();
-    let start = rig.now;
-    for _ in 0..60 {
-        rig.advance(millis(100));
-        rig.events();
-    }
-    let waited: Vec<_> = rig.dialled[1..].iter().map(|at| *at - start).collect();
-    assert_eq!(waited, [seconds(1), seconds(3), seconds(6)]);
-    rig.client.set_backoff(None);
-    rig.advance(seconds(4));
-    rig.events();
-    let until = rig.client.next_attempt_at().unwrap();
-    assert!(until <= rig.now + seconds(30));
 }
 
 #[test]
@@ -615,52 +377,6 @@ fn an_application_that_does_not_look_is_not_reconnected_for_ever() {
     rig.events();
     rig.drive();
     assert!(rig.client.state().is_open());
-}
-
-#[test]
-fn one_seed_gives_the_same_id_and_the_same_waits_and_the_id_stays() {
-    let life = |seed: u8| {
-        let config = client_config(WEBSOCKET.0, WEBSOCKET.1);
-        let mut now = Instant::EPOCH;
-        let mut client = Client::new(config, [seed; 32], now);
-        client.connect(now);
-        let mut waits = Vec::new();
-        let mut ids = Vec::new();
-        for _ in 0..10 {
-            if let Some(until) = client.next_attempt_at() {
-                waits.push(until - now);
-                now = until;
-                client.handle_timeout(now);
-            }
-            let connect = client.poll_connect().unwrap();
-            ids.push(connect.client_id);
-            let failure = ConnectFailure::Retry("no".into());
-            client.handle_connect_failed(now, connect.attempt, failure);
-            while client.poll_event().is_some() {}
-        }
-        ids.dedup();
-        assert_eq!(ids.len(), 1, "one id for all attempts");
-        (ids, waits)
-    };
-    assert_eq!(life(1), life(1));
-    assert_ne!(life(1).0, life(2).0);
-    assert_ne!(life(1).1, life(2).1);
-}
-
-#[test]
-fn a_server_that_never_shakes_hands_counts_as_a_failure() {
-    let mut rig = Rig::new(client_config(WEBSOCKET.0, WEBSOCKET.1));
-    rig.carries = false;
-    rig.client.connect(rig.now);
-    rig.advance(seconds(10));
-    let events = rig.events();
-    assert!(
-        events
-            .iter()
-            .any(|event| matches!(event, ClientEvent::Closed(CloseReason::HandshakeTimeout))),
-        "{events:?}"
-    );
-    assert_eq!(rig.client.stats().opened, 0);
 }
 
 #[test]
@@ -757,41 +473,6 @@ fn a_servers_links_are_no_clients() {
 }
 
 #[test]
-fn buffered_events_leave_at_the_rate_of_the_link_and_with_their_options() {
-    let link = ConnectionConfig::builder(Role::Client, WEBSOCKET.0, WEBSOCKET.1)
-        .send_rate(Some(Rate::new(1, seconds(1), 1)))
-        .build()
-        .unwrap();
-    let config_ = ClientConfig::builder(link)
-        .on_offline(OnOffline::buffer())
-        .build()
-        .unwrap();
-    let mut rig = Rig::new(config_);
-    rig.client.connect(rig.now);
-    let volatile = SendOptions::new().policy(Policy::Volatile);
-    let dropped = rig
-        .client
-        .send_with(rig.now, event("[:a/volatile]"), volatile);
-    assert!(matches!(dropped, Ok(Sent::Dropped)));
-    let low = SendOptions::new().priority(Priority::Low);
-    for n in 0..3 {
-        let sent = event(&format!("[:a/n {n}]"));
-        rig.client.send_with(rig.now, sent, low.clone()).unwrap();
-    }
-    rig.drive();
-    rig.events();
-    assert_eq!(received(&mut rig), ["[:a/n 0]"]);
-    let call = rig.client.call(rig.now, event("[:a/ask]"), seconds(1));
-    assert!(
-        matches!(call, Err(SendError::Full { messages: 2, .. })),
-        "it would overtake what waits"
-    );
-    rig.advance(seconds(2));
-    assert_eq!(received(&mut rig), ["[:a/n 1]", "[:a/n 2]"]);
-    assert_eq!(names(&rig.events()), ["send-ready"]);
-}
-
-#[test]
 fn a_reservation_ends_with_its_link_and_its_ticket_is_never_used_twice() {
     let mut rig = Rig::open();
     let ticket = rig.client.reserve(rig.now, 100, None).unwrap();
@@ -817,24 +498,6 @@ fn a_reservation_ends_with_its_link_and_its_ticket_is_never_used_twice() {
 }
 
 #[test]
-fn an_attempt_may_use_another_dialect_and_what_was_kept_still_leaves() {
-    let config_ = builder().on_offline(OnOffline::buffer()).build().unwrap();
-    let mut client = Client::new(config_, [1; 32], Instant::EPOCH);
-    let now = Instant::EPOCH;
-    client.connect(now);
-    client.send(now, event("[:a/kept]")).unwrap();
-    let connect = client.poll_connect().unwrap();
-    let lines = config(Role::Client, Dialect::SenteLite, Carrier::Lines);
-    assert!(client.handle_connected_with(now, connect.attempt, lines));
-    let mut bytes = BytesMut::from(&b"[:chsk/handshake [\"u\" nil nil true]]\n"[..]);
-    client.handle_input(now, connect.attempt, Input::Bytes(&mut bytes));
-    let mut out = sente_core::TransmitBuf::new();
-    assert!(client.poll_transmit(&mut out).is_some());
-    use bytes::Buf;
-    assert_eq!(&*out.copy_to_bytes(out.remaining()), b"[:a/kept]\n");
-}
-
-#[test]
 fn what_waits_for_the_send_rate_keeps_no_timer_while_the_client_drains() {
     let link = ConnectionConfig::builder(Role::Client, Dialect::SenteLite, Carrier::Lines)
         .send_rate(Some(Rate::new(1, seconds(1), 1)));
@@ -852,61 +515,6 @@ fn what_waits_for_the_send_rate_keeps_no_timer_while_the_client_drains() {
     rig.client.drain(rig.now, deadline);
     rig.advance(seconds(31));
     assert_eq!(undelivered(&rig.events()), ["[:a/n 1]", "[:a/n 2]"]);
-}
-
-#[test]
-fn the_attempt_for_a_fresh_link_is_the_first_of_its_row() {
-    let mut rig = Rig::open();
-    rig.advance(seconds(6));
-    rig.client.reconnect(rig.now);
-    let state = rig.client.state().clone();
-    assert!(matches!(state, ClientState::Connecting { number: 1, .. }));
-    rig.dial = refused();
-    let mut failed = || {
-        rig.drive();
-        rig.events().into_iter().find_map(|event| match event {
-            ClientEvent::ConnectFailed { number, .. } => Some(number),
-            _ => None,
-        })
-    };
-    assert_eq!((failed(), failed()), (Some(1), Some(2)));
-}
-
-#[test]
-fn what_was_kept_offline_drops_nothing_of_itself_on_a_smaller_link() {
-    let mut limits = Limits::default();
-    limits.max_send_messages = 2;
-    let link = ConnectionConfig::builder(Role::Client, Dialect::SenteLite, Carrier::Lines);
-    let link = link.limits(limits).build().unwrap();
-    let config = ClientConfig::builder(link).on_offline(OnOffline::buffer());
-    let mut rig = Rig::new(config.build().unwrap());
-    rig.client.connect(rig.now);
-    for n in 0..10 {
-        let options = SendOptions::new().policy(Policy::DropOldest);
-        let event = event(&format!("[:a/n {n}]"));
-        rig.client.send_with(rig.now, event, options).unwrap();
-    }
-    rig.drive();
-    assert_eq!(received(&mut rig).len(), 10);
-    let links = rig.client.stats().links;
-    assert_eq!((links.dropped_oldest, links.sends_refused), (0, 0));
-}
-
-#[test]
-fn what_never_fits_on_the_link_comes_back_and_blocks_nothing_behind_it() {
-    let mut limits = Limits::default();
-    limits.max_send_bytes = 20;
-    let link = ConnectionConfig::builder(Role::Client, Dialect::SenteLite, Carrier::Lines);
-    let link = link.limits(limits).build().unwrap();
-    let config = ClientConfig::builder(link).on_offline(OnOffline::buffer());
-    let mut rig = Rig::new(config.build().unwrap());
-    rig.client.connect(rig.now);
-    for text in ["[:a/large \"twenty bytes and more\"]", "[:a/small]"] {
-        rig.client.send(rig.now, event(text)).unwrap();
-    }
-    rig.drive();
-    assert_eq!(received(&mut rig), ["[:a/small]"]);
-    assert_eq!(undelivered(&rig.events()).len(), 1);
 }
 
 #[test]
