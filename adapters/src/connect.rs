@@ -17,6 +17,7 @@ use sente_edn::{Map, Value};
 use thiserror::Error;
 
 use crate::budget::SharedRecvBudget;
+use crate::child::ChildOptions;
 use crate::clock::Clock;
 use crate::connection::start;
 use crate::events::Events;
@@ -77,6 +78,9 @@ pub struct ConnectOptions {
     pub role: Option<Role>,
     /// How a TCP connection is set, that of a WebSocket as well. Default [`TcpOptions::default`].
     pub tcp: TcpOptions,
+    /// How the child of an `exec:` URL is started, heard and ended. Default
+    /// [`ChildOptions::default`].
+    pub child: ChildOptions,
     /// Where the connection is recorded. Default: nowhere. A client's links are recorded where
     /// [`ClientOptions::record`](crate::ClientOptions::record) says.
     pub record: Option<Recordings>,
@@ -301,9 +305,11 @@ pub(crate) async fn dial(
         }
         Address::Exec(words) => {
             let mut transport =
-                process::spawn(runtime, words).map_err(|error| ConnectError::Spawn {
-                    command: words.first().cloned().unwrap_or_default(),
-                    error,
+                process::spawn(runtime, words, &options.child).map_err(|error| {
+                    ConnectError::Spawn {
+                        command: words.first().cloned().unwrap_or_default(),
+                        error,
+                    }
                 })?;
             transport.link = layered(transport.link);
             transport

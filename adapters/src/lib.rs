@@ -26,6 +26,7 @@ mod attendant;
 #[cfg(feature = "blocking")]
 pub mod blocking;
 mod budget;
+mod child;
 mod client;
 mod clock;
 mod configs;
@@ -58,6 +59,7 @@ mod socket_file;
 mod sockets;
 mod stdio;
 mod streams;
+mod supervisor;
 mod threads;
 mod typed;
 mod upgraded;
@@ -67,6 +69,7 @@ mod websocket;
 pub use ajax::{AjaxAnswer, AjaxEvents, AjaxHandle, AjaxPort, AjaxStart};
 pub use attendant::Attendant;
 pub use budget::SharedRecvBudget;
+pub use child::{ChildOptions, StderrLines};
 pub use client::{ClientEvents, ClientHandle, ClientOptions, keep_connected};
 pub use connect::{ConnectError, ConnectOptions, connect, connect_over};
 pub use dispatch::{Dispatched, Dispatcher, HandlerPanic, Received, Responder};
@@ -95,6 +98,10 @@ pub use seed::{fresh_conn_id, fresh_csrf_token};
 pub use sente_core::framing::upgrade::UpgradeRequest;
 pub use sockets::{TcpKeepalive, TcpOptions};
 pub use streams::{FuturesLink, TokioLink};
+pub use supervisor::{
+    ChildId, NoChild, Restart, SupervisedCallError, SupervisedSendError, Supervisor,
+    SupervisorError, SupervisorEvent, SupervisorEvents, SupervisorOptions,
+};
 pub use typed::{TypedCallError, TypedSendError};
 pub use upgraded::WebSocketStart;
 pub use url::{Address, Url, UrlError, WsUrl};

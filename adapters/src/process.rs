@@ -13,12 +13,10 @@ use bytes::BytesMut;
 use rustix::io::ioctl_fionbio;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
+use crate::child::{ChildOptions, StderrLines};
 use crate::descriptors::{PipeLink, PipeReader};
 use crate::link::Transport;
 use crate::runtime::{Descriptor, Direction, Moved, Runtime, Task, Timer, ready_or, timeout};
-
-/// How long a child may take to end once its standard input is closed, before it is killed.
-const GRACE: Duration = Duration::from_secs(2);
 
 /// How long the rest of a child's standard error is read once the child has ended: a process it
 /// left behind may hold it open for ever.
@@ -39,6 +37,8 @@ pub(crate) struct Child {
     status: Option<ExitStatus>,
     news: News,
     runtime: Arc<dyn Runtime>,
+    /// How long it may take to end once its standard input is closed, before it is killed.
+    grace: Duration,
     /// Passes its standard error on.
     errors: Option<Task>,
 }
@@ -91,8 +91,9 @@ impl Child {
     /// or when `kill` comes.
     pub(crate) async fn finish(mut self, kill: impl Future<Output = ()>) -> Option<ExitStatus> {
         let runtime = self.runtime.clone();
+        let grace = self.grace;
         let ending = ready_or(poll_fn(|cx| self.poll_ended(cx)), kill);
-        let ended = timeout(&*runtime, GRACE, ending).await.flatten();
+        let ended = timeout(&*runtime, grace, ending).await.flatten();
         let status = if let Some(status) = ended {
             status
         } else {
@@ -157,11 +158,17 @@ impl std::fmt::Debug for News {
 ///
 /// # Errors
 /// What the system says when the command cannot be started.
-pub(crate) fn spawn(runtime: &Arc<dyn Runtime>, words: &[String]) -> io::Result<Transport> {
+pub(crate) fn spawn(
+    runtime: &Arc<dyn Runtime>,
+    words: &[String],
+    options: &ChildOptions,
+) -> io::Result<Transport> {
     let (program, arguments) = words
         .split_first()
         .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "no command"))?;
-    let mut process = Command::new(program)
+    let mut command = Command::new(program);
+    options.apply(&mut command);
+    let mut process = command
         .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -177,6 +184,7 @@ pub(crate) fn spawn(runtime: &Arc<dyn Runtime>, words: &[String]) -> io::Result<
         pid,
         status: None,
         runtime: runtime.clone(),
+        grace: options.kill_grace,
         errors: None,
     };
     let missing = |name: &str| io::Error::other(format!("the child has no {name}"));
@@ -188,7 +196,10 @@ pub(crate) fn spawn(runtime: &Arc<dyn Runtime>, words: &[String]) -> io::Result<
     );
     if let Some(errors) = errors {
         let errors = PipeReader::new(watched(&**runtime, errors.into())?);
-        child.errors = Some(Task::spawn(&**runtime, pass_on(errors, pid)));
+        child.errors = Some(Task::spawn(
+            &**runtime,
+            pass_on(errors, pid, options.stderr.clone()),
+        ));
     }
     let mut transport = Transport::new(Box::new(link), program.clone());
     transport.child = Some(child);
@@ -212,14 +223,14 @@ fn news_of(runtime: &dyn Runtime, process: &std::process::Child) -> News {
     }
 }
 
-/// Logs what a child writes to its standard error, line by line, so that its pipe never fills.
-async fn pass_on(mut errors: PipeReader, pid: u32) {
+/// Passes on what a child writes to its standard error, line by line, so that its pipe never fills.
+async fn pass_on(mut errors: PipeReader, pid: u32, to: Option<StderrLines>) {
     let mut line = Vec::new();
     let mut chunk = BytesMut::new();
     while let Ok(read) = poll_fn(|cx| errors.poll_read(cx, &mut chunk)).await {
         for byte in chunk.split() {
             if byte == b'\n' || line.len() >= STDERR_LINE {
-                log(&mut line, pid);
+                tell(&mut line, pid, to.as_ref());
             }
             if byte != b'\n' {
                 line.push(byte);
@@ -230,13 +241,16 @@ async fn pass_on(mut errors: PipeReader, pid: u32) {
             break;
         }
     }
-    log(&mut line, pid);
+    tell(&mut line, pid, to.as_ref());
 }
 
-fn log(line: &mut Vec<u8>, pid: u32) {
+fn tell(line: &mut Vec<u8>, pid: u32, to: Option<&StderrLines>) {
     if !line.is_empty() {
         let text = String::from_utf8_lossy(line);
-        tracing::info!(target: "sente::child", pid, "{}", text.trim_end());
+        match to {
+            Some(to) => to.show(pid, text.trim_end()),
+            None => tracing::info!(target: "sente::child", pid, "{}", text.trim_end()),
+        }
         line.clear();
     }
 }
