@@ -5,6 +5,8 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::borrow::Borrow;
 use core::cmp::Ordering;
+use core::fmt;
+use core::ops::Deref;
 
 use crate::id::CallId;
 use crate::time::Instant;
@@ -84,15 +86,16 @@ impl Calls {
     }
 }
 
-/// The packed callback id of a call. A short one, as all of ours are, takes no memory of its own.
-#[derive(Clone, Debug)]
+/// The packed callback id of a call. A short one takes no memory of its own: all of ours are short,
+/// and so is a UUID in quotes.
+#[derive(Clone)]
 pub(crate) enum CallName {
     Short { len: u8, bytes: [u8; Self::SHORT] },
     Long(Box<[u8]>),
 }
 
 impl CallName {
-    const SHORT: usize = 22;
+    const SHORT: usize = 38;
 
     pub(crate) fn new(packed: &[u8]) -> Self {
         let mut bytes = [0; Self::SHORT];
@@ -104,14 +107,45 @@ impl CallName {
             _ => Self::Long(packed.into()),
         }
     }
+
+    /// The name that these parts make.
+    pub(crate) fn joined(parts: [&[u8]; 3]) -> Self {
+        let mut bytes = [0; Self::SHORT];
+        let mut len: usize = 0;
+        for part in parts {
+            let end = len.saturating_add(part.len());
+            let Some(slots) = bytes.get_mut(len..end) else {
+                return Self::Long(parts.concat().into());
+            };
+            slots.copy_from_slice(part);
+            len = end;
+        }
+        let len = u8::try_from(len).unwrap_or_default();
+        Self::Short { len, bytes }
+    }
 }
 
-impl Borrow<[u8]> for CallName {
-    fn borrow(&self) -> &[u8] {
+impl Deref for CallName {
+    type Target = [u8];
+
+    #[inline]
+    fn deref(&self) -> &[u8] {
         match self {
             Self::Short { len, bytes } => bytes.get(..usize::from(*len)).unwrap_or_default(),
             Self::Long(bytes) => bytes,
         }
+    }
+}
+
+impl Borrow<[u8]> for CallName {
+    fn borrow(&self) -> &[u8] {
+        self
+    }
+}
+
+impl fmt::Debug for CallName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{}\"", self.escape_ascii())
     }
 }
 

@@ -249,6 +249,7 @@ pub(crate) struct PackedPayload {
     pub(crate) bytes: Bytes,
     pub(crate) packer: Arc<dyn Packer>,
     pub(crate) limits: Arc<Limits>,
+    /// Whether it is known to be free of raw line breaks.
     pub(crate) line_safe: bool,
     /// `None` where nobody has looked yet.
     pub(crate) portable: Option<bool>,

@@ -2,11 +2,11 @@
 
 use core::fmt;
 
-use bytes::Bytes;
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use uuid::Uuid;
 
+use crate::calls::CallName;
 use crate::queue::RateLimiter;
 use crate::time::Instant;
 
@@ -157,7 +157,7 @@ pub(crate) struct Legacy {
 #[derive(Debug, PartialEq, Eq)]
 #[must_use = "a call whose token is dropped is never answered"]
 pub struct ReplyToken {
-    pub(crate) callback: Bytes,
+    pub(crate) callback: CallName,
     /// Which connection's peer waits: a token of another connection answers nothing.
     pub(crate) connection: u64,
 }

@@ -5,6 +5,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
+use memchr::memchr2;
 use sente_edn::Value;
 use smol_str::SmolStr;
 
@@ -222,7 +223,7 @@ pub(crate) fn pack_payload(
         return packer.pack(value, out);
     }
     if let Some(packed) = payload.as_packed()
-        && packed.line_safe
+        && (packed.line_safe || memchr2(b'\n', b'\r', &packed.bytes).is_none())
         && packed.packer.format() == packer.format()
     {
         out.extend_from_slice(&packed.bytes);

@@ -49,7 +49,7 @@ const KEYS: usize = 32;
 pub struct PlainCursor<'a> {
     text: &'a [u8],
     pos: usize,
-    /// How many vectors were entered and not left.
+    /// How many vectors and maps were entered and not left.
     entered: usize,
 }
 
@@ -94,22 +94,44 @@ impl<'a> PlainCursor<'a> {
         }
     }
 
-    /// Steps into the vector that is next. No more than 16 may be entered at once.
+    /// Steps into the vector that is next. No more than 16 vectors and maps may be entered at once.
     #[inline]
     pub fn enter(&mut self) -> Option<()> {
-        if self.entered >= LEVELS {
-            return None;
-        }
-        self.step_over(b'[')?;
-        self.entered = self.entered.wrapping_add(1);
-        Some(())
+        self.enter_over(b'[')
     }
 
     /// Steps behind the bracket that ends a vector, which has to be next.
     #[inline]
     pub fn leave(&mut self) -> Option<()> {
+        self.leave_over(b']')
+    }
+
+    /// Steps into the map that is next. Whether a key repeats is for the caller to see.
+    #[inline]
+    pub fn enter_map(&mut self) -> Option<()> {
+        self.enter_over(b'{')
+    }
+
+    /// Steps behind the bracket that ends a map, which has to be next.
+    #[inline]
+    pub fn leave_map(&mut self) -> Option<()> {
+        self.leave_over(b'}')
+    }
+
+    #[inline]
+    fn enter_over(&mut self, bracket: u8) -> Option<()> {
+        if self.entered >= LEVELS {
+            return None;
+        }
+        self.step_over(bracket)?;
+        self.entered = self.entered.wrapping_add(1);
+        Some(())
+    }
+
+    #[inline]
+    fn leave_over(&mut self, bracket: u8) -> Option<()> {
         let around = self.entered.checked_sub(1)?;
-        self.step_over(b']')?;
+        self.step_over(bracket)?;
         self.entered = around;
         Some(())
     }

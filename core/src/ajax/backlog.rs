@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use smol_str::SmolStr;
 
+use crate::calls::CallName;
 use crate::connection::{ConnectionEvent, PackedSendError, SendCapacity, Stats};
 use crate::error::SendError;
 use crate::event::Event;
@@ -76,7 +77,7 @@ impl Backlog {
     pub(super) fn enqueue(
         &mut self,
         event: PackedEvent,
-        callback: Option<Bytes>,
+        callback: Option<CallName>,
         options: &SendOptions,
         terms: Terms<'_>,
         stats: &mut Stats,
@@ -149,7 +150,7 @@ impl Backlog {
     }
 
     /// Takes the next call out.
-    pub(super) fn pop_call(&mut self) -> Option<(Bytes, Bytes)> {
+    pub(super) fn pop_call(&mut self) -> Option<(Bytes, CallName)> {
         if self.peek_is_call() != Some(true) {
             return None;
         }

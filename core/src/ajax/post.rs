@@ -9,6 +9,7 @@ use bytes::Bytes;
 use super::frames::{payload, span_len};
 use super::request::{Exchange, Response};
 use super::session::AjaxSession;
+use crate::calls::CallName;
 use crate::connection::{ConnectionEvent, Message};
 use crate::error::BadReason;
 use crate::event::Event;
@@ -178,7 +179,7 @@ impl AjaxSession {
         let deadline = self.config.reply_timeout.map(|timeout| self.now + timeout);
         self.calls.insert(exchange, deadline);
         ReplyToken {
-            callback: Bytes::copy_from_slice(&exchange.0.to_be_bytes()),
+            callback: CallName::new(&exchange.0.to_be_bytes()),
             connection: self.serial,
         }
     }

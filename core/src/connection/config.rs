@@ -14,7 +14,7 @@ use crate::framing::Kind;
 #[cfg(feature = "deflate")]
 use crate::framing::websocket::DeflateConfig;
 use crate::limits::Limits;
-use crate::packer::{Edn, Packer, Tokens};
+use crate::packer::{Edn, Packer, Tokens, edn_limits};
 use crate::profile::{Carrier, Dialect, Keepalive, Profile, Role};
 use crate::queue::{Rate, WaterMarks};
 
@@ -47,6 +47,8 @@ pub struct ConnectionConfig {
     pub(crate) offers: bool,
     pub(crate) on_recv_full: RecvPolicy,
     pub(crate) wrap_received: bool,
+    /// Where messages are EDN: how much one may ask of its reader.
+    pub(crate) edn: Option<sente_edn::Limits>,
     /// A frame larger than this is reported; [`usize::MAX`] where nobody asked for that.
     pub(crate) small_frames: usize,
     #[cfg(feature = "deflate")]
@@ -305,6 +307,7 @@ impl ConnectionConfigBuilder {
         };
         let atoms = Atoms::new(&*self.packer)
             .ok_or_else(|| ConfigError::UnfitPacker(String::from(self.packer.name())))?;
+        let edn = (self.packer.format() == "edn").then(|| edn_limits(&limits));
         Ok(Arc::new(ConnectionConfig {
             profile,
             carrier,
@@ -321,6 +324,7 @@ impl ConnectionConfigBuilder {
             extensions,
             offers: self.offer.is_some(),
             on_recv_full: self.on_recv_full,
+            edn,
             wrap_received: self.wrap_received && profile.role == Role::Client,
             small_frames,
             #[cfg(feature = "deflate")]

@@ -201,7 +201,7 @@ pub(super) fn batch_overhead(
 pub(super) fn ping<'a>(
     profile: Profile,
     atoms: &'a Atoms,
-    callback: Option<&'a Bytes>,
+    callback: Option<&'a [u8]>,
 ) -> Parts<'a> {
     let mut parts = Parts::new();
     match (profile.dialect, profile.role) {
@@ -221,7 +221,7 @@ pub(super) fn ping<'a>(
 pub(super) fn pong<'a>(
     profile: Profile,
     atoms: &'a Atoms,
-    callback: Option<&'a Bytes>,
+    callback: Option<&'a [u8]>,
 ) -> Option<Parts<'a>> {
     let mut parts = Parts::new();
     let positional = profile.positional_replies();
@@ -237,28 +237,23 @@ pub(super) fn pong<'a>(
     Some(parts)
 }
 
-fn pair<'a>(atoms: &'a Atoms, first: &'a Bytes, second: &'a Bytes, parts: &mut Parts<'a>) {
+fn pair<'a>(atoms: &'a Atoms, first: &'a Bytes, second: &'a [u8], parts: &mut Parts<'a>) {
     parts.push(Part::Slice(atoms.pair.open()));
     parts.push(Part::Shared(first));
     parts.push(Part::Slice(atoms.pair.separator()));
-    parts.push(Part::Shared(second));
+    parts.push(Part::Slice(second));
     parts.push(Part::Slice(atoms.pair.close()));
 }
 
 /// `[:chsk/reply {:cb-uuid callback, :data packed}]`
-fn reply_event<'a>(
-    atoms: &'a Atoms,
-    callback: &'a Bytes,
-    packed: &'a Bytes,
-    parts: &mut Parts<'a>,
-) {
+fn reply_event<'a>(atoms: &'a Atoms, callback: &'a [u8], packed: &'a Bytes, parts: &mut Parts<'a>) {
     parts.push(Part::Slice(atoms.pair.open()));
     parts.push(Part::Slice(&atoms.reply_id));
     parts.push(Part::Slice(atoms.pair.separator()));
     parts.push(Part::Slice(atoms.map.open()));
     parts.push(Part::Slice(&atoms.callback_key));
     parts.push(Part::Slice(atoms.map.key_separator()));
-    parts.push(Part::Shared(callback));
+    parts.push(Part::Slice(callback));
     parts.push(Part::Slice(atoms.map.separator()));
     parts.push(Part::Slice(&atoms.data_key));
     parts.push(Part::Slice(atoms.map.key_separator()));

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use bytes::BytesMut;
 
 use crate::framing::websocket::{Closed, Part, WebSocket, WebSocketConfig, WebSocketEvent};
-use crate::framing::{Frame, FrameError, Kind, LengthPrefixed, Lines};
+use crate::framing::{Frame, FrameError, Kind, LengthPrefixed, Lines, Whole};
 use crate::profile::Carrier;
 use crate::time::Instant;
 use crate::transmit::TransmitBuf;
@@ -51,11 +51,59 @@ impl Framer {
         }
     }
 
-    pub(super) fn handle_input(&mut self, now: Instant, input: &mut BytesMut) {
+    /// Takes all bytes of `input`, and often the buffer itself, until
+    /// [`give_back`](Self::give_back).
+    pub(super) fn lend(&mut self, now: Instant, input: &mut BytesMut) {
         match self {
-            Self::LengthPrefixed(framing) => framing.handle_input(input),
-            Self::Lines(framing) => framing.handle_input(input),
-            Self::WebSocket(websocket) => websocket.handle_input(now, input),
+            Self::LengthPrefixed(framing) => framing.lend(input),
+            Self::Lines(framing) => framing.lend(input),
+            Self::WebSocket(websocket) => websocket.lend(now, input),
+        }
+    }
+
+    /// Gives the driver its buffer back, empty.
+    pub(super) fn give_back(&mut self, input: &mut BytesMut) {
+        match self {
+            Self::LengthPrefixed(framing) => framing.give_back(input),
+            Self::Lines(framing) => framing.give_back(input),
+            Self::WebSocket(websocket) => websocket.give_back(input),
+        }
+    }
+
+    /// The next frame where it lies, if it is small and all there: what [`poll`](Self::poll) would
+    /// give out. It has to be skipped or taken at once.
+    pub(super) fn whole(&mut self) -> Option<Whole> {
+        match self {
+            Self::LengthPrefixed(framing) => framing.whole(),
+            Self::Lines(framing) => framing.whole(),
+            Self::WebSocket(websocket) => websocket.whole(),
+        }
+    }
+
+    /// The message that [`whole`](Self::whole) has found.
+    pub(super) fn message(&self, whole: Whole) -> &[u8] {
+        match self {
+            Self::LengthPrefixed(framing) => framing.message(whole),
+            Self::Lines(framing) => framing.message(whole),
+            Self::WebSocket(websocket) => websocket.message(whole),
+        }
+    }
+
+    /// Steps over what [`whole`](Self::whole) has found.
+    pub(super) fn skip(&mut self, whole: Whole) {
+        match self {
+            Self::LengthPrefixed(framing) => framing.skip(whole),
+            Self::Lines(framing) => framing.skip(whole),
+            Self::WebSocket(websocket) => websocket.skip(whole),
+        }
+    }
+
+    /// The frame that [`whole`](Self::whole) has found.
+    pub(super) fn take(&mut self, whole: Whole) -> Frame {
+        match self {
+            Self::LengthPrefixed(framing) => framing.take(whole),
+            Self::Lines(framing) => framing.take(whole),
+            Self::WebSocket(websocket) => websocket.take(whole),
         }
     }
 

@@ -18,12 +18,13 @@ mod write;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 use bytes::Bytes;
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-use crate::calls::Calls;
+use crate::calls::{CallName, Calls};
 use crate::error::{CallError, CloseReason};
 use crate::id::{FlushId, Legacy};
 use crate::packed::PackedEvent;
@@ -32,6 +33,7 @@ use crate::queue::{Outgoing, RateLimiter, SendQueue};
 use crate::record::{Entry, Outcome, Recorder, Tape};
 use crate::state::{LinkInput, first_link_state, next_link};
 use crate::time::Instant;
+use crate::wire::RecentIds;
 use enqueue::Pressure;
 use framer::Framer;
 use receive::Incoming;
@@ -87,7 +89,7 @@ pub struct Connection {
     keepalive: Option<Keepalive>,
     last_received: Instant,
     ping_sent: Option<Instant>,
-    ping_callback: Option<Bytes>,
+    ping_callback: Option<CallName>,
 
     /// Whole frames that go before everything else: handshake, hello, pings and pongs.
     control: VecDeque<Bytes>,
@@ -131,6 +133,7 @@ pub struct Connection {
     /// Whether there was no room since the keepalive last looked: then silence says nothing.
     recv_stopped: bool,
     hello_seen: bool,
+    recent_ids: RecentIds,
     /// Calls received and not answered yet.
     owed_replies: usize,
     bad_since: Option<Instant>,
@@ -200,6 +203,7 @@ impl Connection {
             backlog: false,
             recv_stopped: false,
             hello_seen: false,
+            recent_ids: RecentIds::default(),
             owed_replies: 0,
             bad_since: None,
             bad_reported: 0,
@@ -564,7 +568,7 @@ impl Connection {
     }
 
     /// Six hexadecimal digits as Sente's clients choose them, packed; more where they are taken.
-    fn fresh_callback(&mut self) -> Bytes {
+    fn fresh_callback(&mut self) -> CallName {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let mut length = 6;
         loop {
@@ -577,21 +581,19 @@ impl Connection {
             let text = text.get(..length).unwrap_or_default();
             let (packer, form) = (&*self.config.packer, &self.config.atoms.callback);
             // A packer that could not pack a string was refused with the configuration.
-            let packed = self.scratch.packed(|out| match form {
+            let name = match form {
                 Some(form) if form.len == length => {
-                    out.extend_from_slice(&form.before);
-                    out.extend_from_slice(text);
-                    out.extend_from_slice(&form.behind);
-                    Ok(())
+                    CallName::joined([&form.before, text, &form.behind])
                 }
                 _ => {
                     let text = core::str::from_utf8(text).unwrap_or_default();
-                    packer.pack(&sente_edn::Value::from(text), out)
+                    let mut packed = Vec::new();
+                    let _ = packer.pack(&sente_edn::Value::from(text), &mut packed);
+                    CallName::new(&packed)
                 }
-            });
-            let packed = packed.unwrap_or_default();
-            if !self.calls.is_taken(&packed) && self.ping_callback.as_ref() != Some(&packed) {
-                return packed;
+            };
+            if !self.calls.is_taken(&name) && self.ping_callback.as_ref() != Some(&name) {
+                return name;
             }
             length = 16;
         }

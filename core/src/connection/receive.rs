@@ -6,11 +6,12 @@ use alloc::string::String;
 use bytes::Bytes;
 use sente_edn::Value;
 
+use crate::calls::CallName;
 use crate::error::{BadReason, CallError, CloseReason};
-use crate::event::{Event, PackedPayload, Payload};
+use crate::event::{Event, EventId, PackedPayload, Payload};
 use crate::extensions::Extensions;
 use crate::framing::websocket::{Closed, ClosedBy, Violation};
-use crate::framing::{Frame, FrameError};
+use crate::framing::{Frame, FrameError, Kind, Whole};
 use crate::id::ReplyToken;
 use crate::packed::read_traceparent;
 use crate::packer::{Shape, Span, UnpackError};
@@ -22,7 +23,7 @@ use crate::trace::Traceparent;
 use crate::wire::{self, Handshake, Packet, Packets};
 
 use super::Connection;
-use super::config::RecvPolicy;
+use super::config::{ConnectionConfig, RecvPolicy};
 use super::event::{BadEvent, ConnectionEvent, HelloReceived, Input, Message, Opened, State};
 use super::framer::Framed;
 
@@ -50,6 +51,7 @@ impl Connection {
             Input::Failed(error) => Entry::Failed(error.clone()),
         });
         self.tick(now);
+        let mut lent = None;
         match input {
             Input::Bytes(bytes) => {
                 self.stats.bytes_received += bytes.len() as u64;
@@ -58,7 +60,8 @@ impl Connection {
                     self.ping_sent = None;
                     self.recv_stopped = false;
                 }
-                self.framer.handle_input(self.now, bytes);
+                self.framer.lend(self.now, bytes);
+                lent = Some(bytes);
             }
             Input::Eof => {
                 if self.ended.is_none() {
@@ -80,6 +83,9 @@ impl Connection {
             self.recv.set_allowance(usize::MAX, &self.config.limits);
         }
         self.process();
+        if let Some(bytes) = lent {
+            self.framer.give_back(bytes);
+        }
         if self.ended_badly() {
             // Whoever waits for us does not wait until the application has read what came before.
             self.settle_as_closed();
@@ -107,6 +113,11 @@ impl Connection {
                 if !over {
                     self.hand_out(incoming);
                 }
+                continue;
+            }
+            if let Some(whole) = self.framer.whole() {
+                self.stats.frames_received += 1;
+                self.handle_whole(whole, over);
                 continue;
             }
             match self.framer.poll() {
@@ -189,6 +200,57 @@ impl Connection {
         }
     }
 
+    /// Takes a small frame where it lies, or hands it on if it is not a simple one.
+    fn handle_whole(&mut self, whole: Whole, over: bool) {
+        if over {
+            self.framer.skip(whole);
+            return;
+        }
+        let config = &*self.config;
+        let packet = match &config.edn {
+            Some(limits) if whole.kind == Kind::Text && !config.packer.seals() => {
+                let frame = self.framer.message(whole);
+                let packet = wire::read_plainly(self.profile, limits, frame, &mut self.recent_ids);
+                packet.filter(|_| frame.len() < config.limits.warn_frame_bytes)
+            }
+            _ => None,
+        };
+        match packet {
+            Some(Packet::Event {
+                id, data, callback, ..
+            }) => {
+                let frame = self.framer.message(whole);
+                let data = data.map(|span| Self::copied(config, frame, span));
+                let callback = callback.map(|span| CallName::new(part(frame, span)));
+                self.framer.skip(whole);
+                self.handle_event(id, data, callback, None);
+            }
+            Some(Packet::Reply { callback, data }) => {
+                let frame = self.framer.message(whole);
+                let data = data.map(|span| Self::copied(config, frame, span));
+                let callback = CallName::new(part(frame, callback));
+                self.framer.skip(whole);
+                self.settle(&callback, data);
+            }
+            _ => {
+                let frame = self.framer.take(whole);
+                self.handle_frame(&frame);
+            }
+        }
+    }
+
+    /// A part of a frame with memory of its own.
+    #[inline]
+    fn copied(config: &ConnectionConfig, frame: &[u8], span: Span) -> PackedPayload {
+        PackedPayload {
+            bytes: Bytes::copy_from_slice(part(frame, span)),
+            packer: config.packer.clone(),
+            limits: config.limits.clone(),
+            line_safe: span.line_safe,
+            portable: Some(span.portable),
+        }
+    }
+
     fn handle_frame(&mut self, frame: &Frame) {
         let bytes = &frame.bytes;
         let size = bytes.len();
@@ -253,7 +315,7 @@ impl Connection {
             Packet::Ignored => self.stats.ignored += 1,
             Packet::Pong => {}
             Packet::Ping { callback } => {
-                let callback = callback.map(|span| small_slice(frame, span));
+                let callback = callback.map(|span| part(frame, span));
                 self.send_pong(callback);
             }
             Packet::Bad { reason, callback } => self.report_bad(reason, frame, callback),
@@ -263,22 +325,14 @@ impl Connection {
                 callback,
                 trace,
             } => {
-                let size = id.as_str().len() + span_len(data) + span_len(callback);
-                let mut event = Event {
-                    id,
-                    data: data.map(|span| self.payload(frame, span)),
-                    traceparent: trace.and_then(|span| self.traceparent(frame, *span)),
-                };
-                if self.config.wrap_received {
-                    event = event.wrapped(&self.config.packer, &self.config.limits);
-                }
-                let reply = callback.map(|span| self.token(frame, span));
-                self.stats.events_received += 1;
-                self.push_message(ConnectionEvent::Message(Message { event, reply }), size);
+                let data = data.map(|span| self.packed(frame, span));
+                let callback = callback.map(|span| CallName::new(part(frame, span)));
+                let trace = trace.and_then(|span| self.traceparent(frame, *span));
+                self.handle_event(id, data, callback, trace);
             }
             Packet::Reply { callback, data } => {
-                let callback = small_slice(frame, callback);
-                self.settle(&callback, frame, data);
+                let data = data.map(|span| self.packed(frame, span));
+                self.settle(part(frame, callback), data);
             }
             Packet::ReplyMap(map) => self.handle_reply_map(frame, map),
             Packet::Handshake(handshake) => self.handle_handshake(frame, &handshake),
@@ -304,8 +358,8 @@ impl Connection {
             });
         match callback {
             Some(callback) => {
-                let callback = small_slice(frame, callback);
-                self.settle(&callback, frame, data);
+                let data = data.map(|span| self.packed(frame, span));
+                self.settle(part(frame, callback), data);
             }
             None => self.report_bad(
                 BadReason::NotAnEvent("a :chsk/reply without :cb-uuid"),
@@ -315,7 +369,30 @@ impl Connection {
         }
     }
 
-    fn settle(&mut self, callback: &[u8], frame: &Bytes, data: Option<Span>) {
+    fn handle_event(
+        &mut self,
+        id: EventId,
+        data: Option<PackedPayload>,
+        callback: Option<CallName>,
+        traceparent: Option<Box<Traceparent>>,
+    ) {
+        let size = id.as_str().len()
+            + data.as_ref().map_or(0, |data| data.bytes.len())
+            + callback.as_ref().map_or(0, |callback| callback.len());
+        let mut event = Event {
+            id,
+            data: data.map(Payload::from_packed),
+            traceparent,
+        };
+        if self.config.wrap_received {
+            event = event.wrapped(&self.config.packer, &self.config.limits);
+        }
+        let reply = callback.map(|callback| self.token(callback));
+        self.stats.events_received += 1;
+        self.push_message(ConnectionEvent::Message(Message { event, reply }), size);
+    }
+
+    fn settle(&mut self, callback: &[u8], data: Option<PackedPayload>) {
         if self.ping_callback.as_deref() == Some(callback) {
             self.ping_callback = None;
             return;
@@ -324,17 +401,13 @@ impl Connection {
             self.stats.late_replies += 1;
             return;
         };
-        let payload = match data {
-            Some(span) => self.payload(frame, span),
-            None => Payload::from(Value::Nil),
+        let size = data.as_ref().map_or(0, |data| data.bytes.len());
+        let result = match data {
+            Some(data) if data.bytes == self.config.atoms.error => Err(CallError::Peer),
+            Some(data) => Ok(Payload::from_packed(data)),
+            None => Ok(Payload::from(Value::Nil)),
         };
-        let failed = payload.raw() == Some(&self.config.atoms.error);
-        let result = if failed {
-            Err(CallError::Peer)
-        } else {
-            Ok(payload)
-        };
-        self.push_message(ConnectionEvent::Settled { call, result }, span_len(data));
+        self.push_message(ConnectionEvent::Settled { call, result }, size);
     }
 
     fn handle_handshake(&mut self, frame: &Bytes, handshake: &Handshake) {
@@ -479,14 +552,14 @@ impl Connection {
             if let Some(callback) = callback
                 && self.may_answer()
             {
-                self.push_error_reply(small_slice(frame, callback));
+                self.push_error_reply(CallName::new(part(frame, callback)));
             }
             return;
         }
         self.bad_reported += 1;
         let end = frame.len().min(limits.max_bad_frame_excerpt);
         let excerpt = Bytes::copy_from_slice(frame.get(..end).unwrap_or_default());
-        let reply = callback.map(|span| self.token(frame, span));
+        let reply = callback.map(|span| self.token(CallName::new(part(frame, span))));
         let bad = BadEvent {
             reason,
             excerpt,
@@ -527,10 +600,10 @@ impl Connection {
         !matches!(self.state, State::Closing | State::Closed)
     }
 
-    fn token(&mut self, frame: &Bytes, callback: Span) -> ReplyToken {
+    fn token(&mut self, callback: CallName) -> ReplyToken {
         self.owed_replies = self.owed_replies.saturating_add(1);
         ReplyToken {
-            callback: small_slice(frame, callback),
+            callback,
             connection: self.serial,
         }
     }
@@ -542,14 +615,22 @@ impl Connection {
     }
 
     fn payload(&self, frame: &Bytes, span: Span) -> Payload {
-        Payload::from_packed(PackedPayload {
+        Payload::from_packed(self.packed(frame, span))
+    }
+
+    fn packed(&self, frame: &Bytes, span: Span) -> PackedPayload {
+        PackedPayload {
             bytes: small_slice(frame, span),
             packer: self.config.packer.clone(),
             limits: self.config.limits.clone(),
             line_safe: span.line_safe,
             portable: Some(span.portable),
-        })
+        }
     }
+}
+
+fn part(frame: &[u8], span: Span) -> &[u8] {
+    frame.get(span.start..span.end).unwrap_or_default()
 }
 
 fn slice(frame: &Bytes, span: Span) -> Bytes {

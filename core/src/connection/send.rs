@@ -139,13 +139,12 @@ impl Connection {
             }
         } else {
             let (event, packed) = self.pack(event)?;
-            let callback = self.fresh_callback();
-            let name = CallName::new(&callback);
+            let name = self.fresh_callback();
             // Somebody waits for the answer: a flush window would only add to that.
             let options = SendOptions::new().flush(true);
             let item = Outgoing::Event {
                 packed,
-                callback: Some(callback),
+                callback: Some(name.clone()),
                 sealed: SealedFrames::default(),
                 portable: None,
             };
@@ -280,19 +279,19 @@ impl Connection {
         let frame = join(&envelope::ping(
             profile,
             &self.config.atoms,
-            callback.as_ref(),
+            callback.as_deref(),
         ));
         self.ping_callback = callback;
         self.push_control(frame);
     }
 
-    pub(super) fn send_pong(&mut self, callback: Option<Bytes>) {
+    pub(super) fn send_pong(&mut self, callback: Option<&[u8]>) {
         let positional = self.profile.positional_replies() && self.profile.role == Role::Server;
         // Pongs coalesce where they are all equal: a peer that pings and never reads gets one.
         if self.shutdown_given || (!positional && self.pong_queued) {
             return;
         }
-        let pong = envelope::pong(self.profile, &self.config.atoms, callback.as_ref());
+        let pong = envelope::pong(self.profile, &self.config.atoms, callback);
         if let Some(frame) = pong.map(|parts| join(&parts)) {
             self.push_control(frame);
             self.pong_queued = !positional;
@@ -378,7 +377,7 @@ impl Connection {
         }
     }
 
-    pub(super) fn push_error_reply(&mut self, callback: Bytes) {
+    pub(super) fn push_error_reply(&mut self, callback: CallName) {
         // Nothing is written any more: it would lie here, and in the end stop the reading.
         if self.shutdown_given {
             return;
@@ -387,7 +386,7 @@ impl Connection {
         self.push_reply(Outgoing::Reply { callback, packed });
     }
 
-    fn redeem(&mut self, token: ReplyToken, payload: &Payload) -> Result<Bytes, ReplyError> {
+    fn redeem(&mut self, token: ReplyToken, payload: &Payload) -> Result<CallName, ReplyError> {
         if token.connection != self.serial {
             return Err(ReplyError::WrongConnection(Box::new(payload.clone())));
         }

@@ -2,6 +2,8 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 
+use super::{Frame, Whole};
+
 /// Bytes that were read and not cut into frames yet.
 ///
 /// They arrive in chunks of the driver's read buffer, which many connections share, so two rules
@@ -12,6 +14,8 @@ pub(super) struct Input {
     bytes: BytesMut,
     /// Whether `bytes` is a piece of the driver's chunk, and so keeps all of it alive.
     pins_chunk: bool,
+    /// Whether `bytes` is the driver's chunk itself, lent until [`give_back`](Self::give_back).
+    is_lent: bool,
 }
 
 impl Input {
@@ -37,9 +41,39 @@ impl Input {
         self.bytes.unsplit(chunk.split());
     }
 
+    /// Takes all bytes of `chunk`, and where nothing is waiting the chunk itself, until
+    /// [`give_back`](Self::give_back): what is read at once is never moved.
+    pub(super) fn lend(&mut self, chunk: &mut BytesMut) {
+        if self.bytes.is_empty() {
+            core::mem::swap(&mut self.bytes, chunk);
+            self.pins_chunk = true;
+            self.is_lent = true;
+        } else {
+            self.push(chunk);
+        }
+    }
+
+    /// Ends what [`lend`](Self::lend) began: the driver gets its chunk back, empty, and what is
+    /// still waiting is kept apart from it.
+    pub(super) fn give_back(&mut self, chunk: &mut BytesMut) {
+        if !core::mem::take(&mut self.is_lent) {
+            return;
+        }
+        let rest = if self.bytes.len() >= Self::SHARE_FROM {
+            self.bytes.split()
+        } else {
+            self.pins_chunk = false;
+            BytesMut::from(self.bytes.as_ref())
+        };
+        *chunk = core::mem::replace(&mut self.bytes, rest);
+        chunk.clear();
+    }
+
     /// Says that no more can be cut out of the waiting bytes: lets the chunk go where possible.
     pub(super) fn settle(&mut self) {
-        if self.bytes.is_empty() {
+        if self.is_lent {
+            // Settled when it is given back.
+        } else if self.bytes.is_empty() {
             self.clear();
         } else if self.pins_chunk && self.bytes.len() < Self::SHARE_FROM {
             self.bytes = BytesMut::from(self.bytes.as_ref());
@@ -49,8 +83,12 @@ impl Input {
 
     /// Forgets everything and gives the memory back.
     pub(super) fn clear(&mut self) {
-        self.bytes = BytesMut::new();
-        self.pins_chunk = false;
+        if self.is_lent {
+            self.bytes.clear();
+        } else {
+            self.bytes = BytesMut::new();
+            self.pins_chunk = false;
+        }
     }
 
     /// Steps over `count` bytes, or all there are.
@@ -73,7 +111,26 @@ impl Input {
     /// Gives out everything as it is.
     pub(super) fn take_all(&mut self) -> BytesMut {
         self.pins_chunk = false;
+        self.is_lent = false;
         core::mem::take(&mut self.bytes)
+    }
+
+    /// The message of a frame that lies at the front.
+    pub(super) fn message(&self, whole: Whole) -> &[u8] {
+        let end = whole.start.saturating_add(whole.len);
+        self.bytes.get(whole.start..end).unwrap_or_default()
+    }
+
+    /// Steps over that frame, and gives its message out.
+    pub(super) fn take_message(&mut self, whole: Whole) -> Frame {
+        self.skip(whole.start);
+        let bytes = self.take(whole.len);
+        self.skip(
+            whole
+                .total
+                .saturating_sub(whole.start.saturating_add(whole.len)),
+        );
+        Frame::new(whole.kind, bytes)
     }
 
     /// The waiting bytes.

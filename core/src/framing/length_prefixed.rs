@@ -3,7 +3,7 @@
 use bytes::BytesMut;
 
 use super::input::Input;
-use super::{Frame, FrameError, Kind};
+use super::{Frame, FrameError, Kind, Whole};
 
 /// The bytes before each message: the flag and a big-endian `u32`.
 const HEADER: usize = 5;
@@ -126,6 +126,58 @@ impl LengthPrefixed {
         }
         self.input.skip(HEADER);
         Some(Ok(Frame::new(kind, self.input.take(length))))
+    }
+
+    pub(crate) fn lend(&mut self, input: &mut BytesMut) {
+        match self.state {
+            State::Ended => input.clear(),
+            State::Reading | State::Ending => self.input.lend(input),
+        }
+    }
+
+    pub(crate) fn give_back(&mut self, input: &mut BytesMut) {
+        self.input.give_back(input);
+    }
+
+    /// The next frame, if all of it is there and it is not long. Where it is none,
+    /// [`poll_frame`](Self::poll_frame) knows more.
+    pub(crate) fn whole(&self) -> Option<Whole> {
+        let &[flag, a, b, c, d, ..] = self.input.as_slice() else {
+            return None;
+        };
+        let kind = match flag {
+            TEXT => Kind::Text,
+            BINARY => Kind::Binary,
+            _ => return None,
+        };
+        let len = usize::try_from(u32::from_be_bytes([a, b, c, d])).ok()?;
+        let total = len.checked_add(HEADER)?;
+        let is_ordinary = self.skip == 0
+            && self.state != State::Ended
+            && len <= self.max_frame_bytes
+            && len < Input::SHARE_FROM
+            && total <= self.input.len();
+        is_ordinary.then_some(Whole {
+            kind,
+            start: HEADER,
+            len,
+            total,
+        })
+    }
+
+    /// What [`whole`](Self::whole) has found.
+    pub(crate) fn message(&self, whole: Whole) -> &[u8] {
+        self.input.message(whole)
+    }
+
+    /// Steps over what [`whole`](Self::whole) has found.
+    pub(crate) fn skip(&mut self, whole: Whole) {
+        self.input.skip(whole.total);
+    }
+
+    /// Steps over what [`whole`](Self::whole) has found, and gives it out.
+    pub(crate) fn take(&mut self, whole: Whole) -> Frame {
+        self.input.take_message(whole)
     }
 
     /// How many bytes are waiting for the rest of their frame (or to be polled).

@@ -4,7 +4,7 @@ use bytes::BytesMut;
 use memchr::memchr;
 
 use super::input::Input;
-use super::{Frame, FrameError, Kind};
+use super::{Frame, FrameError, Kind, Whole};
 
 /// Cuts a byte stream into lines, the framing of text packers on pipes and sockets.
 ///
@@ -81,6 +81,54 @@ impl Lines {
                 return Some(Ok(Frame::new(Kind::Text, frame)));
             }
         }
+    }
+
+    pub(crate) fn lend(&mut self, input: &mut BytesMut) {
+        self.input.lend(input);
+    }
+
+    pub(crate) fn give_back(&mut self, input: &mut BytesMut) {
+        self.input.give_back(input);
+    }
+
+    /// The next line, if all of it is there and it is an ordinary one: neither blank nor long, and
+    /// nothing is being skipped. Where it is none, [`poll_frame`](Self::poll_frame) knows more.
+    pub(crate) fn whole(&mut self) -> Option<Whole> {
+        let waiting = self.input.as_slice();
+        let newline = memchr(b'\n', waiting.get(self.searched..)?);
+        let Some(newline) = newline else {
+            self.searched = waiting.len();
+            return None;
+        };
+        let newline = self.searched.saturating_add(newline);
+        let len = self.length_before(newline);
+        let is_ordinary = !self.skipping
+            && len <= self.max_frame_bytes
+            && len < Input::SHARE_FROM
+            && waiting.first().is_some_and(u8::is_ascii_graphic);
+        is_ordinary.then_some(Whole {
+            kind: Kind::Text,
+            start: 0,
+            len,
+            total: newline.saturating_add(1),
+        })
+    }
+
+    /// What [`whole`](Self::whole) has found.
+    pub(crate) fn message(&self, whole: Whole) -> &[u8] {
+        self.input.message(whole)
+    }
+
+    /// Steps over what [`whole`](Self::whole) has found.
+    pub(crate) fn skip(&mut self, whole: Whole) {
+        self.searched = 0;
+        self.input.skip(whole.total);
+    }
+
+    /// Steps over what [`whole`](Self::whole) has found, and gives it out.
+    pub(crate) fn take(&mut self, whole: Whole) -> Frame {
+        self.searched = 0;
+        self.input.take_message(whole)
     }
 
     /// How many bytes are waiting for their newline (or to be polled).

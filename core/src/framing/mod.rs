@@ -48,6 +48,18 @@ impl Frame {
     }
 }
 
+/// A small frame that lies whole at the front of the waiting bytes, to be looked at where it is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Whole {
+    pub(crate) kind: Kind,
+    /// Where the message begins, behind its framing.
+    pub(crate) start: usize,
+    /// How long the message is.
+    pub(crate) len: usize,
+    /// How long it is with its framing.
+    pub(crate) total: usize,
+}
+
 /// Why bytes could not be cut into a frame: the peer's mistake.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]

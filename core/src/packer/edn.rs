@@ -134,7 +134,7 @@ fn span_of(form: &sente_edn::Form<'_>) -> Span {
 
 /// Reads what either of Clojure's EDN readers reads: sente-lite's peers use `clojure.edn`, Sente's
 /// `clojure.tools.reader.edn`, and either's message is worth taking.
-fn edn_limits(limits: &Limits) -> EdnLimits {
+pub(crate) fn edn_limits(limits: &Limits) -> EdnLimits {
     EdnLimits::default()
         .dialect(Dialect::Either)
         // What travels is bounded by the framing, what it comes to by whoever opens it.

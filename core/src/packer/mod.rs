@@ -35,6 +35,7 @@ use crate::framing::Kind;
 use crate::limits::Limits;
 
 pub use edn::Edn;
+pub(crate) use edn::edn_limits;
 #[cfg(feature = "gzip")]
 pub use gzip::Gzip;
 #[cfg(feature = "json")]
@@ -231,7 +232,7 @@ pub struct Span {
     pub end: usize,
     /// What it is.
     pub shape: Shape,
-    /// Whether it is free of raw line breaks, so that it may stand in a line.
+    /// Whether it is known to be free of raw line breaks, so that it may stand in a line.
     pub line_safe: bool,
     /// Whether every Clojure and ClojureScript reader takes it (no unknown tag).
     pub portable: bool,

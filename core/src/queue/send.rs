@@ -5,6 +5,7 @@ use alloc::collections::{BTreeMap, VecDeque};
 use bytes::Bytes;
 use smol_str::SmolStr;
 
+use crate::calls::CallName;
 use crate::limits::Limits;
 use crate::packed::SealedFrames;
 use crate::packer::Packer;
@@ -26,7 +27,7 @@ pub(crate) enum Outgoing {
     /// A packed event, and the packed callback id if it is a call.
     Event {
         packed: Bytes,
-        callback: Option<Bytes>,
+        callback: Option<CallName>,
         /// What it makes alone, as far as that has been sealed already. Not counted: where there
         /// is some, it is no longer than the packed event and the overhead of its packer.
         sealed: SealedFrames,
@@ -34,7 +35,7 @@ pub(crate) enum Outgoing {
         portable: Option<bool>,
     },
     /// A packed reply and the packed callback id it answers.
-    Reply { callback: Bytes, packed: Bytes },
+    Reply { callback: CallName, packed: Bytes },
 }
 
 impl Outgoing {
@@ -52,7 +53,7 @@ impl Outgoing {
         match self {
             Self::Event {
                 packed, callback, ..
-            } => packed.len() + callback.as_ref().map_or(0, Bytes::len),
+            } => packed.len() + callback.as_ref().map_or(0, |callback| callback.len()),
             Self::Reply { callback, packed } => packed.len() + callback.len(),
         }
     }

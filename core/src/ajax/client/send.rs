@@ -3,8 +3,6 @@
 use alloc::boxed::Box;
 use core::time::Duration;
 
-use bytes::Bytes;
-
 use super::AjaxClient;
 use crate::ajax::backlog::{Refused, Terms};
 use crate::calls::CallName;
@@ -98,9 +96,8 @@ impl AjaxClient {
             return Err(SendError::TooManyCalls { event, limit });
         }
         let (event, packed) = self.pack(event)?;
-        let callback = Bytes::copy_from_slice(&self.calls.next_id().to_be_bytes());
-        let name = CallName::new(&callback);
-        match self.enqueue(packed, Some(callback), &SendOptions::new()) {
+        let name = CallName::new(&self.calls.next_id().to_be_bytes());
+        match self.enqueue(packed, Some(name.clone()), &SendOptions::new()) {
             Ok(_) => Ok(self.calls.register(name, self.now + timeout)),
             Err(refused) => Err(self.backlog.send_error(event, refused)),
         }
@@ -171,7 +168,7 @@ impl AjaxClient {
     fn enqueue(
         &mut self,
         mut event: PackedEvent,
-        callback: Option<Bytes>,
+        callback: Option<CallName>,
         options: &SendOptions,
     ) -> Result<Sent, Refused> {
         let config = self.config.clone();

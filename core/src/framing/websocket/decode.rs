@@ -11,6 +11,7 @@ use super::error::{Violation, WebSocketError};
 use super::header::{Opcode, Received};
 use super::utf8::Utf8Check;
 use super::{Frame, Kind, Role, WebSocketConfig, mask};
+use crate::framing::Whole;
 use crate::framing::input::Input;
 
 /// What was decoded.
@@ -89,6 +90,72 @@ impl Decoder {
 
     pub(super) fn push(&mut self, input: &mut BytesMut) {
         self.input.push(input);
+    }
+
+    pub(super) fn lend(&mut self, input: &mut BytesMut) {
+        self.input.lend(input);
+    }
+
+    pub(super) fn give_back(&mut self, input: &mut BytesMut) {
+        self.input.give_back(input);
+    }
+
+    /// The next message, if it is one frame that is all there, neither long nor compressed, and
+    /// without a fault. It is unmasked where it is, so [`skip_whole`](Self::skip_whole) or
+    /// [`take_whole`](Self::take_whole) has to follow. Where it is none, [`poll`](Self::poll) knows
+    /// more.
+    pub(super) fn whole(&mut self) -> Option<Whole> {
+        if self.payload.is_some() || self.message.is_some() {
+            return None;
+        }
+        let deflates = self.inflater.is_some();
+        let header = Received::parse(self.input.as_slice(), self.role, deflates).ok()??;
+        let Opcode::Data(kind) = header.opcode else {
+            return None;
+        };
+        let len = self.check_length(header.length, 0).ok()?;
+        let total = len.checked_add(header.size)?;
+        let is_ordinary = header.is_final
+            && !header.is_compressed
+            && len < Input::SHARE_FROM
+            && total <= self.input.len();
+        if !is_ordinary {
+            return None;
+        }
+        let message = self.input.as_mut_slice().get_mut(header.size..total)?;
+        let known_ascii = header
+            .mask
+            .is_some_and(|mask| mask::apply(mask, 0, message));
+        if kind == Kind::Text && !known_ascii && core::str::from_utf8(message).is_err() {
+            // As it was, for who says what is wrong with it.
+            if let Some(mask) = header.mask {
+                mask::apply(mask, 0, message);
+            }
+            return None;
+        }
+        self.frame_at = self.position;
+        Some(Whole {
+            kind,
+            start: header.size,
+            len,
+            total,
+        })
+    }
+
+    /// What [`whole`](Self::whole) has found.
+    pub(super) fn message(&self, whole: Whole) -> &[u8] {
+        self.input.message(whole)
+    }
+
+    /// Steps over what [`whole`](Self::whole) has found.
+    pub(super) fn skip_whole(&mut self, whole: Whole) {
+        self.skip(whole.total);
+    }
+
+    /// Steps over what [`whole`](Self::whole) has found, and gives it out.
+    pub(super) fn take_whole(&mut self, whole: Whole) -> Frame {
+        self.step(whole.total);
+        self.input.take_message(whole)
     }
 
     /// The next item; `None` means that more bytes are needed. After an error nothing is read.

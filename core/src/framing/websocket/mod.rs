@@ -39,7 +39,7 @@ use bytes::{Bytes, BytesMut};
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-use super::{Frame, Kind};
+use super::{Frame, Kind, Whole};
 use crate::{Instant, TransmitBuf};
 use close::CloseFrame;
 use decode::{Decoder, Item};
@@ -121,6 +121,42 @@ impl WebSocket {
         } else {
             self.decoder.push(input);
         }
+    }
+
+    /// The same, in place wherever that can be: until [`give_back`](Self::give_back) the buffer
+    /// itself is here.
+    pub(crate) fn lend(&mut self, now: Instant, input: &mut BytesMut) {
+        self.now = now;
+        if self.finished {
+            input.clear();
+        } else {
+            self.decoder.lend(input);
+        }
+    }
+
+    pub(crate) fn give_back(&mut self, input: &mut BytesMut) {
+        self.decoder.give_back(input);
+    }
+
+    /// The next message where it lies, if that is all there is to it; what
+    /// [`poll_event`](Self::poll_event) would give out. It has to be skipped or taken at once.
+    pub(crate) fn whole(&mut self) -> Option<Whole> {
+        if self.finished {
+            return None;
+        }
+        self.decoder.whole()
+    }
+
+    pub(crate) fn message(&self, whole: Whole) -> &[u8] {
+        self.decoder.message(whole)
+    }
+
+    pub(crate) fn skip(&mut self, whole: Whole) {
+        self.decoder.skip_whole(whole);
+    }
+
+    pub(crate) fn take(&mut self, whole: Whole) -> Frame {
+        self.decoder.take_whole(whole)
     }
 
     /// Says that no more bytes will come.
