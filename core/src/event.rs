@@ -176,19 +176,18 @@ impl Event {
     }
 
     /// `[:chsk/recv event]`: what `:wrap-recv-evs?` of Sente hands over.
-    pub(crate) fn wrapped(self, packer: &Arc<dyn Packer>, limits: &Arc<Limits>) -> Self {
+    pub(crate) fn wrapped(self, reader: &Arc<Reader>) -> Self {
         let Some(id) = EventId::from_wire("chsk/recv") else {
             return self;
         };
         let mut packed = Vec::new();
         // What came from this packer goes back into it.
-        if pack_event(&self, &**packer, &mut packed).is_err() {
+        if pack_event(&self, &*reader.packer, &mut packed).is_err() {
             return self;
         }
         let payload = Payload::from_packed(PackedPayload {
             bytes: Bytes::from(packed),
-            packer: packer.clone(),
-            limits: limits.clone(),
+            reader: reader.clone(),
             line_safe: true,
             portable: None,
         });
@@ -247,12 +246,37 @@ enum Inner {
 #[derive(Clone)]
 pub(crate) struct PackedPayload {
     pub(crate) bytes: Bytes,
-    pub(crate) packer: Arc<dyn Packer>,
-    pub(crate) limits: Arc<Limits>,
+    pub(crate) reader: Arc<Reader>,
     /// Whether it is known to be free of raw line breaks.
     pub(crate) line_safe: bool,
     /// `None` where nobody has looked yet.
     pub(crate) portable: Option<bool>,
+}
+
+/// How packed payloads are read. Those of one configuration share it.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    pub(crate) packer: Arc<dyn Packer>,
+    pub(crate) limits: Arc<Limits>,
+}
+
+impl Reader {
+    pub(crate) fn new(packer: &Arc<dyn Packer>, limits: &Arc<Limits>) -> Arc<Self> {
+        Arc::new(Self {
+            packer: packer.clone(),
+            limits: limits.clone(),
+        })
+    }
+}
+
+impl PackedPayload {
+    pub(crate) fn packer(&self) -> &dyn Packer {
+        &*self.reader.packer
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.reader.limits
+    }
 }
 
 impl Payload {
@@ -268,7 +292,7 @@ impl Payload {
     pub fn to_value(&self) -> Result<Value, UnpackError> {
         match &self.0 {
             Inner::Value(value) => Ok(value.clone()),
-            Inner::Packed(packed) => packed.packer.unpack(&packed.bytes, &packed.limits),
+            Inner::Packed(packed) => packed.packer().unpack(&packed.bytes, packed.limits()),
         }
     }
 
@@ -296,7 +320,7 @@ impl Payload {
             }
             Inner::Packed(packed) => packed
                 .portable
-                .unwrap_or_else(|| packed.packer.is_portable(&packed.bytes)),
+                .unwrap_or_else(|| packed.packer().is_portable(&packed.bytes)),
         }
     }
 

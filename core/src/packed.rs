@@ -224,7 +224,7 @@ pub(crate) fn pack_payload(
     }
     if let Some(packed) = payload.as_packed()
         && (packed.line_safe || memchr2(b'\n', b'\r', &packed.bytes).is_none())
-        && packed.packer.format() == packer.format()
+        && packed.packer().format() == packer.format()
     {
         out.extend_from_slice(&packed.bytes);
         return Ok(());

@@ -167,8 +167,7 @@ impl Payload {
         pack_onto(data, &*config.packer, &config.limits, &mut packed)?;
         Ok(Self::from_packed(PackedPayload {
             bytes: Bytes::from(packed),
-            packer: config.packer.clone(),
-            limits: config.limits.clone(),
+            reader: config.reader.clone(),
             line_safe: true,
             portable: None,
         }))
@@ -217,16 +216,16 @@ impl PackedEvent {
 }
 
 fn from_packed<T: DeserializeOwned>(packed: &PackedPayload) -> Result<T, TypedError> {
-    let name = packed.packer.name();
-    match packed.packer.format() {
+    let name = packed.packer().name();
+    match packed.packer().format() {
         "edn" => {
             // The text was taken when it came, so its length is no question; what is new is what
             // the type does with its depth.
             let limits = EdnLimits::default()
                 .dialect(Dialect::Either)
                 .max_bytes(packed.bytes.len())
-                .max_elements(packed.limits.max_elements)
-                .max_depth(packed.limits.max_depth.min(Options::DEFAULT_MAX_DEPTH));
+                .max_elements(packed.limits().max_elements)
+                .max_depth(packed.limits().max_depth.min(Options::DEFAULT_MAX_DEPTH));
             sente_edn::serde::from_slice_with(&packed.bytes, &Options::default().limits(limits))
                 .map_err(|error| TypedError::from_edn(name, &error))
         }
@@ -238,8 +237,8 @@ fn from_packed<T: DeserializeOwned>(packed: &PackedPayload) -> Result<T, TypedEr
             .map_err(|error| TypedError::new(name, error.offset(), error)),
         _ => {
             let value = packed
-                .packer
-                .unpack(&packed.bytes, &packed.limits)
+                .packer()
+                .unpack(&packed.bytes, packed.limits())
                 .map_err(|error| TypedError::from_unpack(name, &error))?;
             from_value(&value, name)
         }

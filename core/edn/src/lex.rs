@@ -441,7 +441,7 @@ fn simple_length(bytes: &[u8]) -> usize {
 /// Marks the bytes of a word that are no small letters; the lowest mark is always right, and if there
 /// is none there is no such byte.
 #[inline]
-const fn others_in(word: u64) -> u64 {
+pub(crate) const fn others_in(word: u64) -> u64 {
     const ONES: u64 = 0x0101_0101_0101_0101;
     // The highest bit of a byte is set from `a` on, and behind `z`. A carry only comes from bytes
     // beyond ASCII, which are marked anyway, and only reaches the bytes behind.

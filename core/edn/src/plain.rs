@@ -9,12 +9,12 @@
 use core::ops::Range;
 
 use crate::class;
+use crate::fingerprint::{self, KEYWORD, STRING};
 use crate::inst::Inst;
 use crate::lex;
 use crate::limits::Limits;
 use crate::shape::Shape;
 use crate::text::{self, PlainEnd};
-use crate::ties;
 use crate::uuid::Uuid;
 
 /// How many collections may be open at once.
@@ -198,12 +198,14 @@ pub(crate) fn form(bytes: &[u8], start: usize) -> Option<(usize, Shape)> {
         b'{' => (collection(bytes, start)?, Shape::Map),
         b'[' => (collection(bytes, start)?, Shape::Vector),
         b'(' => (collection(bytes, start)?, Shape::List),
-        b'"' => (string(bytes, start)?.0, Shape::String),
+        b'"' => match string(bytes, start)? {
+            Text::Plain(end) | Text::Escaped(end) => (end, Shape::String),
+        },
         b':' => {
             let end = lex::plain_name(bytes, start.wrapping_add(1))?;
             (end, Shape::Keyword)
         }
-        b'0'..=b'9' | b'-' => (number(bytes, start, first)?.end, Shape::Number),
+        b'0'..=b'9' | b'-' => (number(bytes, start)?.0, Shape::Number),
         b'a'..=b'z' | b'A'..=b'Z' => {
             let end = lex::plain_name(bytes, start)?;
             let shape = match bytes.get(start..end)? {
@@ -226,21 +228,73 @@ pub(crate) fn form(bytes: &[u8], start: usize) -> Option<(usize, Shape)> {
 struct Level {
     /// The bracket that closes it.
     closing: u8,
-    /// Whether the next form in it is a key or an element.
-    is_key: bool,
-    /// Whether keys and values take turns.
-    turns: bool,
+    /// Whether it is a map, a set, or neither.
+    keyed: Keyed,
     /// Where its keys begin.
-    first_key: usize,
+    first_key: u8,
+}
+
+/// Which forms of a collection may not repeat.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Keyed {
+    /// None of them.
+    Not,
+    /// All of them.
+    Elements,
+    /// The keys.
+    Keys,
 }
 
 impl Level {
-    const TEXT: Self = Self {
-        closing: 0,
-        is_key: false,
-        turns: false,
-        first_key: 0,
-    };
+    const TEXT: Self = Self::new(0, Keyed::Not);
+
+    const fn new(closing: u8, keyed: Keyed) -> Self {
+        Self {
+            closing,
+            keyed,
+            first_key: 0,
+        }
+    }
+}
+
+/// The keys of what is open.
+struct Keys {
+    fingerprints: [u64; KEYS],
+    /// How many there are.
+    count: u8,
+    /// Which of 64 places those of the innermost collection fall on.
+    seen: u64,
+}
+
+impl Keys {
+    /// Takes another key in; `None` if it may be a repeated one, or there are too many.
+    #[inline(always)]
+    fn push(&mut self, fingerprint: u64, first: u8) -> Option<()> {
+        // The upper bits are spread best.
+        let place = 1 << (fingerprint >> 58);
+        if self.seen & place != 0 && self.has(fingerprint, first) {
+            return None;
+        }
+        self.seen |= place;
+        *self.fingerprints.get_mut(usize::from(self.count))? = fingerprint;
+        self.count = self.count.wrapping_add(1);
+        Some(())
+    }
+
+    #[inline(never)]
+    fn has(&self, fingerprint: u64, first: u8) -> bool {
+        let own = usize::from(first)..usize::from(self.count);
+        let own = self.fingerprints.get(own).unwrap_or_default();
+        own.contains(&fingerprint)
+    }
+
+    /// Forgets all but those of what is around.
+    #[inline(always)]
+    fn truncate(&mut self, count: u8) {
+        self.count = count;
+        // Where it is a map its keys may have fallen on any place.
+        self.seen = u64::MAX;
+    }
 }
 
 /// Where the collection ends that starts here.
@@ -249,180 +303,237 @@ fn collection(bytes: &[u8], start: usize) -> Option<usize> {
     let mut around = [Level::TEXT; LEVELS];
     let mut depth: usize = 0;
     let mut top = Level::TEXT;
-    let mut keys = [0_u64; KEYS];
-    let mut count: usize = 0;
+    let mut keys = Keys {
+        fingerprints: [0; KEYS],
+        count: 0,
+        seen: 0,
+    };
     let mut pos = start;
     let mut byte = *bytes.get(pos)?;
+    // Whether a key or the end of a map is next.
+    let mut is_key = false;
     loop {
         while class::is_blank(byte) {
             pos = pos.wrapping_add(1);
             byte = *bytes.get(pos)?;
         }
-        let (end, next) = match byte {
-            b':' => name(bytes, pos.wrapping_add(1))?,
-            b'"' => {
-                let (end, is_escaped) = string(bytes, pos)?;
-                if is_escaped && top.is_key {
-                    return None;
-                }
-                (end, *bytes.get(end)?)
-            }
-            b'0'..=b'9' | b'-' => {
-                let Number {
-                    end,
-                    next,
-                    is_canonical,
-                } = number(bytes, pos, byte)?;
-                if !is_canonical && top.is_key {
-                    return None;
-                }
-                (end, next)
-            }
-            b'a'..=b'z' | b'A'..=b'Z' => name(bytes, pos)?,
-            b'[' | b'{' | b'(' | b'#' => {
-                if top.is_key {
-                    return None;
-                }
-                let (closing, is_key, turns, length) = match byte {
-                    b'[' => (b']', false, false, 1),
-                    b'(' => (b')', false, false, 1),
-                    b'{' => (b'}', true, true, 1),
-                    _ if bytes.get(pos.wrapping_add(1)) == Some(&b'{') => (b'}', true, false, 2),
-                    _ => {
-                        pos = built_in(bytes, pos)?;
-                        byte = *bytes.get(pos)?;
-                        top.is_key ^= top.turns;
-                        continue;
-                    }
-                };
-                *around.get_mut(depth)? = top;
-                depth = depth.wrapping_add(1);
-                top = Level {
-                    closing,
-                    is_key,
-                    turns,
-                    first_key: count,
-                };
-                pos = pos.wrapping_add(length);
-                byte = *bytes.get(pos)?;
+        if is_key {
+            if byte == b':' {
+                let name = name(bytes, pos.wrapping_add(1))?;
+                keys.push(name.fingerprint(bytes, pos)?, top.first_key)?;
+                pos = name.end;
+                byte = name.next;
+                is_key = top.keyed == Keyed::Elements;
                 continue;
             }
+            if byte != top.closing {
+                (pos, byte) = other_key(bytes, pos, byte, &mut keys, top.first_key)?;
+                is_key = top.keyed == Keyed::Elements;
+                continue;
+            }
+        }
+        (pos, byte) = match byte {
+            b':' => {
+                let name = name(bytes, pos.wrapping_add(1))?;
+                (name.end, name.next)
+            }
+            b'"' => {
+                let (Text::Plain(end) | Text::Escaped(end)) = string(bytes, pos)?;
+                (end, *bytes.get(end)?)
+            }
+            b'0'..=b'9' => {
+                let mut end = pos.wrapping_add(1);
+                let mut next = *bytes.get(end)?;
+                while next.is_ascii_digit() {
+                    end = end.wrapping_add(1);
+                    next = *bytes.get(end)?;
+                }
+                let length = end.wrapping_sub(pos);
+                // A leading zero makes it octal, and 19 digits may be too many.
+                let is_short = length == 1 || (length <= 18 && byte != b'0');
+                if is_short && class::ends_token(next) {
+                    (end, next)
+                } else {
+                    number(bytes, pos)?
+                }
+            }
+            b'a'..=b'z' | b'A'..=b'Z' => {
+                let name = name(bytes, pos)?;
+                (name.end, name.next)
+            }
+            b'-' => number(bytes, pos)?,
             b']' | b'}' | b')' => {
-                // A map is complete when a key would be next.
-                if byte != top.closing || (top.turns && !top.is_key) {
+                // Of a map all but the values end it.
+                if byte != top.closing || (top.keyed != Keyed::Not && !is_key) {
                     return None;
                 }
-                if count > top.first_key {
-                    if have_tie(keys.get_mut(top.first_key..count)?) {
-                        return None;
-                    }
-                    count = top.first_key;
-                }
+                keys.truncate(top.first_key);
                 pos = pos.wrapping_add(1);
                 depth = depth.wrapping_sub(1);
                 if depth == 0 {
                     return Some(pos);
                 }
                 top = *around.get(depth)?;
-                top.is_key ^= top.turns;
+                (pos, *bytes.get(pos)?)
+            }
+            _ => {
+                let (level, length) = match byte {
+                    b'[' => (Level::new(b']', Keyed::Not), 1),
+                    b'(' => (Level::new(b')', Keyed::Not), 1),
+                    b'{' => (Level::new(b'}', Keyed::Keys), 1),
+                    b'#' if bytes.get(pos.wrapping_add(1)) == Some(&b'{') => {
+                        (Level::new(b'}', Keyed::Elements), 2)
+                    }
+                    b'#' => {
+                        pos = built_in(bytes, pos)?;
+                        byte = *bytes.get(pos)?;
+                        is_key = top.keyed == Keyed::Keys;
+                        continue;
+                    }
+                    _ => return None,
+                };
+                *around.get_mut(depth)? = top;
+                depth = depth.wrapping_add(1);
+                top = level;
+                top.first_key = keys.count;
+                keys.seen = 0;
+                pos = pos.wrapping_add(length);
                 byte = *bytes.get(pos)?;
+                is_key = top.keyed != Keyed::Not;
                 continue;
             }
-            _ => return None,
         };
-        if top.is_key {
-            *keys.get_mut(count)? = fingerprint(bytes, pos, end)?;
-            count = count.wrapping_add(1);
-        }
-        top.is_key ^= top.turns;
-        pos = end;
-        byte = next;
+        is_key = top.keyed == Keyed::Keys;
     }
 }
 
-/// Where the name ends that starts here, and the byte there.
-#[inline(always)]
-fn name(bytes: &[u8], start: usize) -> Option<(usize, u8)> {
-    let mut end = start;
-    let next = loop {
-        let byte = *bytes.get(end)?;
-        if !class::is_simple(byte) {
-            break byte;
+/// Takes a key or element that is no keyword, and says where it ends and the byte there.
+#[inline(never)]
+fn other_key(
+    bytes: &[u8],
+    start: usize,
+    first: u8,
+    keys: &mut Keys,
+    first_key: u8,
+) -> Option<(usize, u8)> {
+    let end = match first {
+        b'"' => match string(bytes, start)? {
+            Text::Plain(end) => end,
+            // What escapes mean may be the same.
+            Text::Escaped(_) => return None,
+        },
+        b'a'..=b'z' | b'A'..=b'Z' => lex::plain_name(bytes, start)?,
+        b'0'..=b'9' | b'-' => {
+            let is_negative = first == b'-';
+            let from = start.wrapping_add(usize::from(is_negative));
+            let (end, _) = digits(bytes, from)?;
+            let (same, _) = number(bytes, start)?;
+            // -0 is 0, and a fraction may be equal to others, too.
+            let is_canonical = end == same && !(is_negative && bytes.get(from) == Some(&b'0'));
+            is_canonical.then_some(end)?
         }
-        end = end.wrapping_add(1);
+        _ => return None,
     };
-    if class::ends_token(next) && end > start {
-        return Some((end, next));
-    }
-    let end = lex::plain_name(bytes, start)?;
+    let token = fingerprint::text(STRING, bytes.get(start..end)?);
+    keys.push(token, first_key)?;
     Some((end, *bytes.get(end)?))
 }
 
-/// A number that equal tokens share. Of different ones few do; whoever makes them do so on purpose
-/// gains nothing but the longer path.
-#[inline(always)]
-fn fingerprint(bytes: &[u8], start: usize, end: usize) -> Option<u64> {
-    let length = end.wrapping_sub(start);
-    // There is an envelope or a bracket before every key, though it may be short.
-    let last = u64::from_le_bytes(*bytes.get(..end)?.last_chunk()?);
-    let bits = if length < 8 {
-        // What stands before the token is shifted out.
-        last >> (64_usize.wrapping_sub(length.wrapping_mul(8)) & 63)
-    } else if length <= 16 {
-        let first = u64::from_le_bytes(*bytes.get(start..)?.first_chunk()?);
-        last ^ first.wrapping_mul(SPREAD).rotate_left(32)
-    } else {
-        let mut bits = last;
-        for chunk in bytes.get(start..end)?.as_chunks::<8>().0 {
-            bits = bits.wrapping_mul(SPREAD).rotate_left(32) ^ u64::from_le_bytes(*chunk);
+/// A name that was stepped over.
+struct Name {
+    end: usize,
+    /// The byte there.
+    next: u8,
+    /// Up to eight bytes of it, the last of them uppermost.
+    first: u64,
+}
+
+impl Name {
+    /// A number that equal keywords share whose colon is at `start`. Of different ones few do;
+    /// whoever makes them do so on purpose gains nothing but the longer path.
+    #[inline(always)]
+    fn fingerprint(&self, bytes: &[u8], start: usize) -> Option<u64> {
+        if self.end.wrapping_sub(start) > 9 {
+            return Some(fingerprint::text(KEYWORD, bytes.get(start..self.end)?));
         }
-        bits
+        Some(self.first.wrapping_mul(SPREAD))
+    }
+}
+
+/// The name that starts here.
+#[inline(always)]
+fn name(bytes: &[u8], start: usize) -> Option<Name> {
+    let rest = bytes.get(start..)?;
+    let word = match rest.first_chunk() {
+        Some(word) => Some(u64::from_le_bytes(*word)),
+        // Behind the text are zeros, which no name ends with.
+        None => bytes.last_chunk().map(|last| {
+            let lacking = 8_usize.wrapping_sub(rest.len()).wrapping_mul(8);
+            let lacking = u32::try_from(lacking).unwrap_or_default();
+            u64::from_le_bytes(*last).checked_shr(lacking).unwrap_or(0)
+        }),
     };
-    Some((bits ^ (length as u64).rotate_left(56)).wrapping_mul(SPREAD))
+    if let Some(word) = word {
+        // Nearly all names are small letters, to a blank or a bracket.
+        let others = lex::others_in(word);
+        let bits = others.trailing_zeros() & 0x78;
+        #[expect(clippy::cast_possible_truncation, reason = "one byte is wanted")]
+        let next = word.wrapping_shr(bits) as u8;
+        // Where all are letters the first of them is looked at, which ends no token.
+        if bits > 0 && class::ends_token(next) {
+            let length = usize::try_from(bits >> 3).unwrap_or_default();
+            return Some(Name {
+                end: start.wrapping_add(length),
+                next,
+                first: word.wrapping_shl(bits.wrapping_neg()),
+            });
+        }
+    }
+    other_name(bytes, start)
+}
+
+/// The same for a name of other characters, or of more, or near the end of the text.
+#[inline(never)]
+fn other_name(bytes: &[u8], start: usize) -> Option<Name> {
+    let end = lex::plain_name(bytes, start)?;
+    let mut first: u64 = 0;
+    for byte in bytes.get(start..end)?.iter().take(8) {
+        first = (first >> 8) | (u64::from(*byte) << 56);
+    }
+    Some(Name {
+        end,
+        next: *bytes.get(end)?,
+        first,
+    })
 }
 
 /// An odd number without a pattern.
 const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// Whether two fingerprints may be the same.
-#[inline]
-fn have_tie(fingerprints: &mut [u64]) -> bool {
-    const FEW: usize = 8;
-    if fingerprints.len() <= FEW {
-        // Their upper bits are spread best.
-        let mut seen = 0_u64;
-        let mut repeats = false;
-        for fingerprint in &*fingerprints {
-            let bit = 1_u64 << (fingerprint >> 58);
-            repeats |= seen & bit != 0;
-            seen |= bit;
-        }
-        if !repeats {
-            return false;
-        }
-    }
-    ties::has_tie(fingerprints)
+/// Where a string ends.
+#[derive(Clone, Copy)]
+enum Text {
+    Plain(usize),
+    /// With escapes in it.
+    Escaped(usize),
 }
 
-/// Where the string ends that starts here, and whether it has escapes.
+/// The string that starts here.
 #[inline(always)]
-fn string(bytes: &[u8], start: usize) -> Option<(usize, bool)> {
+fn string(bytes: &[u8], start: usize) -> Option<Text> {
     let from = start.wrapping_add(1);
     let rest = bytes.get(from..)?;
     let PlainEnd { length, is_wide } = text::plain_end(rest);
     if is_wide || rest.get(length) != Some(&b'"') {
-        return odd_string(rest, length).map(|(length, is_escaped)| {
-            // The bracket before it and the one behind.
-            (from.wrapping_add(length), is_escaped)
-        });
+        return odd_string(bytes, from, length);
     }
-    Some((from.wrapping_add(length).wrapping_add(1), false))
+    Some(Text::Plain(from.wrapping_add(length).wrapping_add(1)))
 }
 
-/// How long a string is with its last quote, and whether it has escapes, if that starts here which
-/// goes on plainly so far.
+/// The same for one whose first byte is here and which goes on plainly so far.
 #[inline(never)]
-fn odd_string(rest: &[u8], plain: usize) -> Option<(usize, bool)> {
+fn odd_string(bytes: &[u8], from: usize, plain: usize) -> Option<Text> {
+    let rest = bytes.get(from..)?;
     let mut length = plain;
     let mut is_escaped = false;
     loop {
@@ -442,46 +553,33 @@ fn odd_string(rest: &[u8], plain: usize) -> Option<(usize, bool)> {
         length = length.wrapping_add(text::plain_length(rest.get(length..)?));
     }
     core::str::from_utf8(rest.get(..length)?).ok()?;
-    Some((length.wrapping_add(1), is_escaped))
+    let end = from.wrapping_add(length).wrapping_add(1);
+    Some(if is_escaped {
+        Text::Escaped(end)
+    } else {
+        Text::Plain(end)
+    })
 }
 
-/// A number that was stepped over.
-struct Number {
-    end: usize,
-    /// The byte there.
-    next: u8,
-    /// Whether no number is equal that is written otherwise.
-    is_canonical: bool,
-}
-
-/// The number that starts here with this byte.
-#[inline(always)]
-fn number(bytes: &[u8], start: usize, first: u8) -> Option<Number> {
-    let is_negative = first == b'-';
+/// Where the number ends that starts here, which may have a sign and a fraction, and the byte there.
+#[inline(never)]
+fn number(bytes: &[u8], start: usize) -> Option<(usize, u8)> {
+    let is_negative = bytes.get(start) == Some(&b'-');
     let from = start.wrapping_add(usize::from(is_negative));
     let (end, next) = digits(bytes, from)?;
     let length = end.wrapping_sub(from);
     let leads_with_zero = bytes.get(from) == Some(&b'0');
-    // A leading zero makes it octal, and 19 digits may be too many.
     if length == 0 || length > 18 || (length > 1 && leads_with_zero) {
         return None;
     }
     if class::ends_token(next) {
-        return Some(Number {
-            end,
-            next,
-            is_canonical: !(is_negative && leads_with_zero),
-        });
+        return Some((end, next));
     }
     if next != b'.' {
         return None;
     }
     let (end, next) = digits(bytes, end.wrapping_add(1))?;
-    class::ends_token(next).then_some(Number {
-        end,
-        next,
-        is_canonical: false,
-    })
+    class::ends_token(next).then_some((end, next))
 }
 
 /// Where digits end that start here, and the byte there.

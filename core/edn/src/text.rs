@@ -58,7 +58,7 @@ pub(crate) fn plain_end(bytes: &[u8]) -> PlainEnd {
     let (words, _) = bytes.as_chunks::<8>();
     let mut length: usize = 0;
     let mut seen: u64 = 0;
-    for word in words.iter().take(NEAR) {
+    for word in words.get(..NEAR).unwrap_or(words) {
         let word = u64::from_le_bytes(*word);
         let ends = ends_in(word);
         if ends != 0 {
@@ -66,15 +66,26 @@ pub(crate) fn plain_end(bytes: &[u8]) -> PlainEnd {
             // What stands before the lowest mark.
             seen |= word & ends.wrapping_sub(1) & !ends;
             return PlainEnd {
-                length: length.saturating_add(usize::try_from(at).unwrap_or_default()),
+                length: length.wrapping_add(usize::try_from(at).unwrap_or_default()),
                 is_wide: seen & HIGH != 0,
             };
         }
         seen |= word;
-        length = length.saturating_add(8);
+        length = length.wrapping_add(8);
     }
+    far_end(bytes, length, seen)
+}
+
+/// The same for a string of which so many bytes were seen.
+#[inline(never)]
+fn far_end(bytes: &[u8], length: usize, seen: u64) -> PlainEnd {
     let far = bytes.get(length..).unwrap_or_default();
-    let more = memchr::memchr2(b'"', b'\\', far).unwrap_or(far.len());
+    let more = if far.len() < 8 {
+        far.iter().position(|byte| matches!(byte, b'"' | b'\\'))
+    } else {
+        memchr::memchr2(b'"', b'\\', far)
+    };
+    let more = more.unwrap_or(far.len());
     let is_wide = seen & HIGH != 0 || !far.get(..more).unwrap_or_default().is_ascii();
     PlainEnd {
         length: length.saturating_add(more),

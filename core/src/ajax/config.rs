@@ -7,6 +7,7 @@ use core::time::Duration;
 use thiserror::Error;
 
 use super::frames::Frames;
+use crate::event::Reader;
 use crate::extensions::Extensions;
 use crate::framing::Kind;
 use crate::limits::Limits;
@@ -41,6 +42,7 @@ use crate::packer::{Edn, Packer};
 pub struct AjaxConfig {
     pub(super) packer: Arc<dyn Packer>,
     pub(super) limits: Arc<Limits>,
+    pub(super) reader: Arc<Reader>,
     pub(super) poll_timeout: Option<Duration>,
     pub(super) reply_timeout: Option<Duration>,
     pub(super) flush_window: Option<Duration>,
@@ -197,9 +199,11 @@ impl AjaxConfigBuilder {
         let mut grant = self.grant;
         grant.calls = false;
         grant.trace = false;
+        let limits = Arc::new(self.limits);
         Ok(Arc::new(AjaxConfig {
+            reader: Reader::new(&self.packer, &limits),
             packer: self.packer,
-            limits: Arc::new(self.limits),
+            limits,
             poll_timeout: self.poll_timeout,
             reply_timeout: self.reply_timeout,
             flush_window: self.flush_window,

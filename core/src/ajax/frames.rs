@@ -10,7 +10,7 @@ use smol_str::SmolStr;
 
 use super::backlog::Refused;
 use crate::connection::keyword;
-use crate::event::{PackedPayload, Payload};
+use crate::event::{PackedPayload, Payload, Reader};
 use crate::limits::Limits;
 use crate::packed::PackedEvent;
 use crate::packer::{Cursor, PackError, Packer, Shape, Span, Tokens, UnpackError};
@@ -250,16 +250,10 @@ pub(super) fn small_slice(message: &Bytes, span: Span) -> Bytes {
 }
 
 /// A part of a message that was read.
-pub(super) fn payload(
-    packer: &Arc<dyn Packer>,
-    limits: &Arc<Limits>,
-    message: &Bytes,
-    span: Span,
-) -> Payload {
+pub(super) fn payload(reader: &Arc<Reader>, message: &Bytes, span: Span) -> Payload {
     Payload::from_packed(PackedPayload {
         bytes: small_slice(message, span),
-        packer: packer.clone(),
-        limits: limits.clone(),
+        reader: reader.clone(),
         line_safe: span.line_safe,
         portable: Some(span.portable),
     })

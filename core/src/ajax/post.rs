@@ -129,7 +129,7 @@ impl AjaxSession {
                 id, data, callback, ..
             } => {
                 let size = id.as_str().len() + span_len(data) + span_len(callback);
-                let data = data.map(|span| payload(&config.packer, &config.limits, message, span));
+                let data = data.map(|span| payload(&config.reader, message, span));
                 let reply = callback.map(|_| self.token(exchange));
                 let waits = reply.is_some();
                 self.stats.events_received += 1;

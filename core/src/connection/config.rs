@@ -9,6 +9,7 @@ use bytes::Bytes;
 use sente_edn::{Keyword, Map, Value};
 use thiserror::Error;
 
+use crate::event::Reader;
 use crate::extensions::Extensions;
 use crate::framing::Kind;
 #[cfg(feature = "deflate")]
@@ -33,6 +34,7 @@ pub struct ConnectionConfig {
     pub(crate) carrier: Carrier,
     pub(crate) packer: Arc<dyn Packer>,
     pub(crate) limits: Arc<Limits>,
+    pub(crate) reader: Arc<Reader>,
     pub(crate) water_marks: WaterMarks,
     pub(crate) keepalive: Option<Keepalive>,
     pub(crate) handshake_timeout: Duration,
@@ -47,7 +49,7 @@ pub struct ConnectionConfig {
     pub(crate) offers: bool,
     pub(crate) on_recv_full: RecvPolicy,
     pub(crate) wrap_received: bool,
-    /// Where messages are EDN: how much one may ask of its reader.
+    /// Where frames are EDN: how much one may ask of its reader.
     pub(crate) edn: Option<sente_edn::Limits>,
     /// A frame larger than this is reported; [`usize::MAX`] where nobody asked for that.
     pub(crate) small_frames: usize,
@@ -307,13 +309,17 @@ impl ConnectionConfigBuilder {
         };
         let atoms = Atoms::new(&*self.packer)
             .ok_or_else(|| ConfigError::UnfitPacker(String::from(self.packer.name())))?;
-        let edn = (self.packer.format() == "edn").then(|| edn_limits(&limits));
+        let edn =
+            (self.packer.format() == "edn" && !self.packer.seals()).then(|| edn_limits(&limits));
+        let water_marks = WaterMarks::new(&limits);
+        let limits = Arc::new(limits);
         Ok(Arc::new(ConnectionConfig {
             profile,
             carrier,
+            reader: Reader::new(&self.packer, &limits),
             packer: self.packer,
-            water_marks: WaterMarks::new(&limits),
-            limits: Arc::new(limits),
+            water_marks,
+            limits,
             keepalive: self.keepalive.map(Keepalive::at_least_a_millisecond),
             handshake_timeout: self.handshake_timeout,
             close_timeout: self.close_timeout,

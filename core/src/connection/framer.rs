@@ -70,6 +70,16 @@ impl Framer {
         }
     }
 
+    /// Whether nothing waits that [`whole`](Self::whole) or [`poll`](Self::poll) could give out
+    /// before there is more.
+    pub(super) fn is_drained(&mut self) -> bool {
+        match self {
+            Self::LengthPrefixed(framing) => framing.is_drained(),
+            Self::Lines(framing) => framing.is_drained(),
+            Self::WebSocket(websocket) => websocket.is_drained(),
+        }
+    }
+
     /// The next frame where it lies, if it is small and all there: what [`poll`](Self::poll) would
     /// give out. It has to be skipped or taken at once.
     pub(super) fn whole(&mut self) -> Option<Whole> {

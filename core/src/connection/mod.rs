@@ -356,6 +356,12 @@ impl Connection {
     }
 
     fn next_event(&mut self) -> Option<ConnectionEvent> {
+        if let Some(message) = self.recv.pop_message(&self.config.limits) {
+            if self.backlog {
+                self.process();
+            }
+            return Some(message);
+        }
         if !self.recv.has_messages() {
             self.process();
         }

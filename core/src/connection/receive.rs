@@ -115,6 +115,9 @@ impl Connection {
                 }
                 continue;
             }
+            if self.ended.is_none() && self.framer.is_drained() {
+                break;
+            }
             if let Some(whole) = self.framer.whole() {
                 self.stats.frames_received += 1;
                 self.handle_whole(whole, over);
@@ -208,10 +211,11 @@ impl Connection {
         }
         let config = &*self.config;
         let packet = match &config.edn {
-            Some(limits) if whole.kind == Kind::Text && !config.packer.seals() => {
+            Some(limits)
+                if whole.kind == Kind::Text && whole.len < self.config.limits.warn_frame_bytes =>
+            {
                 let frame = self.framer.message(whole);
-                let packet = wire::read_plainly(self.profile, limits, frame, &mut self.recent_ids);
-                packet.filter(|_| frame.len() < config.limits.warn_frame_bytes)
+                wire::read_plainly(self.profile, limits, frame, &mut self.recent_ids)
             }
             _ => None,
         };
@@ -244,8 +248,7 @@ impl Connection {
     fn copied(config: &ConnectionConfig, frame: &[u8], span: Span) -> PackedPayload {
         PackedPayload {
             bytes: Bytes::copy_from_slice(part(frame, span)),
-            packer: config.packer.clone(),
-            limits: config.limits.clone(),
+            reader: config.reader.clone(),
             line_safe: span.line_safe,
             portable: Some(span.portable),
         }
@@ -385,11 +388,17 @@ impl Connection {
             traceparent,
         };
         if self.config.wrap_received {
-            event = event.wrapped(&self.config.packer, &self.config.limits);
+            event = event.wrapped(&self.config.reader);
         }
         let reply = callback.map(|callback| self.token(callback));
         self.stats.events_received += 1;
-        self.push_message(ConnectionEvent::Message(Message { event, reply }), size);
+        let message = Message { event, reply };
+        let limits = &self.config.limits;
+        if self.state != State::Handshaking && self.recv.has_room(limits) {
+            self.recv.push_message(message, size, limits);
+        } else {
+            self.push_message(ConnectionEvent::Message(message), size);
+        }
     }
 
     fn settle(&mut self, callback: &[u8], data: Option<PackedPayload>) {
@@ -621,8 +630,7 @@ impl Connection {
     fn packed(&self, frame: &Bytes, span: Span) -> PackedPayload {
         PackedPayload {
             bytes: small_slice(frame, span),
-            packer: self.config.packer.clone(),
-            limits: self.config.limits.clone(),
+            reader: self.config.reader.clone(),
             line_safe: span.line_safe,
             portable: Some(span.portable),
         }

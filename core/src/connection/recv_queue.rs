@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use crate::id::ReplyToken;
 use crate::limits::Limits;
 
-use super::event::ConnectionEvent;
+use super::event::{ConnectionEvent, Message};
 
 /// How far the application is behind with what arrives on a connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -210,6 +210,40 @@ impl RecvQueue {
         None
     }
 
+    /// The oldest of all, if nothing waits but ordinary messages, as nearly always. Each made room.
+    #[inline]
+    pub(super) fn pop_message(&mut self, limits: &Limits) -> Option<ConnectionEvent> {
+        let is_simple = self.answers.is_empty()
+            && self.calls.is_empty()
+            && self.others.is_empty()
+            && self.send_ready.is_none()
+            && self.shed_count == 0
+            && self.told == self.status;
+        if !is_simple {
+            return None;
+        }
+        let queued = self.messages.pop_front()?;
+        self.uncount(queued.counted, limits);
+        Some(queued.event)
+    }
+
+    /// Queues a message.
+    #[inline]
+    pub(super) fn push_message(&mut self, message: Message, size: usize, limits: &Limits) {
+        self.count(Some(size));
+        let lane = match message.reply {
+            Some(_) => &mut self.calls,
+            None => &mut self.messages,
+        };
+        lane.push_back(Queued {
+            number: self.next,
+            counted: Some(size),
+            event: ConnectionEvent::Message(message),
+        });
+        self.next = self.next.wrapping_add(1);
+        self.update_status(limits);
+    }
+
     /// The oldest of all. Whether it made room.
     pub(super) fn pop(&mut self, limits: &Limits) -> Option<(ConnectionEvent, bool)> {
         let lanes = [Lane::Answer, Lane::Call, Lane::Message, Lane::Other];
@@ -358,7 +392,21 @@ impl RecvQueue {
     }
 
     /// A status is left at half of what it was entered at, so that it does not flicker.
+    #[inline]
     fn update_status(&mut self, limits: &Limits) {
+        let max_bytes = limits.max_recv_bytes.min(self.allowance);
+        let is_low = self.held_messages <= limits.recv_slow_messages / 2
+            && self.held_messages <= limits.max_recv_messages / 2
+            && self.held_bytes <= max_bytes / 2
+            && self.has_room(limits);
+        if is_low {
+            self.status = RecvStatus::Ok;
+        } else {
+            self.find_status(limits);
+        }
+    }
+
+    fn find_status(&mut self, limits: &Limits) {
         let max_bytes = limits.max_recv_bytes.min(self.allowance);
         let over_half =
             self.held_messages > limits.max_recv_messages / 2 || self.held_bytes > max_bytes / 2;

@@ -59,6 +59,11 @@ impl Input {
         if !core::mem::take(&mut self.is_lent) {
             return;
         }
+        if self.bytes.is_empty() {
+            core::mem::swap(&mut self.bytes, chunk);
+            self.pins_chunk = false;
+            return;
+        }
         let rest = if self.bytes.len() >= Self::SHARE_FROM {
             self.bytes.split()
         } else {
@@ -67,6 +72,16 @@ impl Input {
         };
         *chunk = core::mem::replace(&mut self.bytes, rest);
         chunk.clear();
+    }
+
+    /// Whether nothing is waiting; then nothing is kept, either.
+    #[inline]
+    pub(super) fn is_drained(&mut self) -> bool {
+        let is_drained = self.bytes.is_empty();
+        if is_drained && !self.is_lent {
+            self.clear();
+        }
+        is_drained
     }
 
     /// Says that no more can be cut out of the waiting bytes: lets the chunk go where possible.

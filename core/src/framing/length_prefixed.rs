@@ -139,6 +139,10 @@ impl LengthPrefixed {
         self.input.give_back(input);
     }
 
+    pub(crate) fn is_drained(&mut self) -> bool {
+        self.state == State::Reading && self.input.is_drained()
+    }
+
     /// The next frame, if all of it is there and it is not long. Where it is none,
     /// [`poll_frame`](Self::poll_frame) knows more.
     pub(crate) fn whole(&self) -> Option<Whole> {

@@ -91,6 +91,10 @@ impl Lines {
         self.input.give_back(input);
     }
 
+    pub(crate) fn is_drained(&mut self) -> bool {
+        !self.eof && self.input.is_drained()
+    }
+
     /// The next line, if all of it is there and it is an ordinary one: neither blank nor long, and
     /// nothing is being skipped. Where it is none, [`poll_frame`](Self::poll_frame) knows more.
     pub(crate) fn whole(&mut self) -> Option<Whole> {

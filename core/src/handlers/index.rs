@@ -65,6 +65,14 @@ impl Index {
         self.by_event.get(event).map_or(0, BTreeSet::len)
     }
 
+    /// The only handler that may want `event`, if there is just one and no other has to be asked.
+    pub(super) fn only(&self, event: &Event) -> Option<HandlerId> {
+        let are_exact =
+            self.every.is_empty() && self.by_namespace.is_empty() && self.by_request.is_empty();
+        let list = are_exact.then(|| self.by_event.get(&event.id))??;
+        (list.len() == 1).then(|| list.first().copied())?
+    }
+
     /// Replaces `found` by the handlers that may want `event`, in the order of registration. Only
     /// predicates are left to be asked.
     pub(super) fn find(&self, event: &Event, found: &mut Vec<HandlerId>) {

@@ -209,6 +209,13 @@ impl<H> Registry<H> {
         delivery: &mut Delivery<'_>,
         mut visit: impl FnMut(HandlerId, &mut H, &mut Delivery<'_>),
     ) -> usize {
+        if let Some(id) = self.index.only(delivery.event)
+            && let Some(entry) = self.handlers.get_mut(&id)
+            && entry.waiter.is_none()
+        {
+            visit(id, &mut entry.handler, delivery);
+            return 1;
+        }
         let mut found = core::mem::take(&mut self.found);
         self.index.find(delivery.event, &mut found);
         let mut seen = 0_usize;

@@ -93,8 +93,8 @@ impl Event {
         let packed = data.as_packed()?;
         let mut found = None;
         packed
-            .packer
-            .entries(&packed.bytes, &packed.limits, &mut |key, span| {
+            .packer()
+            .entries(&packed.bytes, packed.limits(), &mut |key, span| {
                 if key == KEY && found.is_none() {
                     found = Some(span);
                 }
@@ -104,7 +104,7 @@ impl Event {
             return None;
         }
         let bytes = packed.bytes.get(span.start..span.end)?;
-        let value = packed.packer.unpack(bytes, &packed.limits).ok()?;
+        let value = packed.packer().unpack(bytes, packed.limits()).ok()?;
         RequestId::from_value(&value)
     }
 }

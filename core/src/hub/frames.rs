@@ -85,8 +85,8 @@ pub(super) fn fields<const N: usize>(
     let Some(data) = data else { return found };
     if let Some(packed) = data.as_packed() {
         packed
-            .packer
-            .entries(&packed.bytes, &packed.limits, &mut |name, span| {
+            .packer()
+            .entries(&packed.bytes, packed.limits(), &mut |name, span| {
                 set(name, &|| part(packed, span));
             });
     } else if let Some(map) = data.as_value().and_then(Value::as_map) {
@@ -115,8 +115,7 @@ fn part(whole: &PackedPayload, span: Span) -> Payload {
     };
     Payload::from_packed(PackedPayload {
         bytes,
-        packer: whole.packer.clone(),
-        limits: whole.limits.clone(),
+        reader: whole.reader.clone(),
         line_safe: span.line_safe,
         portable: Some(span.portable),
     })

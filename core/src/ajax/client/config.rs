@@ -7,6 +7,7 @@ use core::time::Duration;
 
 use crate::ajax::config::AjaxConfigError;
 use crate::ajax::frames::Frames;
+use crate::event::Reader;
 use crate::extensions::Extensions;
 use crate::limits::Limits;
 use crate::packer::{Edn, Packer};
@@ -30,6 +31,7 @@ pub struct AjaxClientConfig {
     pub(super) csrf_token: Option<String>,
     pub(in crate::ajax) packer: Arc<dyn Packer>,
     pub(in crate::ajax) limits: Arc<Limits>,
+    pub(in crate::ajax) reader: Arc<Reader>,
     pub(super) handshake_timeout: Duration,
     pub(super) request_timeout: Duration,
     pub(super) max_parallel_calls: usize,
@@ -174,13 +176,15 @@ impl AjaxClientConfigBuilder {
         }
         let frames = Frames::new(&self.packer)
             .ok_or_else(|| AjaxConfigError::UnfitPacker(String::from(self.packer.name())))?;
+        let limits = Arc::new(self.limits);
         Ok(Arc::new(AjaxClientConfig {
             path: self.path,
             params: self.params,
             headers: self.headers,
             csrf_token: self.csrf_token,
+            reader: Reader::new(&self.packer, &limits),
             packer: self.packer,
-            limits: Arc::new(self.limits),
+            limits,
             handshake_timeout: self.handshake_timeout,
             request_timeout: self.request_timeout,
             max_parallel_calls: self.max_parallel_calls,

@@ -84,8 +84,7 @@ impl AjaxClient {
                 }
                 Packet::Event { id, data, .. } => {
                     let size = id.as_str().len() + span_len(data);
-                    let data =
-                        data.map(|span| payload(&config.packer, &config.limits, message, span));
+                    let data = data.map(|span| payload(&config.reader, message, span));
                     self.stats.events_received += 1;
                     let mut event = Event {
                         id,
@@ -93,7 +92,7 @@ impl AjaxClient {
                         traceparent: None,
                     };
                     if config.wrap_received {
-                        event = event.wrapped(&config.packer, &config.limits);
+                        event = event.wrapped(&config.reader);
                     }
                     let message = Message { event, reply: None };
                     self.inbox
@@ -122,9 +121,7 @@ impl AjaxClient {
             self.profile.extensions = granted.and(offered);
             self.profile.extensions.calls = false;
         }
-        let slot = |span: Option<Span>| {
-            span.map(|span| payload(&config.packer, &config.limits, message, span))
-        };
+        let slot = |span: Option<Span>| span.map(|span| payload(&config.reader, message, span));
         let opened = Opened {
             uid: slot(handshake.uid),
             csrf_token: slot(handshake.csrf_token),
@@ -187,7 +184,7 @@ impl AjaxClient {
                     Some("chsk/closed") => Err(CallError::Closed),
                     Some("chsk/error") => Err(CallError::Peer),
                     _ => Ok(match reply.span {
-                        Some(span) => payload(&config.packer, &config.limits, &message, span),
+                        Some(span) => payload(&config.reader, &message, span),
                         None => Payload::from(sente_edn::Value::Nil),
                     }),
                 };

@@ -100,6 +100,11 @@ impl Decoder {
         self.input.give_back(input);
     }
 
+    pub(super) fn is_drained(&mut self) -> bool {
+        // An empty frame may end what has begun.
+        self.payload.is_none() && self.input.is_drained()
+    }
+
     /// The next message, if it is one frame that is all there, neither long nor compressed, and
     /// without a fault. It is unmasked where it is, so [`skip_whole`](Self::skip_whole) or
     /// [`take_whole`](Self::take_whole) has to follow. Where it is none, [`poll`](Self::poll) knows

@@ -138,6 +138,10 @@ impl WebSocket {
         self.decoder.give_back(input);
     }
 
+    pub(crate) fn is_drained(&mut self) -> bool {
+        !self.eof && !self.timed_out && self.decoder.is_drained()
+    }
+
     /// The next message where it lies, if that is all there is to it; what
     /// [`poll_event`](Self::poll_event) would give out. It has to be skipped or taken at once.
     pub(crate) fn whole(&mut self) -> Option<Whole> {
