@@ -116,7 +116,8 @@ pub struct Event {
     /// What it carries; `None` for an event without a second slot.
     pub data: Option<Payload>,
     /// The trace it belongs to. It travels where the extension
-    /// [`trace`](crate::Extensions::trace) holds, and is left out elsewhere.
+    /// [`trace`](crate::Extensions::trace) holds, and is left out elsewhere; an event that a
+    /// client keeps while it is offline loses it.
     pub traceparent: Option<Box<Traceparent>>,
 }
 
