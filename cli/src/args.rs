@@ -47,6 +47,8 @@ pub(crate) enum Command {
     Call(CallArgs),
     /// Send one event and return when it is written
     Send(SendArgs),
+    /// Keep a server busy with calls, and say how long they take and how many it answers
+    Bench(Box<BenchArgs>),
     /// Read packed messages, one a line, and write them packed another way
     Recode(RecodeArgs),
     /// Do again what a recorded connection did, and show it step by step
@@ -121,6 +123,57 @@ pub(crate) struct SendArgs {
     /// How long it may take, connecting included
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration)]
     pub(crate) timeout: Duration,
+}
+
+/// `sente bench`.
+///
+/// A closed loop: each connection has --window calls under way, and each that is answered is followed
+/// by another. A server that is slow is therefore asked less, and the latency is that of a load it
+/// can bear. The first answer on each connection, and what is asked before --warm-up has passed, do
+/// not count. Interrupted, it prints what it has.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exit code: 0 measured, 1 answered with errors only, 2 usage, 3 nothing answered, 4 closed or
+refused.
+
+Examples:
+  sente bench ws://127.0.0.1:8080/chsk
+  sente bench --window 64 --connections 100 --duration 10s tcp://127.0.0.1:9000
+  sente bench --event chat/ask --size 1024 --packer msgpack --json ws://127.0.0.1:8080/chsk
+  sente bench --event any/thing --answer sente-lite/echo ws://127.0.0.1:8080/
+  sente bench 'exec:python3 tests/peers/echo.py'"
+)]
+pub(crate) struct BenchArgs {
+    #[command(flatten)]
+    pub(crate) link: LinkArgs,
+    /// The id of the event to call with; the server has to answer it
+    #[arg(long, value_name = "ID", default_value = "test/echo")]
+    pub(crate) event: String,
+    /// Send events instead of calls, and take each event of this id for the answer to the oldest that
+    /// has none: sente-lite/echo is what sente-lite's stock server answers
+    #[arg(long, value_name = "ID")]
+    pub(crate) answer: Option<String>,
+    /// The bytes of text that each event carries, as {:text \"xx..\"}
+    #[arg(long, value_name = "BYTES", default_value_t = 100, value_parser = clap::value_parser!(u32).range(..=8 * 1024 * 1024))]
+    pub(crate) size: u32,
+    /// How many calls are under way on each connection
+    #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub(crate) window: u32,
+    /// How many connections
+    #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=50_000))]
+    pub(crate) connections: u32,
+    /// How long is measured
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration)]
+    pub(crate) duration: Duration,
+    /// How long the server is kept busy before that
+    #[arg(long, value_name = "TIME", default_value = "500ms", value_parser = duration)]
+    pub(crate) warm_up: Duration,
+    /// How long one answer may take, and all connecting
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
+    pub(crate) timeout: Duration,
+    /// Print one JSON object on one line; times are in nanoseconds
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Whom to speak to, and how.

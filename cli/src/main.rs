@@ -1,6 +1,7 @@
 //! `sente`: serve, reach and watch Sente-style events from the command line.
 
 mod args;
+mod bench;
 mod call;
 mod connect;
 mod demo;
@@ -61,6 +62,7 @@ fn run(command: Command, verbose: u8) -> Outcome {
             Command::Connect(args) => connect::run(args, signals).await,
             Command::Call(args) => call::call(args, signals).await,
             Command::Send(args) => call::send(args, signals).await,
+            Command::Bench(args) => bench::run(*args, signals).await,
             Command::Recode(args) => recode::run(&args),
             Command::Replay(args) => replay::run(&args),
             Command::Demo(args) => demo::run(args, signals).await,

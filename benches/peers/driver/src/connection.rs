@@ -40,7 +40,7 @@ enum Io {
 }
 
 impl Connection {
-    /// Connects, upgrades and shakes hands.
+    /// Connects to a server, or takes the pipes of a child, upgrades and shakes hands.
     ///
     /// # Errors
     /// What the system or the server says.
@@ -49,32 +49,48 @@ impl Connection {
         requests: &Arc<Requests>,
         what: What,
     ) -> io::Result<Self> {
-        let opening = |stream: &mut dyn Stream| open(stream, requests);
-        let io = match &server.address {
+        if server.address != Address::Child {
+            return Self::connect(&server.address, requests, what);
+        }
+        let mut pipes = Pipes::of(&mut server.child)?;
+        open(&mut pipes, requests)?;
+        let (from, to): (OwnedFd, OwnedFd) = (pipes.from.into(), pipes.to.into());
+        fcntl_setfl(&to, fcntl_getfl(&to)? | OFlags::NONBLOCK)?;
+        Ok(Self::new(Io::Pipes { from, to }, requests, what))
+    }
+
+    /// Connects, upgrades and shakes hands.
+    ///
+    /// # Errors
+    /// What the system or the server says.
+    pub(crate) fn connect(
+        address: &Address,
+        requests: &Arc<Requests>,
+        what: What,
+    ) -> io::Result<Self> {
+        let socket = match address {
             Address::Tcp(address) => {
                 let mut stream = TcpStream::connect(address)?;
                 stream.set_nodelay(true)?;
                 stream.set_read_timeout(Some(PATIENCE))?;
-                opening(&mut stream)?;
+                open(&mut stream, requests)?;
                 stream.set_read_timeout(None)?;
-                Io::Socket(stream.into())
+                stream.into()
             }
             Address::Unix(path) => {
                 let mut stream = UnixStream::connect(path)?;
                 stream.set_read_timeout(Some(PATIENCE))?;
-                opening(&mut stream)?;
+                open(&mut stream, requests)?;
                 stream.set_read_timeout(None)?;
-                Io::Socket(stream.into())
+                stream.into()
             }
-            Address::Child => {
-                let mut pipes = Pipes::of(&mut server.child)?;
-                opening(&mut pipes)?;
-                let (from, to): (OwnedFd, OwnedFd) = (pipes.from.into(), pipes.to.into());
-                fcntl_setfl(&to, fcntl_getfl(&to)? | OFlags::NONBLOCK)?;
-                Io::Pipes { from, to }
-            }
+            Address::Child => return Err(io::Error::other("a child has no address")),
         };
-        Ok(Self {
+        Ok(Self::new(Io::Socket(socket), requests, what))
+    }
+
+    fn new(io: Io, requests: &Arc<Requests>, what: What) -> Self {
+        Self {
             io,
             requests: requests.clone(),
             counter: Counter::new(requests.clone(), what),
@@ -82,7 +98,7 @@ impl Connection {
             partial: 0,
             to_send: 0,
             sent_at: VecDeque::new(),
-        })
+        }
     }
 
     /// What to wait on for reading.

@@ -82,14 +82,14 @@ impl FanOut {
 }
 
 /// Those who are told.
-struct Crowd {
+pub(crate) struct Crowd {
     connections: Vec<Connection>,
     epoll: OwnedFd,
     buffer: Vec<u8>,
 }
 
 impl Crowd {
-    fn new() -> io::Result<Self> {
+    pub(crate) fn new() -> io::Result<Self> {
         Ok(Self {
             connections: Vec::new(),
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
@@ -97,7 +97,7 @@ impl Crowd {
         })
     }
 
-    fn grow(
+    pub(crate) fn grow(
         &mut self,
         server: &mut Server,
         requests: &Arc<Requests>,
@@ -114,7 +114,7 @@ impl Crowd {
     }
 
     /// Answers pings for a while.
-    fn rest(&mut self, time: Duration) -> io::Result<()> {
+    pub(crate) fn rest(&mut self, time: Duration) -> io::Result<()> {
         let end = Instant::now() + time;
         while Instant::now() < end {
             self.read_all(Duration::ZERO)?;
@@ -153,6 +153,28 @@ impl Crowd {
             (Figure::Half, half),
             (Figure::Last, last),
         ])
+    }
+
+    /// One says so many events, each when all were told the last; how long each delivery took, in
+    /// nanoseconds.
+    pub(crate) fn latencies(&mut self, count: usize) -> io::Result<Vec<u64>> {
+        let mut latencies = Vec::with_capacity(count * self.connections.len());
+        for _ in 0..count {
+            let begun = Instant::now();
+            if let Some(first) = self.connections.first_mut() {
+                first.to_send = 1;
+                while !first.pump()? {}
+            }
+            let mut told = 0;
+            while told < self.connections.len() {
+                let more = self.read_all(Duration::from_secs(20))?;
+                let more = more.ok_or_else(|| io::Error::other("it has stopped telling"))?;
+                let took = begun.elapsed().as_nanos() as u64;
+                latencies.extend(std::iter::repeat_n(took, more));
+                told += more;
+            }
+        }
+        Ok(latencies)
     }
 
     /// Reads what is there, once; how many events that was, or `None` if nothing came in time.

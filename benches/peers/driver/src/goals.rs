@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use peer_shapes::stats::Summary;
+use peer_shapes::stats::{Summary, summary};
 
 use crate::results::{Figure, Results, ratio};
 
@@ -10,10 +10,20 @@ use crate::results::{Figure, Results, ratio};
 pub(crate) struct Goal {
     pub(crate) label: &'static str,
     ours: Of,
-    peer: Of,
+    over: Against,
     /// At most this, or at least.
     must: Bound,
     stretch: f64,
+}
+
+/// What our figure is compared with.
+enum Against {
+    /// As a ratio.
+    Over(Of),
+    /// By what is added to it.
+    Beyond(Of),
+    /// With nothing.
+    Itself,
 }
 
 /// A figure of a server in a work.
@@ -25,8 +35,9 @@ enum Bound {
     AtMost(f64),
 }
 
+use Against::{Beyond, Itself, Over};
 use Bound::{AtLeast, AtMost};
-use Figure::{Cpu, Memory, MemoryAfter, P50, P99, Throughput};
+use Figure::{Cpu, Memory, MemoryAfter, P50, P99, P99Slowed, Throughput};
 
 const OURS: &str = "ours/ws/edn";
 const SIO: &str = "socketioxide";
@@ -37,121 +48,142 @@ pub(crate) const GOALS: &[Goal] = &[
     Goal {
         label: "ping-pong p50, 100 B, against tungstenite with 4 KiB buffers",
         ours: Of("ping-pong-100B", OURS, P50),
-        peer: Of("ping-pong-100B", "tungstenite-4k", P50),
+        over: Over(Of("ping-pong-100B", "tungstenite-4k", P50)),
         must: AtMost(1.10),
         stretch: 1.0,
     },
     Goal {
         label: "the same against socketioxide",
         ours: Of("ping-pong-100B", OURS, P50),
-        peer: Of("ping-pong-100B", SIO, P50),
+        over: Over(Of("ping-pong-100B", SIO, P50)),
         must: AtMost(0.80),
         stretch: 0.70,
     },
     Goal {
         label: "throughput, window 64, 100 B, against socketioxide",
         ours: Of("window-64", OURS, Throughput),
-        peer: Of("window-64", SIO, Throughput),
+        over: Over(Of("window-64", SIO, Throughput)),
         must: AtLeast(5.0),
         stretch: 6.5,
     },
     Goal {
         label: "throughput, window 1024, 100 B, against socketioxide",
         ours: Of("window-1024", OURS, Throughput),
-        peer: Of("window-1024", SIO, Throughput),
+        over: Over(Of("window-1024", SIO, Throughput)),
         must: AtLeast(8.0),
         stretch: 10.0,
     },
     Goal {
         label: "throughput, window 64, 1 KB, against socketioxide",
         ours: Of("window-64-1KB", OURS, Throughput),
-        peer: Of("window-64-1KB", SIO, Throughput),
+        over: Over(Of("window-64-1KB", SIO, Throughput)),
         must: AtLeast(6.0),
         stretch: 8.0,
     },
     Goal {
         label: "throughput, window 4, 64 KB, against socketioxide",
         ours: Of("window-4-64KB", OURS, Throughput),
-        peer: Of("window-4-64KB", SIO, Throughput),
+        over: Over(Of("window-4-64KB", SIO, Throughput)),
         must: AtLeast(6.0),
         stretch: 15.0,
     },
     Goal {
         label: "throughput, 100 connections, window 10, against socketioxide",
         ours: Of("connections-100-window-10", OURS, Throughput),
-        peer: Of("connections-100-window-10", SIO, Throughput),
+        over: Over(Of("connections-100-window-10", SIO, Throughput)),
         must: AtLeast(4.0),
         stretch: 5.0,
     },
     Goal {
         label: "p99 of the same",
         ours: Of("connections-100-window-10", OURS, P99),
-        peer: Of("connections-100-window-10", SIO, P99),
+        over: Over(Of("connections-100-window-10", SIO, P99)),
         must: AtMost(0.3),
         stretch: 0.15,
     },
     Goal {
         label: "stdio child, ping-pong p50, against a raw pipe echo",
         ours: Of("child-ping-pong", "ours/stdio/edn", P50),
-        peer: Of("child-ping-pong", "stdio-raw", P50),
+        over: Over(Of("child-ping-pong", "stdio-raw", P50)),
         must: AtMost(1.5),
         stretch: 1.3,
     },
     Goal {
         label: "stdio child, window 64, server CPU, against async-lsp",
         ours: Of("child-window-64", "ours/stdio/edn", Cpu),
-        peer: Of("child-window-64", "stdio-async-lsp", Cpu),
+        over: Over(Of("child-window-64", "stdio-async-lsp", Cpu)),
         must: AtMost(1.0 / 9.0),
         stretch: 1.0 / 20.0,
     },
     Goal {
         label: "Unix socket p50, against our TCP",
         ours: Of("transports-ping-pong", "ours/unix/edn", P50),
-        peer: Of("transports-ping-pong", "ours/tcp/edn", P50),
+        over: Over(Of("transports-ping-pong", "ours/tcp/edn", P50)),
         must: AtMost(0.75),
         stretch: 0.70,
     },
     Goal {
         label: "fan-out of 200 B to 10,000, server CPU, against prepared bytes",
         ours: Of("fan-out-10k", ROOM, Cpu),
-        peer: Of("fan-out-10k", "bc-floor", Cpu),
+        over: Over(Of("fan-out-10k", "bc-floor", Cpu)),
         must: AtMost(1.25),
         stretch: 1.12,
     },
     Goal {
         label: "the same against socketioxide",
         ours: Of("fan-out-10k", ROOM, Cpu),
-        peer: Of("fan-out-10k", SIO, Cpu),
+        over: Over(Of("fan-out-10k", SIO, Cpu)),
         must: AtMost(1.0 / 2.2),
         stretch: 1.0 / 2.6,
     },
     Goal {
         label: "burst of 10 to 1,000, server CPU, against socketioxide",
         ours: Of("burst-1k", ROOM, Cpu),
-        peer: Of("burst-1k", SIO, Cpu),
+        over: Over(Of("burst-1k", SIO, Cpu)),
         must: AtMost(1.0 / 3.0),
         stretch: 1.0 / 3.5,
     },
     Goal {
         label: "memory a second after a burst, over idle",
         ours: Of("burst-1k", ROOM, MemoryAfter),
-        peer: Of("burst-1k", ROOM, Memory),
+        over: Over(Of("burst-1k", ROOM, Memory)),
         must: AtMost(1.3),
         stretch: 1.1,
     },
     Goal {
         label: "server CPU per delivery at 19,000, over that at 1,000",
         ours: Of("fan-out-19k", ROOM, Cpu),
-        peer: Of("fan-out-1k", ROOM, Cpu),
+        over: Over(Of("fan-out-1k", ROOM, Cpu)),
         must: AtMost(1.3),
         stretch: 1.1,
     },
     Goal {
         label: "1 KB MessagePack over 1 KB JSON, typed handlers, throughput",
         ours: Of("typed-window-64-1KB", "ours/ws/msgpack/typed", Throughput),
-        peer: Of("typed-window-64-1KB", "ours/ws/json/typed", Throughput),
+        over: Over(Of("typed-window-64-1KB", "ours/ws/json/typed", Throughput)),
         must: AtLeast(1.5),
         stretch: 2.0,
+    },
+    Goal {
+        label: "µs that coalescing adds to a ping-pong's p50, over one frame in each write",
+        ours: Of("coalescing-ping-pong", OURS, P50),
+        over: Beyond(Of("coalescing-ping-pong", "ours/ws/edn/each-alone", P50)),
+        must: AtMost(0.3),
+        stretch: 0.0,
+    },
+    Goal {
+        label: "idle memory of a connection in a channel, KiB, 10,000 connections",
+        ours: Of("fan-out-10k", ROOM, Memory),
+        over: Itself,
+        must: AtMost(2.5),
+        stretch: 1.5,
+    },
+    Goal {
+        label: "bystanders' p99 while one reader stops, over before",
+        ours: Of("slow-reader", ROOM, P99Slowed),
+        over: Over(Of("slow-reader", ROOM, P99)),
+        must: AtMost(1.1),
+        stretch: 1.0,
     },
 ];
 
@@ -173,24 +205,36 @@ impl fmt::Display for Verdict {
     }
 }
 
+impl Of {
+    /// Its rounds, and how their median is shown.
+    fn rounds<'a>(&self, results: &'a Results) -> Option<(&'a [f64], String)> {
+        let Self(work, server, figure) = self;
+        let rounds = results.work(work)?.row(server)?.figures.get(figure)?;
+        Some((rounds, figure.show(summary(rounds).median)))
+    }
+}
+
 impl Goal {
-    /// Ours, the peer's, and what the one is over the other; `None` if they were not measured.
+    /// Ours, the peer's, and what came of the two; `None` if they were not measured.
     pub(crate) fn measured(&self, results: &Results) -> Option<(String, String, Summary)> {
-        let rounds = |Of(work, server, figure): &Of| {
-            let row = results.work(work)?.row(server)?;
-            Some((row, row.figures.get(figure)?))
+        let (ours, shown) = self.ours.rounds(results)?;
+        let (other, of) = match &self.over {
+            Over(of) | Beyond(of) => (of.rounds(results)?, of),
+            Itself => return Some((shown, String::new(), summary(ours))),
         };
-        let (ours, peer) = (rounds(&self.ours)?, rounds(&self.peer)?);
-        let ratio = ratio(ours.1, peer.1)?;
-        let median = |row: &crate::results::Row, figure: Figure| {
-            let median = row.summary(figure).unwrap_or_default().median;
-            figure.show(median)
+        let compared = match self.over {
+            Over(_) => ratio(ours, other.0)?,
+            _ => {
+                let pairs = ours.iter().zip(other.0);
+                summary(&pairs.map(|(one, two)| one - two).collect::<Vec<_>>())
+            }
         };
-        Some((
-            median(ours.0, self.ours.2),
-            median(peer.0, self.peer.2),
-            ratio,
-        ))
+        let theirs = if of.1 == self.ours.1 && of.0 == self.ours.0 {
+            format!("{} {}", of.2.head(), other.1)
+        } else {
+            format!("{} {}", of.1, other.1)
+        };
+        Some((shown, theirs, compared))
     }
 
     pub(crate) fn figure(&self) -> Figure {
@@ -234,7 +278,11 @@ mod tests {
     fn every_goal_is_about_what_is_measured() {
         let works = works();
         for goal in GOALS {
-            for Of(work, server, _) in [&goal.ours, &goal.peer] {
+            let other = match &goal.over {
+                Over(of) | Beyond(of) => of,
+                Itself => &goal.ours,
+            };
+            for Of(work, server, _) in [&goal.ours, other] {
                 let work = works.iter().find(|known| known.name == *work);
                 let servers = work.expect(goal.label).servers();
                 assert!(servers.contains(server), "{}: {server}", goal.label);

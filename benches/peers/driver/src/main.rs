@@ -13,9 +13,12 @@ mod echo;
 mod fanout;
 mod goals;
 mod page;
+mod plot;
 mod protocol;
 mod results;
 mod server;
+mod slow;
+mod storm;
 mod works;
 
 use std::path::PathBuf;
@@ -118,6 +121,8 @@ fn run(options: &Options) -> Result<(), String> {
                 let (often, rounds) = if options.quick { (1, 3) } else { (3, 5) };
                 fan_out.measure(often, rounds)
             }
+            Kind::Slow(slow) => slow.measure(if options.quick { 1 } else { 3 }),
+            Kind::Storm(storm) => storm.measure(if options.quick { 1 } else { 3 }),
         };
         results.works.push(Measured {
             name: work.name.to_owned(),
@@ -137,6 +142,16 @@ fn page(options: &Options) -> Result<(), String> {
     let text = std::fs::read_to_string(&options.results)
         .map_err(|error| format!("cannot read {path}: {error}"))?;
     let results: Results = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+    if let Some(directory) = &options.plots {
+        for work in &results.works {
+            let Some(picture) = plot::plot(work, page::plotted(work)) else {
+                continue;
+            };
+            let path = directory.join(format!("{}.svg", work.name));
+            let shown = path.display();
+            svg::save(&path, &picture).map_err(|error| format!("cannot write {shown}: {error}"))?;
+        }
+    }
     print!("{}", page::Page(&results));
     Ok(())
 }

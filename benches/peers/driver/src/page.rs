@@ -56,11 +56,25 @@ impl Display for Page<'_> {
     }
 }
 
+/// The figure that is plotted.
+pub(crate) fn plotted(work: &Measured) -> Figure {
+    let has = |figure| {
+        work.rows
+            .iter()
+            .any(|row| row.figures.contains_key(&figure))
+    };
+    if has(Figure::Cpu) {
+        Figure::Cpu
+    } else {
+        Figure::P99Slowed
+    }
+}
+
 fn goals(f: &mut fmt::Formatter<'_>, results: &Results) -> fmt::Result {
     writeln!(f, "\n## Goals\n")?;
     writeln!(
         f,
-        "| work | figure | ours | peer | ratio (least–most) | must | stretch | verdict |"
+        "| work | figure | ours | other | ratio, or what is said (least–most) | must | stretch | verdict |"
     )?;
     writeln!(f, "|---|---|---:|---:|---:|---:|---:|---|")?;
     for goal in GOALS {
@@ -88,6 +102,7 @@ fn table(f: &mut fmt::Formatter<'_>, work: &Measured) -> fmt::Result {
         "`{}`, load {:.1} at its beginning.\n",
         work.name, work.load
     )?;
+    writeln!(f, "![{}](e2e/{}.svg)\n", work.title, work.name)?;
     let mut figures: Vec<Figure> = Vec::new();
     for row in &work.rows {
         figures.extend(row.figures.keys());

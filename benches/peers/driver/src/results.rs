@@ -45,6 +45,8 @@ pub(crate) enum Figure {
     /// Round trip, microseconds.
     P50,
     P99,
+    /// The same while one reader has stopped.
+    P99Slowed,
     /// Processor time of the server for each message or delivery, nanoseconds.
     Cpu,
     /// Context switches of the server for each message.
@@ -67,6 +69,7 @@ impl Figure {
             Self::Throughput => "1/s of CPU",
             Self::P50 => "p50 µs",
             Self::P99 => "p99 µs",
+            Self::P99Slowed => "p99 µs, one stopped",
             Self::Cpu => "server CPU ns",
             Self::Switches => "switches",
             Self::Half => "half ms",
@@ -80,7 +83,7 @@ impl Figure {
     pub(crate) fn show(self, number: f64) -> String {
         match self {
             Self::Rate | Self::Throughput | Self::Cpu => grouped(number),
-            Self::P50 | Self::P99 => format!("{number:.1}"),
+            Self::P50 | Self::P99 | Self::P99Slowed => format!("{number:.1}"),
             Self::Switches => format!("{number:.3}"),
             _ => format!("{number:.2}"),
         }

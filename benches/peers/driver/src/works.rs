@@ -3,6 +3,8 @@
 use crate::echo::Echo;
 use crate::fanout::FanOut;
 use crate::server::Processors;
+use crate::slow::Slow;
+use crate::storm::Storm;
 
 /// One table of the page.
 pub(crate) struct Work {
@@ -21,6 +23,8 @@ impl Work {
         match &self.kind {
             Kind::Echo(echo) => echo.servers,
             Kind::FanOut(fan_out) => fan_out.servers,
+            Kind::Slow(slow) => slow.servers,
+            Kind::Storm(storm) => storm.servers,
         }
     }
 }
@@ -29,6 +33,8 @@ impl Work {
 pub(crate) enum Kind {
     Echo(Echo),
     FanOut(FanOut),
+    Slow(Slow),
+    Storm(Storm),
 }
 
 /// Everything.
@@ -226,6 +232,43 @@ pub(crate) fn works() -> Vec<Work> {
             }),
         });
     }
+    works.push(Work {
+        name: "slow-reader",
+        title: "Events of 4 KB told to 100, while another one stops reading",
+        against: "socketioxide",
+        kind: Kind::Slow(Slow {
+            servers: QUEUES,
+            bystanders: 100,
+        }),
+    });
+    for (name, title, connections, at_once, again) in [
+        (
+            "connect",
+            "2,000 connections, one after the other",
+            2_000,
+            1,
+            false,
+        ),
+        (
+            "storm",
+            "5,000 connections again, 100 at a time, after all were lost",
+            5_000,
+            100,
+            true,
+        ),
+    ] {
+        works.push(Work {
+            name,
+            title,
+            against: "socketioxide",
+            kind: Kind::Storm(Storm {
+                servers: DOORS,
+                connections,
+                at_once,
+                again,
+            }),
+        });
+    }
     works
 }
 
@@ -298,8 +341,24 @@ const CROWDS: &[&str] = &[
     "ours/ws/edn/room",
 ];
 
+const DOORS: &[&str] = &[
+    "bc-tungstenite-4k",
+    "bc-fastws",
+    "socketioxide",
+    "node-wsbc",
+    "ours/ws/edn/room",
+];
+
 const LARGE_CROWDS: &[&str] = &[
     "bc-floor",
+    "bc-tungstenite-4k",
+    "bc-fastws",
+    "socketioxide",
+    "ours/ws/edn/room",
+];
+
+/// Who keeps what a reader does not take.
+const QUEUES: &[&str] = &[
     "bc-tungstenite-4k",
     "bc-fastws",
     "socketioxide",
