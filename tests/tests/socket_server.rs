@@ -167,7 +167,7 @@ async fn a_drain_answers_what_was_asked_and_ends_all() {
     running.server.send_to(id, &event("test/begin", 0)).unwrap();
     assert_eq!(next(&mut events).await.0, "test/begin");
     within(async {
-        while running.server.stats().traffic.events_received == 0 {
+        while running.server.stats().all_traffic().events_received == 0 {
             tokio::task::yield_now().await;
         }
     })

@@ -11,6 +11,7 @@ use crate::config::Recheck;
 use crate::line::{Order, Wire};
 use crate::sender::Sender;
 use crate::server::Server;
+use crate::trace;
 
 /// The WebSocket close code where an identity is over: policy violation.
 const OVER: u16 = 1008;
@@ -121,8 +122,7 @@ impl Server {
 }
 
 fn end(line: &dyn Wire) {
-    let peer = line.link().peer();
-    tracing::info!(connection = %peer.connection, user = ?peer.user, "identity is over");
+    trace::identity_over(&line.link().peer());
     let reason = SmolStr::new_static("identity is over");
     if line.link().order(Order::Close(OVER, reason)) {
         line.wake();

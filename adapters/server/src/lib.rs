@@ -14,6 +14,9 @@ pub mod http;
 mod identities;
 mod line;
 mod listening;
+#[cfg(feature = "metrics")]
+mod metrics;
+mod report;
 mod room;
 #[cfg(feature = "json-schema")]
 mod schema;
@@ -23,6 +26,7 @@ mod served;
 mod server;
 mod stats;
 mod terms;
+mod trace;
 mod users;
 
 pub use builder::{ServerBuilder, StreamPeer};
@@ -30,11 +34,14 @@ pub use channels::Channels;
 pub use config::{Recheck, ServerConfig};
 pub use event::{ServerEvent, ServerEvents};
 pub use listening::Listening;
+#[cfg(feature = "metrics")]
+pub use metrics::{METRICS_CONTENT_TYPE, Metrics};
+pub use report::Health;
 #[cfg(feature = "json-schema")]
 pub use schema::{SchemaError, SchemaGuard};
 pub use sender::Sender;
 pub use served::{Facts, Served};
 pub use server::{Server, ServerJoinError};
-pub use stats::ServerStats;
+pub use stats::{ServerStats, Waiting};
 pub use terms::{Entry, Terms};
 pub use users::Users;

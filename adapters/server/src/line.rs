@@ -20,7 +20,9 @@ use crate::event::ServerEvent;
 use crate::sender::Sender;
 use crate::served::Served;
 use crate::server::{Inner, Server};
+use crate::stats::Waiting;
 use crate::terms::Place;
+use crate::trace;
 
 /// How long a peer that has half-closed may take to read what it is owed.
 const FINISHING: Duration = Duration::from_secs(5);
@@ -41,6 +43,8 @@ pub(crate) trait Wire: Send + Sync {
     /// Has the driver look into the mailbox.
     fn wake(&self);
     fn stats(&self) -> Stats;
+    /// What waits in its send queue.
+    fn send_queue(&self) -> Waiting;
     fn dialect(&self) -> Option<Dialect>;
     fn packer(&self) -> Option<Arc<dyn Packer>>;
     fn send(self: Arc<Self>, event: Event) -> BoxFuture<Result<(), SendError>>;
@@ -137,9 +141,9 @@ impl Link {
     }
 
     /// What waits for it: events and their bytes.
-    pub(crate) fn waiting(&self) -> (usize, usize) {
+    pub(crate) fn waiting(&self) -> Waiting {
         let mailbox = lock(&self.mailbox);
-        (mailbox.inbox.len(), mailbox.inbox.bytes())
+        Waiting::new(mailbox.inbox.len(), mailbox.inbox.bytes())
     }
 
     fn take_reports(&self) -> Vec<SlowReport> {
@@ -242,11 +246,7 @@ impl<M: Served> Line<M> {
     async fn hear(&self, server: &Server, event: ConnectionEvent) {
         match event {
             ConnectionEvent::Message(message) => self.hear_message(server, message).await,
-            ConnectionEvent::PeerFinished => {
-                if self.link.drain(server.now() + FINISHING) {
-                    self.wake();
-                }
-            }
+            ConnectionEvent::PeerFinished => self.finish(server.now() + FINISHING),
             ConnectionEvent::Closed(reason) => {
                 // Nobody takes events any more; what holds them can go.
                 let events = lock(&self.events).take();
@@ -254,7 +254,7 @@ impl<M: Served> Line<M> {
                 let peer = self.link.peer();
                 server.depart(self.link.id, kept, M::had_its_grace());
                 drop(lock(&self.place).take());
-                tracing::debug!(connection = %peer.connection, peer = self.link.name, %reason, "left");
+                trace::left(&peer, &reason, &self.link.name);
                 if !rest.is_empty() {
                     let (peer, events) = (peer.clone(), rest);
                     server.tell(ServerEvent::Undelivered { peer, events });
@@ -271,7 +271,7 @@ impl<M: Served> Line<M> {
                     self.reply_error(token);
                 }
                 let peer = self.link.peer();
-                tracing::debug!(connection = %peer.connection, reason = %bad.reason, "bad event");
+                trace::bad_event(&peer, &bad.reason);
                 server.tell(ServerEvent::BadEvents {
                     peer,
                     reason: Some(bad.reason),
@@ -296,7 +296,14 @@ impl<M: Served> Line<M> {
                     token: hello.token,
                 });
             }
-            event => tracing::trace!(connection = %self.link.id, ?event),
+            // Answers go to those who wait for them, and the rest is told by numbers.
+            _ => {}
+        }
+    }
+
+    fn finish(&self, deadline: Instant) {
+        if self.link.drain(deadline) {
+            self.wake();
         }
     }
 
@@ -308,9 +315,9 @@ impl<M: Served> Line<M> {
                 self.reply_error(token);
             }
             let report = lock(&self.link.gate).report(server.now());
-            server.count_refused();
+            server.inner.counts.refused_event();
             if let Some(count) = report {
-                tracing::warn!(connection = %peer.connection, user = ?peer.user, %id, %why, count, "refused events");
+                trace::refused_events(&peer, &id, &why, count);
                 server.tell(ServerEvent::Refused {
                     peer,
                     id,
@@ -408,6 +415,11 @@ impl<M: Served> Wire for Line<M> {
 
     fn stats(&self) -> Stats {
         self.handle.get().map(M::stats).unwrap_or_default()
+    }
+
+    fn send_queue(&self) -> Waiting {
+        let capacity = self.handle.get().map(Handle::send_capacity);
+        capacity.map_or_else(Waiting::default, |it| Waiting::new(it.messages, it.bytes))
     }
 
     fn dialect(&self) -> Option<Dialect> {

@@ -12,6 +12,7 @@ use crate::builder::StreamPeer;
 use crate::served::{Facts, Served};
 use crate::server::Server;
 use crate::terms::Terms;
+use crate::trace;
 
 /// A listener that is served: from [`Server::serve`]. Dropped, it goes on.
 #[derive(Debug)]
@@ -108,7 +109,7 @@ impl Server {
         let (line, user) = match self.enter::<Connection>(facts, dialect, terms) {
             Ok(entered) => entered,
             Err(error) => {
-                tracing::warn!(connection = %id, peer = incoming.peer(), %error, "not let in");
+                trace::no_room(id, incoming.peer(), &error);
                 incoming.refuse(503, &error.to_string()).await;
                 return;
             }
@@ -118,7 +119,7 @@ impl Server {
         match incoming.accept(accept).await {
             Ok((handle, events)) => line.attach(handle, events),
             Err(error) => {
-                tracing::debug!(connection = %id, %error, "lost in the handshake");
+                trace::lost(id, &error);
                 let (kept, _) = line.take_unsent();
                 self.depart(id, kept, Connection::had_its_grace());
             }
@@ -152,7 +153,7 @@ async fn listen(server: Server, mut listener: Listener, mut stopped: watch::Rece
                 let server = server.clone();
                 tokio::spawn(async move { server.arrived(incoming).await });
             }
-            Some(Err(error)) => tracing::error!(url = %listener.url(), %error, "cannot accept"),
+            Some(Err(error)) => trace::cannot_accept(&listener.url().to_string(), &error),
             None => return,
         }
     }

@@ -1,9 +1,10 @@
 //! What stands behind the server's one lock: the hub, and the connections it speaks of.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use sente_core::{ConnId, Hub, HubEvent, HubOutput, Instant, Stats};
+use smol_str::SmolStr;
 
 use crate::identities::Identities;
 use crate::line::{Order, Wire};
@@ -12,8 +13,8 @@ use crate::line::{Order, Wire};
 pub(crate) struct Room {
     pub(crate) hub: Hub,
     pub(crate) lines: HashMap<ConnId, Arc<dyn Wire>>,
-    /// The counts of connections that are gone.
-    pub(crate) gone: Stats,
+    /// The counts of connections that are gone, by the names of their packers.
+    pub(crate) gone: BTreeMap<SmolStr, Stats>,
     pub(crate) identities: Identities,
     /// When the timer is set to.
     pub(crate) timer: Option<Instant>,
@@ -27,7 +28,7 @@ impl Room {
             hub,
             lines: HashMap::new(),
             identities: Identities::default(),
-            gone: Stats::default(),
+            gone: BTreeMap::new(),
             timer: None,
             closing: None,
         }

@@ -2,7 +2,8 @@
 
 use std::fmt;
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering};
+#[cfg(feature = "metrics")]
+use std::sync::OnceLock;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 
@@ -16,18 +17,22 @@ use sente_core::{
 use smol_str::SmolStr;
 use thiserror::Error;
 use tokio::sync::{Notify, broadcast, watch};
+use tracing::Instrument;
 
 use crate::builder::{Hooks, ServerBuilder};
 use crate::clock::{Clock, unix_millis};
 use crate::config::ServerConfig;
 use crate::event::{ServerEvent, ServerEvents};
 use crate::line::{Line, Link, Order, Wire, lock};
+#[cfg(feature = "metrics")]
+use crate::metrics::Latency;
 use crate::room::Room;
 use crate::seed::random;
 use crate::sender::{Routes, Sender};
 use crate::served::{Facts, Served};
-use crate::stats::add;
+use crate::stats::{Counts, count};
 use crate::terms::{Entry, Place, Terms};
+use crate::trace;
 
 /// How long after the deadline of a drain the last connections may take to end.
 const CUT: Duration = Duration::from_millis(500);
@@ -82,12 +87,14 @@ pub(crate) struct Inner {
     /// The version of who is connected.
     pub(crate) uids: watch::Sender<u64>,
     /// How many connections there are.
-    open: watch::Sender<usize>,
+    pub(crate) open: watch::Sender<usize>,
     /// Whether it lets nobody in any more.
     pub(crate) is_closing: watch::Sender<bool>,
     /// The timer is to be set anew.
     timer: Arc<Notify>,
-    pub(crate) refused_events: AtomicU64,
+    pub(crate) counts: Counts,
+    #[cfg(feature = "metrics")]
+    pub(crate) latency: OnceLock<Latency>,
 }
 
 impl Server {
@@ -120,7 +127,9 @@ impl Server {
             open: watch::Sender::new(0),
             is_closing: watch::Sender::new(false),
             timer: Arc::new(Notify::new()),
-            refused_events: AtomicU64::new(0),
+            counts: Counts::default(),
+            #[cfg(feature = "metrics")]
+            latency: OnceLock::new(),
             config,
         });
         tokio::spawn(keep_time(Arc::downgrade(&inner), inner.timer.clone()));
@@ -209,7 +218,7 @@ impl Server {
             wire.link().drain(deadline);
         }
         let peer = Peer::of_user(id, user.clone());
-        tracing::debug!(connection = %id, user = %user, ?transport, peer = wire.link().name, "joined");
+        trace::joined(&peer, transport, &wire.link().name);
         self.tell(ServerEvent::Joined { peer, transport });
         Ok((line, user))
     }
@@ -224,7 +233,7 @@ impl Server {
             }
             room.identities.leave(id);
             let line = room.lines.remove(&id)?;
-            add(&mut room.gone, &line.stats());
+            count(&mut room.gone, &*line);
             Some(line)
         });
         if line.is_some() {
@@ -386,7 +395,7 @@ impl Server {
         timeout: Duration,
     ) -> Result<Payload, CallFailure> {
         match self.line(connection) {
-            Some(line) => line.call(event, timeout).await,
+            Some(line) => self.timed_call(line, event, timeout).await,
             None => Err(CallFailure::Refused(SendError::NotOpen(Box::new(event)))),
         }
     }
@@ -478,7 +487,8 @@ impl Server {
 
     pub(crate) fn tell_refusal(&self, remote: Option<SmolStr>, refusal: &Refusal) {
         let (reason, status) = (refusal.reason, refusal.status);
-        tracing::warn!(?remote, %reason, status, "refused a request");
+        self.inner.counts.turned_away(reason);
+        trace::turned_away(remote.as_deref(), refusal);
         self.tell(ServerEvent::TurnedAway {
             remote,
             reason,
@@ -490,12 +500,24 @@ impl Server {
         self.with_hub(|hub, now| hub.handle_slow(now, id, report));
     }
 
-    pub(crate) fn count_refused(&self) {
-        self.inner.refused_events.fetch_add(1, Ordering::Relaxed);
-    }
-
     pub(crate) fn user_rates(&self) -> Option<MutexGuard<'_, UserRates>> {
         self.inner.users.as_ref().map(lock)
+    }
+
+    async fn timed_call(
+        &self,
+        line: Arc<dyn Wire>,
+        event: Event,
+        timeout: Duration,
+    ) -> Result<Payload, CallFailure> {
+        #[cfg(feature = "metrics")]
+        let began = self.now();
+        let settled = line.call(event, timeout).await;
+        #[cfg(feature = "metrics")]
+        if let Some(latency) = self.inner.latency.get() {
+            latency.called(self.now().saturating_duration_since(began));
+        }
+        settled
     }
 
     /// Has the handlers handle a message.
@@ -503,11 +525,19 @@ impl Server {
         let peer = sender.peer().clone();
         let id = message.event.id.clone();
         let Some(work) = self.inner.routes.begin(message, connection, sender) else {
-            tracing::debug!(connection = %peer.connection, %id, "no handler");
+            trace::no_handler(&peer, &id);
             return;
         };
-        if let Err(failure) = work.await {
-            tracing::error!(connection = %peer.connection, %failure, "a handler failed");
+        #[cfg(feature = "metrics")]
+        let began = self.now();
+        let done = work.instrument(trace::handling(&peer, &id)).await;
+        #[cfg(feature = "metrics")]
+        if let Some(latency) = self.inner.latency.get() {
+            latency.handled(self.now().saturating_duration_since(began));
+        }
+        if let Err(failure) = done {
+            self.inner.counts.failure(&failure);
+            trace::handler_failed(&peer, &failure);
             self.tell(ServerEvent::HandlerFailed { peer, failure });
         }
     }
@@ -523,6 +553,7 @@ impl Inner {
             if let HubEvent::UidsChanged { version, .. } = event {
                 self.uids.send_replace(version);
             }
+            trace::hub(&event);
             self.tell(ServerEvent::Hub(event));
         }
         let due = room.poll_timeout();

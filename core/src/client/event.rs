@@ -135,7 +135,8 @@ pub struct ClientStats {
 
 impl Stats {
     /// The sum of the counts of two links.
-    pub(crate) const fn plus(self, other: Self) -> Self {
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
         Self {
             frames_received: self.frames_received.saturating_add(other.frames_received),
             frames_sent: self.frames_sent.saturating_add(other.frames_sent),
