@@ -197,7 +197,7 @@ impl Machine for Client {
     }
 
     fn recv_capacity(&self) -> Option<RecvCapacity> {
-        self.connection().map(Connection::recv_capacity)
+        self.recv_capacity()
     }
 
     fn set_recv_allowance(&mut self, now: Instant, bytes: usize) {

@@ -5,7 +5,7 @@ use core::fmt;
 use core::time::Duration;
 
 use crate::ajax::{AjaxClient, AjaxSession};
-use crate::client::Client;
+use crate::client::{Carried, Client};
 use crate::connection::{Connection, PackedSendError, SendCapacity};
 use crate::error::{ReplyError, SendError};
 use crate::event::{Event, Payload};
@@ -212,3 +212,4 @@ send_half!(Connection, |connection| connection.config().packer());
 send_half!(Client, |client| Client::packer(client));
 send_half!(AjaxSession, |session| session.config().packer());
 send_half!(AjaxClient, |client| client.config().packer());
+send_half!(Carried, |link| Carried::packer(link));

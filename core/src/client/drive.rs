@@ -1,10 +1,12 @@
 //! What a driver does with a client: dial, carry bytes both ways, watch the clock.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 
 use rand_chacha::rand_core::Rng;
 
+use super::carried::Carried;
 use super::event::{ClientEvent, Connect, ConnectFailure};
 use super::life::{Leaving, Link};
 use super::{
@@ -73,10 +75,15 @@ impl Client {
         let mut seed = [0; 32];
         self.rng.fill_bytes(&mut seed);
         let recorder = self.recorders.as_mut().and_then(LinkRecorders::next);
-        let mut connection = match recorder {
+        let connection = match recorder {
             Some(recorder) => Connection::recorded(config, seed, self.now, recorder),
             None => Connection::new(config, seed, self.now),
         };
+        self.begin_link(attempt, Carried::Bytes(Box::new(connection)));
+        true
+    }
+
+    pub(super) fn begin_link(&mut self, attempt: Attempt, mut connection: Carried) {
         connection.continue_from(self.legacy);
         self.link = Some(Link {
             attempt,
@@ -90,15 +97,14 @@ impl Client {
         });
         self.step(ClientInput::Connected);
         self.settle();
-        true
     }
 
     /// Compresses what the WebSocket of `attempt` carries as its upgrade agreed. To be called right
     /// after [`handle_connected`](Self::handle_connected), if that was wanted.
     #[cfg(feature = "deflate")]
     pub fn set_deflate(&mut self, attempt: Attempt, agreed: crate::framing::websocket::Deflate) {
-        if let Some(link) = self.link.as_mut().filter(|link| link.attempt == attempt) {
-            link.connection.set_deflate(agreed);
+        if let Some(Carried::Bytes(connection)) = self.link_of(attempt) {
+            connection.set_deflate(agreed);
         }
     }
 
@@ -246,7 +252,9 @@ impl Client {
     /// Whether the driver should read from the transport of the present link.
     #[must_use]
     pub fn wants_read(&self) -> bool {
-        self.connection().is_some_and(Connection::wants_read)
+        self.link
+            .as_ref()
+            .is_some_and(|link| link.connection.wants_read())
     }
 
     /// Whether `attempt` is still being dialled, or its transport still needed. Once it is not,
@@ -271,17 +279,17 @@ impl Client {
     }
 
     /// Whether the driver was asked for `attempt` and has not answered yet.
-    fn is_dialing(&self, attempt: Attempt) -> bool {
+    pub(super) fn is_dialing(&self, attempt: Attempt) -> bool {
         !self.dial_due
             && matches!(self.state, ClientState::Connecting { attempt: wanted, .. } if wanted == attempt)
     }
 
-    fn link_of(&mut self, attempt: Attempt) -> Option<&mut Connection> {
+    pub(super) fn link_of(&mut self, attempt: Attempt) -> Option<&mut Carried> {
         let link = self.link.as_mut().filter(|link| link.attempt == attempt)?;
         Some(&mut link.connection)
     }
 
-    const fn count_stale(&mut self) {
+    pub(super) const fn count_stale(&mut self) {
         self.stats.stale_inputs = self.stats.stale_inputs.saturating_add(1);
     }
 }

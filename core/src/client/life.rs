@@ -6,16 +6,16 @@ use alloc::string::String;
 use rand_chacha::rand_core::Rng;
 
 use super::{
-    Attempt, Client, ClientEvent, ClientInput, ClientPhase, ClientState, CloseReason, Connection,
+    Attempt, Carried, Client, ClientEvent, ClientInput, ClientPhase, ClientState, CloseReason,
     ConnectionEvent, Input, Instant, State, StateChange,
 };
 use crate::state::next_client;
 
-/// A connection and the attempt it came of.
+/// A link and the attempt it came of.
 #[derive(Debug)]
 pub(super) struct Link {
     pub(super) attempt: Attempt,
-    pub(super) connection: Connection,
+    pub(super) connection: Carried,
     /// When the handshake came.
     pub(super) opened_at: Option<Instant>,
     /// Whether a link was open before this one opened.

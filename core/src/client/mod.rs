@@ -1,6 +1,8 @@
 //! A connection that comes back: what an application does with it.
 
+mod ajax;
 mod backoff;
+mod carried;
 mod config;
 mod drive;
 mod event;
@@ -18,7 +20,9 @@ use core::time::Duration;
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-use crate::connection::{Connection, ConnectionEvent, Input, PackedSendError, SendCapacity, State};
+use crate::connection::{
+    Connection, ConnectionEvent, Input, PackedSendError, RecvCapacity, SendCapacity, State,
+};
 use crate::error::CloseReason;
 use crate::id::{ConnId, Legacy};
 use crate::packer::Packer;
@@ -29,6 +33,8 @@ use backoff::CustomDelay;
 use life::{Leaving, Link};
 use log::Log;
 use offline::Offline;
+
+pub(crate) use carried::Carried;
 
 pub use backoff::Backoff;
 pub use config::{ClientConfig, ClientConfigBuilder, OnOffline};
@@ -42,6 +48,10 @@ pub use state::{Attempt, ClientState};
 /// [`handle_connected`](Self::handle_connected) or
 /// [`handle_connect_failed`](Self::handle_connect_failed). Every input names the [`Attempt`] it
 /// belongs to, so that what comes late from an old transport is ignored, and counted.
+///
+/// Where a WebSocket does not get through, an attempt may be answered with
+/// [`handle_connected_by_ajax`](Self::handle_connected_by_ajax): its link is made of requests then, and
+/// everything else stays as it is.
 ///
 /// Nothing is restored or sent again by itself: [`ClientEvent::Reopened`] says that the application
 /// should subscribe and register anew, `Undelivered` gives back the events that never left, and calls
@@ -305,17 +315,34 @@ impl Client {
         &self.client_id
     }
 
-    /// The present link, or the last one while it says goodbye: for what it can tell.
+    /// The present link, or the last one while it says goodbye: for what it can tell. `None` also
+    /// where it is one [over Ajax](Self::is_over_ajax).
     #[must_use]
     pub fn connection(&self) -> Option<&Connection> {
-        self.link.as_ref().map(|link| &link.connection)
+        self.link.as_ref()?.connection.bytes()
+    }
+
+    /// How much of the present link waits for the application, and of how much that may be.
+    #[must_use]
+    pub fn recv_capacity(&self) -> Option<RecvCapacity> {
+        self.link
+            .as_ref()
+            .map(|link| link.connection.recv_capacity())
+    }
+
+    /// Where the present link is in its life, or the last one while it says goodbye.
+    #[must_use]
+    pub fn link_state(&self) -> Option<State> {
+        self.link.as_ref().map(|link| link.connection.state())
     }
 
     /// What events sent now are packed with: by the open link, or for those to come.
     pub(crate) fn packer(&self) -> &Arc<dyn Packer> {
-        let link = self.connection().filter(|_| self.sends_on_link());
-        link.map_or(&self.config.connection, Connection::config)
-            .packer()
+        let link = self.link.as_ref().filter(|_| self.sends_on_link());
+        match link {
+            Some(link) => link.connection.packer(),
+            None => self.config.connection.packer(),
+        }
     }
 
     /// The id of the present link until it ends, as its attempt [names](Attempt::link_id) it.
@@ -348,7 +375,9 @@ impl Client {
     /// Calls waiting for their reply.
     #[must_use]
     pub fn pending_calls(&self) -> usize {
-        self.connection().map_or(0, Connection::pending_calls)
+        self.link
+            .as_ref()
+            .map_or(0, |link| link.connection.pending_calls())
     }
 
     /// Time enters with inputs and commands only, and never runs backwards.

@@ -5,9 +5,7 @@ use alloc::vec::Vec;
 use smol_str::SmolStr;
 
 use super::config::OnOffline;
-use super::{
-    Client, ClientEvent, ClientStats, Connection, ConnectionEvent, Instant, PackedSendError,
-};
+use super::{Carried, Client, ClientEvent, ClientStats, ConnectionEvent, Instant, PackedSendError};
 use crate::connection::{ConnectionConfig, Dropped, SendCapacity};
 use crate::limits::Limits;
 use crate::packed::PackedEvent;
@@ -245,7 +243,7 @@ fn packed(item: Outgoing, format: &SmolStr) -> Option<PackedEvent> {
 /// Queues on the link what was kept. Asked first: nobody's send is refused here, and what is kept
 /// drops nothing of what was kept before it.
 fn move_to(
-    connection: &mut Connection,
+    connection: &mut Carried,
     now: Instant,
     event: &PackedEvent,
     options: SendOptions,

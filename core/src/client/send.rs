@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use core::time::Duration;
 
 use super::life::Leaving;
-use super::{Client, ClientEvent, Connection, Instant};
+use super::{Carried, Client, ClientEvent, Instant};
 use crate::connection::{ConnectionEvent, PackedSendError, SendCapacity, fits_alone};
 use crate::error::{ReplyError, SendError};
 use crate::event::{Event, Payload};
@@ -79,7 +79,7 @@ impl Client {
         self.keep_offline(event, &options)
     }
 
-    /// Asks for room on the open link, as [`Connection::reserve`]. A reservation fails with its
+    /// Asks for room on the open link, as [`Connection::reserve`](crate::Connection::reserve). A reservation fails with its
     /// link.
     ///
     /// # Errors
@@ -101,7 +101,7 @@ impl Client {
     /// Queues `event` in the room that `ticket` was granted.
     ///
     /// # Errors
-    /// As [`Connection::send_reserved`].
+    /// As [`Connection::send_reserved`](crate::Connection::send_reserved).
     pub fn send_reserved(
         &mut self,
         now: Instant,
@@ -115,7 +115,7 @@ impl Client {
     /// The same in the way `options` say.
     ///
     /// # Errors
-    /// As [`Connection::send_reserved_with`].
+    /// As [`Connection::send_reserved_with`](crate::Connection::send_reserved_with).
     pub fn send_reserved_with(
         &mut self,
         now: Instant,
@@ -141,7 +141,7 @@ impl Client {
             .is_some_and(|link| link.connection.release(now, ticket))
     }
 
-    /// Calls the peer, as [`Connection::call`]. Call ids are never used twice by one client.
+    /// Calls the peer, as [`Connection::call`](crate::Connection::call). Call ids are never used twice by one client.
     ///
     /// # Errors
     /// [`SendError`] gives the event back; [`SendError::NotOpen`] also where events are kept:
@@ -213,7 +213,7 @@ impl Client {
     }
 
     /// Asks to be told, by `Flushed`, when everything queued on the link until now was written, as
-    /// [`Connection::flush`].
+    /// [`Connection::flush`](crate::Connection::flush).
     /// Fails at once without an open link, and while events sent offline still wait for room.
     pub fn flush(&mut self, now: Instant) -> FlushId {
         self.tick(now);
@@ -228,11 +228,7 @@ impl Client {
     }
 
     /// The link that takes `event` now, or why none does. A refusal has been counted.
-    fn link_for(
-        &mut self,
-        now: Instant,
-        event: Event,
-    ) -> Result<(&mut Connection, Event), SendError> {
+    fn link_for(&mut self, now: Instant, event: Event) -> Result<(&mut Carried, Event), SendError> {
         let event = match self.no_link(now) {
             Some(PackedSendError::Full) => {
                 let (event, packed) = self.pack(event)?;
@@ -255,7 +251,7 @@ impl Client {
     pub(crate) fn link_for_packed(
         &mut self,
         now: Instant,
-    ) -> Result<&mut Connection, PackedSendError> {
+    ) -> Result<&mut Carried, PackedSendError> {
         if let Some(refused) = self.no_link(now) {
             self.count_refused();
             return Err(refused);
@@ -279,7 +275,7 @@ impl Client {
     }
 
     /// The connection that takes events now.
-    fn open_link(&mut self) -> Option<&mut Connection> {
+    fn open_link(&mut self) -> Option<&mut Carried> {
         let sends = self.sends_on_link();
         let link = self.link.as_mut().filter(|_| sends)?;
         Some(&mut link.connection)

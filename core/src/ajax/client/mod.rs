@@ -15,12 +15,15 @@ use super::inbox::Inbox;
 use super::request::{Exchange, Response};
 use super::waiting::Waiting;
 use crate::calls::Calls;
-use crate::connection::{ConnectionEvent, RecvCapacity, SendCapacity, State, Stats};
+use crate::connection::{
+    ConnectionEvent, PackedSendError, RecvCapacity, SendCapacity, State, Stats,
+};
 use crate::error::{CallError, CloseReason};
 use crate::extensions::Extensions;
-use crate::id::CallId;
+use crate::id::{CallId, Legacy};
 use crate::packed::PackedEvent;
 use crate::profile::{Dialect, Profile, Role};
+use crate::queue::RateLimiter;
 use crate::state::{LinkInput, first_link_state, next_link};
 use crate::time::Instant;
 
@@ -79,6 +82,8 @@ pub struct AjaxClient {
 
     pub(in crate::ajax) inbox: Inbox,
     close_reason: Option<CloseReason>,
+    /// That of an earlier link, for one that comes later: this one has no rate.
+    limiter: Option<RateLimiter>,
     pub(in crate::ajax) stats: Stats,
 }
 
@@ -127,6 +132,7 @@ impl AjaxClient {
             deadline: Some(now + config.handshake_timeout),
             inbox: Inbox::default(),
             close_reason: None,
+            limiter: None,
             stats: Stats::default(),
             config,
         }
@@ -247,6 +253,51 @@ impl AjaxClient {
     pub fn close(&mut self, now: Instant) {
         self.tick(now);
         self.finish(CloseReason::Requested);
+    }
+
+    /// Ends the link as if its transport had failed.
+    pub(crate) fn fail(&mut self, now: Instant, reason: String) {
+        self.tick(now);
+        self.finish(CloseReason::Failed(reason));
+    }
+
+    /// Whether the link is over and every request that nobody waits for any more was named.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.state == State::Closed && self.aborts.is_empty()
+    }
+
+    /// What the client's next link goes on with.
+    pub(crate) const fn legacy(&self) -> Legacy {
+        Legacy {
+            limiter: self.limiter,
+            call: self.calls.next_id(),
+            flush: self.backlog.next_flush,
+            ticket: self.backlog.queue.reservations.next_id(),
+        }
+    }
+
+    /// Goes on where an earlier link stopped, so that no id of one client means two things. A rate
+    /// is kept for the next link that has one.
+    pub(crate) const fn continue_from(&mut self, legacy: Legacy) {
+        self.calls.continue_from(legacy.call);
+        self.backlog.next_flush = legacy.flush;
+        self.backlog.queue.reservations.continue_from(legacy.ticket);
+        self.limiter = legacy.limiter;
+    }
+
+    /// Whether an event of `len` packed bytes would be queued now without dropping another.
+    pub(crate) fn has_place_for(&self, _: Instant, len: usize) -> Result<(), PackedSendError> {
+        let limits = &self.config.limits;
+        if !self.takes_events() {
+            Err(PackedSendError::NotOpen)
+        } else if len > limits.max_send_bytes {
+            Err(PackedSendError::TooLarge)
+        } else if !self.backlog.queue.takes(len, limits) {
+            Err(PackedSendError::Full)
+        } else {
+            Ok(())
+        }
     }
 
     /// Ends the link in order: new events and calls are refused, what is queued is posted, and the
