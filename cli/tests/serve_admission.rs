@@ -158,6 +158,57 @@ fn no_more_connect_than_are_let_in() {
 }
 
 #[test]
+fn who_may_connect_is_read_again_on_a_hangup() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, token) = (
+        folder.path().join("serve.toml"),
+        folder.path().join("token"),
+    );
+    let write = |admission: &str| {
+        let listen = "[[listen]]\nurl = \"ws://127.0.0.1:0/\"\n";
+        std::fs::write(&file, format!("{listen}[admission]\n{admission}")).unwrap();
+    };
+    std::fs::write(&token, "swordfish").unwrap();
+    write("auth-token-file = \"token\"\n");
+    let mut live = Live::start(&["--config", text(&file)]);
+    let url = live.url();
+    answered(&url, &BEARER);
+    // The file of the token alone.
+    std::fs::write(&token, "sardine").unwrap();
+    live.signal("HUP");
+    assert_eq!(
+        live.until("SIGHUP"),
+        "SIGHUP: reloaded admission.auth-token"
+    );
+    refused(&url, &BEARER, "401", "a token is asked for");
+    answered(&url, &["--header", "Authorization: Bearer sardine"]);
+    // Everything else.
+    write(
+        "origins = [\"https://a.example\"]\ncsrf = { token = \"sesame\" }\nmax-per-address = 9\n",
+    );
+    live.signal("HUP");
+    let said = live.until("SIGHUP: reloaded");
+    assert_eq!(
+        said,
+        "SIGHUP: reloaded admission.auth-token, admission.auth-token-file, admission.csrf, \
+         admission.max-per-address, admission.origins"
+    );
+    let page = ["--header", "Origin: https://a.example"];
+    refused(&url, &page, "403", "Bad CSRF token");
+    refused(
+        &url,
+        &["--csrf-token", "sesame"],
+        "403",
+        "Unauthorized origin",
+    );
+    answered(&url, &[&page[..], &["--csrf-token", "sesame"]].concat());
+    write("max-connections = 0\n");
+    live.signal("HUP");
+    live.until("SIGHUP: reloaded");
+    refused(&url, &[], "503", "as many connections as it takes");
+}
+
+#[test]
 fn a_secret_appears_in_no_log() {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("s.log");

@@ -11,6 +11,7 @@ use sente_core::admission::{Admission, Admitted, CsrfCheck, Identity, Incoming, 
 use sente_core::{Dialect, Guard};
 
 use crate::config::ServerConfig;
+use crate::reload::Rules;
 use crate::sender::{Routes, Sender};
 use crate::server::Server;
 
@@ -24,9 +25,7 @@ pub struct ServerBuilder {
 
 /// The application's word on who may come in.
 pub(crate) struct Hooks {
-    pub(crate) admission: Admission,
-    /// The same for sente-lite's clients, which name no client id.
-    pub(crate) admission_lite: Admission,
+    pub(crate) rules: Rules,
     admit: Option<Arc<Admit>>,
     stream: Option<Arc<AdmitStream>>,
     recheck: Option<Arc<AskAgain>>,
@@ -49,13 +48,11 @@ pub struct StreamPeer {
 
 impl ServerBuilder {
     pub(crate) fn new() -> Self {
-        let admission = Admission::default();
         Self {
             config: ServerConfig::default(),
             routes: Arc::new(Router::new()),
             hooks: Hooks {
-                admission_lite: admission.clone().client_id_optional(),
-                admission,
+                rules: Rules::new(Admission::default()),
                 admit: None,
                 stream: None,
                 recheck: None,
@@ -83,8 +80,7 @@ impl ServerBuilder {
     /// refuses all of them for want of a CSRF token, until it is said where that is. Clients that
     /// speak sente-lite need no client id.
     pub fn admission(mut self, admission: Admission) -> Self {
-        self.hooks.admission_lite = admission.clone().client_id_optional();
-        self.hooks.admission = admission;
+        self.hooks.rules = Rules::new(admission);
         self
     }
 
@@ -156,19 +152,12 @@ impl fmt::Debug for ServerBuilder {
 }
 
 impl Hooks {
-    pub(crate) fn rules(&self, dialect: Dialect) -> &Admission {
-        match dialect {
-            Dialect::Sente => &self.admission,
-            Dialect::SenteLite => &self.admission_lite,
-        }
-    }
-
     /// Whether a request may come in, and as whom, once the rules let it.
     pub(crate) async fn admit(&self, incoming: Incoming) -> Result<Admitted, Refusal> {
         match &self.admit {
             Some(hook) => hook(incoming).await,
             None => {
-                let identity = self.admission.identify(&incoming);
+                let identity = self.rules.identify(&incoming);
                 Ok(incoming.accept(identity))
             }
         }

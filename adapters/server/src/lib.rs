@@ -17,6 +17,7 @@ mod listening;
 #[cfg(feature = "metrics")]
 mod metrics;
 mod report;
+mod reload;
 mod room;
 #[cfg(feature = "json-schema")]
 mod schema;

@@ -26,6 +26,7 @@ use crate::event::{ServerEvent, ServerEvents};
 use crate::line::{Line, Link, Order, Wire, lock};
 #[cfg(feature = "metrics")]
 use crate::metrics::Latency;
+use crate::reload::NewConnections;
 use crate::room::Room;
 use crate::seed::random;
 use crate::sender::{Routes, Sender};
@@ -76,6 +77,7 @@ pub struct Server {
 pub(crate) struct Inner {
     pub(crate) config: ServerConfig,
     pub(crate) hooks: Hooks,
+    pub(crate) new_connections: NewConnections,
     routes: Arc<dyn Routes>,
     pub(crate) clock: Clock,
     pub(crate) runtime: tokio::runtime::Handle,
@@ -116,6 +118,7 @@ impl Server {
         let has_user_rates = rates.user_bytes.is_some() || rates.user_messages.is_some();
         let inner = Arc::new(Inner {
             hooks,
+            new_connections: NewConnections::new(config.inbox.clone(), config.rates),
             routes,
             clock: Clock::start(),
             runtime: tokio::runtime::Handle::current(),
@@ -185,12 +188,13 @@ impl Server {
         }
         let config = &inner.config;
         let guard = config.hub.guard.clone();
+        let bounds = inner.new_connections.bounds();
         let link = Link::new(
             Peer::new(id),
             name,
             terms.request,
-            Inbox::new(config.inbox.clone()),
-            EventGate::new(&config.rates, guard),
+            Inbox::new(bounds.inbox),
+            EventGate::new(&bounds.rates, guard),
         );
         let line = Line::<M>::new(link, inner, terms.place);
         let wire: Arc<dyn Wire> = line.clone();
@@ -249,7 +253,7 @@ impl Server {
     /// The [`Refusal`] to answer with.
     pub fn check(&self, request: Request, dialect: Dialect) -> Result<Asked, Refusal> {
         let remote = request.remote().map(SmolStr::new);
-        let checked = self.inner.hooks.rules(dialect).check(request);
+        let checked = self.inner.hooks.rules.check(request, dialect);
         checked.inspect_err(|refusal| self.tell_refusal(remote, refusal))
     }
 
@@ -268,7 +272,7 @@ impl Server {
     async fn decide(&self, request: Request, dialect: Dialect) -> Result<Entry, Refusal> {
         let inner = &self.inner;
         let mut place = self.take_place(request.remote())?;
-        let asked = inner.hooks.rules(dialect).check(request)?;
+        let asked = inner.hooks.rules.check(request, dialect)?;
         let admitted = inner.hooks.admit(asked).await?;
         if let Some(user) = &admitted.identity.user {
             self.name_user(&mut place, &UserId::from(user))?;
@@ -426,7 +430,7 @@ impl Server {
         self.inner.clock.now()
     }
 
-    /// Its options.
+    /// The options it was started with.
     #[must_use]
     pub fn config(&self) -> &ServerConfig {
         &self.inner.config

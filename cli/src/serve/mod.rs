@@ -73,7 +73,7 @@ pub(crate) async fn run(args: ServeArgs, verbose: u8, mut signals: Signals) -> O
         .collect();
     tracing::info!("up: {}", status.join("; "));
 
-    let mut reload = Reload::new(args, loaded, logs)?;
+    let mut reload = Reload::new(args, loaded, logs, server.clone(), generated)?;
     let served = match stdio {
         None => {
             print(&urls.announcement())?;

@@ -4,11 +4,15 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::time::Duration;
 
+use sente_core::admission::CsrfToken;
+use sente_server::Server;
 use tokio::signal::unix::{Signal, SignalKind};
 use toml::Value;
 
+use super::admission;
 use super::args::ServeArgs;
 use super::config::{Environment, Loaded};
+use super::service;
 use crate::exit::Failure;
 use crate::logs::Logs;
 use crate::output::say;
@@ -23,17 +27,27 @@ pub(super) struct Reload {
     /// What is in force.
     loaded: Loaded,
     logs: Logs,
+    server: Server,
+    generated: CsrfToken,
 }
 
 impl Reload {
     /// Starts to listen for SIGHUP.
-    pub(super) fn new(args: ServeArgs, loaded: Loaded, logs: Logs) -> Result<Self, Failure> {
+    pub(super) fn new(
+        args: ServeArgs,
+        loaded: Loaded,
+        logs: Logs,
+        server: Server,
+        generated: CsrfToken,
+    ) -> Result<Self, Failure> {
         Ok(Self {
             args,
             hangups: listen_to(SignalKind::hangup())?,
             started: loaded.clone(),
             loaded,
             logs,
+            server,
+            generated,
         })
     }
 
@@ -77,6 +91,15 @@ impl Reload {
     }
 
     fn apply(&mut self, mut new: Loaded) {
+        match admission::rules(&new, &self.generated) {
+            Ok(rules) => self.server.set_admission(rules),
+            // Each origin was looked at with the file.
+            Err(error) => say!("SIGHUP: {error}"),
+        }
+        self.server.set_gate_limits(admission::gate(&new));
+        let config = service::config(&new);
+        self.server.set_inbox_limits(config.inbox);
+        self.server.set_connection_rates(&config.rates);
         let now = |key: &String| RELOADABLE.iter().any(|known| key.starts_with(known));
         let later: Vec<_> = changes(&self.started, &new)
             .into_iter()
@@ -135,7 +158,8 @@ fn flat(loaded: &Loaded) -> BTreeMap<String, Value> {
                 parent => format!("{parent}.{name}"),
             };
             match value {
-                Value::Table(inner) => tables.push((key, inner)),
+                // A token in it is compared by itself: here it is left out.
+                Value::Table(inner) if key != "admission.csrf" => tables.push((key, inner)),
                 value => {
                     flat.insert(key, value);
                 }
@@ -145,5 +169,13 @@ fn flat(loaded: &Loaded) -> BTreeMap<String, Value> {
     flat
 }
 
-/// What can be changed while the server runs.
-const RELOADABLE: [&str; 3] = ["log.file", "log.level", "shutdown."];
+/// What can be changed while the server runs, for whoever comes later.
+const RELOADABLE: [&str; 7] = [
+    "admission.",
+    "log.file",
+    "log.level",
+    "queue.max-",
+    "rates.connection-",
+    "shutdown.",
+    "slow-consumer.",
+];

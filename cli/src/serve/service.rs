@@ -39,7 +39,7 @@ pub(super) fn start(loaded: &Loaded, rules: Admission) -> Result<Server, Failure
 }
 
 /// The options of the server.
-fn config(loaded: &Loaded) -> ServerConfig {
+pub(super) fn config(loaded: &Loaded) -> ServerConfig {
     let Config {
         queue,
         slow_consumer,

@@ -1,0 +1,121 @@
+//! What can be changed of a server while it runs: for whoever comes later.
+
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use sente_core::admission::{Admission, GateLimits, Identity, Incoming, Refusal, Request};
+use sente_core::{Dialect, InboxLimits, RecvRates};
+
+use crate::line::lock;
+use crate::server::Server;
+
+impl Server {
+    /// Lets requests in by other rules from now on: other origins, other tokens. Who is connected
+    /// stays; the polls and posts of Ajax are asked by the new rules, as every request is.
+    pub fn set_admission(&self, admission: Admission) {
+        self.inner.hooks.rules.set(admission);
+    }
+
+    /// Holds to other limits of connecting from now on. Who is connected stays, also above a lower
+    /// limit.
+    pub fn set_gate_limits(&self, limits: GateLimits) {
+        lock(&self.inner.gate).set_limits(limits);
+    }
+
+    /// Has connections that join from now on wait in inboxes of these limits.
+    pub fn set_inbox_limits(&self, limits: InboxLimits) {
+        self.inner
+            .new_connections
+            .change(|terms| terms.inbox = limits);
+    }
+
+    /// Has connections that join from now on send as much as these rates say of one connection.
+    /// What they say of a user is not changed: users have begun to use it.
+    pub fn set_connection_rates(&self, rates: &RecvRates) {
+        self.inner.new_connections.change(|terms| {
+            terms.rates.connection_bytes = rates.connection_bytes;
+            terms.rates.connection_messages = rates.connection_messages;
+        });
+    }
+}
+
+/// The rules for requests that are in force.
+pub(crate) struct Rules(RwLock<Arc<ByDialect>>);
+
+struct ByDialect {
+    sente: Admission,
+    /// The same for sente-lite's clients, which name no client id.
+    sente_lite: Admission,
+}
+
+impl Rules {
+    pub(crate) fn new(admission: Admission) -> Self {
+        Self(RwLock::new(Arc::new(ByDialect::new(admission))))
+    }
+
+    pub(crate) fn check(&self, request: Request, dialect: Dialect) -> Result<Incoming, Refusal> {
+        let rules = self.in_force();
+        match dialect {
+            Dialect::Sente => rules.sente.check(request),
+            Dialect::SenteLite => rules.sente_lite.check(request),
+        }
+    }
+
+    pub(crate) fn identify(&self, incoming: &Incoming) -> Identity {
+        self.in_force().sente.identify(incoming)
+    }
+
+    fn set(&self, admission: Admission) {
+        let rules = Arc::new(ByDialect::new(admission));
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = rules;
+    }
+
+    /// The application's hooks are called without the lock.
+    fn in_force(&self) -> Arc<ByDialect> {
+        let rules = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&rules)
+    }
+}
+
+impl ByDialect {
+    fn new(admission: Admission) -> Self {
+        Self {
+            sente_lite: admission.clone().client_id_optional(),
+            sente: admission,
+        }
+    }
+}
+
+impl fmt::Debug for Rules {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.in_force().sente.fmt(f)
+    }
+}
+
+/// What holds for connections that join.
+#[derive(Debug)]
+pub(crate) struct NewConnections(RwLock<Bounds>);
+
+/// The bounds of one connection.
+#[derive(Clone, Debug)]
+pub(crate) struct Bounds {
+    pub(crate) inbox: InboxLimits,
+    pub(crate) rates: RecvRates,
+}
+
+impl NewConnections {
+    pub(crate) const fn new(inbox: InboxLimits, rates: RecvRates) -> Self {
+        Self(RwLock::new(Bounds { inbox, rates }))
+    }
+
+    pub(crate) fn bounds(&self) -> Bounds {
+        self.0
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn change(&self, f: impl FnOnce(&mut Bounds)) {
+        f(&mut self.0.write().unwrap_or_else(PoisonError::into_inner));
+    }
+}
