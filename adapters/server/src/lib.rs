@@ -16,8 +16,8 @@ mod line;
 mod listening;
 #[cfg(feature = "metrics")]
 mod metrics;
-mod report;
 mod reload;
+mod report;
 mod room;
 #[cfg(feature = "json-schema")]
 mod schema;

@@ -12,6 +12,7 @@ use sente_edn::Value;
 
 use super::Outcome;
 use super::fields::{Reader, Writer, number};
+use crate::calls::CallName;
 use crate::connection::{Accept, keyword};
 use crate::event::{Event, EventId, PackedPayload, Payload};
 use crate::id::Legacy;
@@ -41,9 +42,9 @@ pub(crate) enum Entry {
     SendPacked(PackedEvent, SendOptions),
     Call(Event, Duration),
     Cancel(u64),
-    Reply(Bytes, u64, Payload),
-    ReplyError(Bytes, u64),
-    Forget(Bytes, u64),
+    Reply(CallName, u64, Payload),
+    ReplyError(CallName, u64),
+    Forget(CallName, u64),
     Reserve(usize, Option<Instant>),
     SendReserved(u64, Event, SendOptions),
     Release(u64),
@@ -338,16 +339,17 @@ fn read_outcome(from: Reader<'_>) -> Result<Option<Outcome>, String> {
     }))
 }
 
-fn write_token(out: &mut Writer, callback: &Bytes, of: u64) {
+fn write_token(out: &mut Writer, callback: &CallName, of: u64) {
     out.put_bytes("callback", callback);
     out.put("of", format!("{of:016x}"));
 }
 
-fn read_token(from: Reader<'_>) -> Result<(Bytes, u64), String> {
+fn read_token(from: Reader<'_>) -> Result<(CallName, u64), String> {
     let of = from.need("of", |from, key| {
         u64::from_str_radix(from.str(key)?, 16).ok()
     })?;
-    Ok((from.need("callback", Reader::bytes)?, of))
+    let callback = from.need("callback", Reader::bytes)?;
+    Ok((CallName::new(&callback), of))
 }
 
 fn write_event(out: &mut Writer, event: &Event) {
@@ -376,7 +378,7 @@ fn write_payload(out: &mut Writer, payload: &Payload) {
         out.put("data", value.clone());
     } else if let Some(packed) = payload.as_packed() {
         out.put_bytes("raw", &packed.bytes);
-        out.put("packer", packed.packer.name());
+        out.put("packer", packed.packer().name());
         out.put_true("line-safe", packed.line_safe);
         out.put_some("portable", packed.portable);
     }
@@ -394,8 +396,7 @@ fn read_payload(from: Reader<'_>, packers: Packers<'_>) -> Result<Option<Payload
         .ok_or_else(|| format!("its packer {name} is not known here: give it to the replay"))?;
     Ok(Some(Payload::from_packed(PackedPayload {
         bytes,
-        packer,
-        limits: Arc::default(),
+        reader: crate::event::Reader::new(&packer, &Arc::default()),
         line_safe: from.is_true("line-safe"),
         portable: from.get("portable").and_then(Value::as_bool),
     })))
