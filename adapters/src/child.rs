@@ -52,7 +52,9 @@ impl ChildOptions {
 
 /// Something that is shown each line of a child's standard error.
 #[derive(Clone)]
-pub struct StderrLines(Arc<dyn Fn(u32, &str) + Send + Sync>);
+pub struct StderrLines(Arc<See>);
+
+type See = dyn Fn(u32, &str) + Send + Sync;
 
 impl StderrLines {
     /// Shows `see` the child's process id and each line, without its end; longer lines than 4 KiB in
