@@ -28,8 +28,10 @@ use crate::record::{self, Recordings};
 use crate::runtime::{Runtime, chosen, timeout};
 use crate::seed::{conn_id, random};
 use crate::sockets::{TcpOptions, abstract_address, dial_tcp, dial_unix};
+#[cfg(feature = "tls")]
+use crate::tls::ClientTls;
 use crate::url::{Address, Url, offered_in, stream_carrier};
-use crate::{deflate, process, stdio, websocket};
+use crate::{deflate, process, stdio, tls, websocket};
 
 /// How to connect. The default suits most.
 #[derive(Clone, Debug, Default)]
@@ -84,7 +86,10 @@ pub struct ConnectOptions {
     /// Where the connection is recorded. Default: nowhere. A client's links are recorded where
     /// [`ClientOptions::record`](crate::ClientOptions::record) says.
     pub record: Option<Recordings>,
-    /// What is put around the link. Default: nothing.
+    /// How TLS is spoken. Default [`ClientTls::system`], where the URL asks for TLS.
+    #[cfg(feature = "tls")]
+    pub tls: Option<ClientTls>,
+    /// What is put around the link, beneath TLS. Default: nothing.
     pub layer: Option<LinkLayer>,
     /// The runtime the connection is driven on. Default: that of the caller.
     pub runtime: Option<Arc<dyn Runtime>>,
@@ -125,6 +130,21 @@ impl ConnectOptions {
         let own = self.packer.clone();
         own.or_else(|| url.to_packer())
             .unwrap_or_else(|| Arc::new(Edn))
+    }
+
+    /// `link` with TLS, if `url` asks for it.
+    async fn secured(&self, url: &Url, link: Box<dyn Link>) -> io::Result<Box<dyn Link>> {
+        let host = match &url.address {
+            address if !address.is_secure() => return Ok(link),
+            Address::Tls { host, .. } => host,
+            Address::Ws(at) => &at.host,
+            _ => return Ok(link),
+        };
+        #[cfg(feature = "tls")]
+        let own = self.tls.as_ref();
+        #[cfg(not(feature = "tls"))]
+        let own = None;
+        tls::connect(link, host, own).await
     }
 
     /// The configuration of what runs over the transport to `url`.
@@ -187,8 +207,8 @@ pub async fn connect(
     establish(&runtime, dial(&runtime, url, options), options).await
 }
 
-/// Connects over a link that is open already, as `url` says: it may name the packer, asks for the
-/// upgrade of a WebSocket where it is one, and is what the peer is called. As [`connect`] otherwise.
+/// Connects over a link that is open already, as `url` says: it may name the packer, asks for TLS and
+/// for the upgrade of a WebSocket where it has them, and is what the peer is called. As [`connect`] otherwise.
 ///
 /// [`TokioLink`](crate::TokioLink), [`FuturesLink`](crate::FuturesLink),
 /// [`MessageLink`](crate::MessageLink) and [`Duplex`](crate::Duplex) are links;
@@ -209,6 +229,7 @@ pub async fn connect_over(
     let opening = async {
         let is_message_based = link.is_message_based();
         let link = LinkLayer::around(options.layer.as_ref(), link);
+        let link = options.secured(url, link).await?;
         let transport = match &url.address {
             Address::Ws(at) => {
                 let dialect = options.dialect.unwrap_or_else(|| url.default_dialect());
@@ -283,11 +304,13 @@ pub(crate) async fn dial(
         Address::Ws(at) => {
             let dialect = options.dialect.unwrap_or_else(|| url.default_dialect());
             let link = dial_tcp(&**runtime, &at.host, at.port, &options.tcp).await?;
-            websocket::ask(layered(link), at, dialect, options).await?
+            let link = options.secured(url, layered(link)).await?;
+            websocket::ask(link, at, dialect, options).await?
         }
-        Address::Tcp { host, port } => {
+        Address::Tcp { host, port } | Address::Tls { host, port } => {
             let link = dial_tcp(&**runtime, host, *port, &options.tcp).await?;
-            Transport::new(layered(link), url.to_string())
+            let link = options.secured(url, layered(link)).await?;
+            Transport::new(link, url.to_string())
         }
         Address::Unix(path) => {
             let address = SocketAddrUnix::new(path).map_err(io::Error::from)?;

@@ -1,6 +1,5 @@
 //! A link in memory.
 
-use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -44,7 +43,7 @@ pub struct Duplex {
 /// One direction.
 #[derive(Debug, Default)]
 struct Pipe {
-    bytes: VecDeque<u8>,
+    bytes: BytesMut,
     capacity: usize,
     /// No more will be written.
     is_ended: bool,
@@ -90,12 +89,10 @@ impl Link for Duplex {
             pipe.reader = Some(cx.waker().clone());
             return Poll::Pending;
         }
-        let read = pipe.bytes.len();
-        let (front, back) = pipe.bytes.as_slices();
-        input.extend_from_slice(front);
-        input.extend_from_slice(back);
         // Idle, it holds nothing.
-        pipe.bytes = VecDeque::new();
+        let bytes = std::mem::take(&mut pipe.bytes);
+        let read = bytes.len();
+        input.unsplit(bytes);
         let writer = pipe.writer.take();
         drop(pipe);
         wake(writer);
@@ -121,7 +118,8 @@ impl Link for Duplex {
         let mut written: usize = 0;
         for piece in pieces.iter().take(filled) {
             let taken = piece.len().min(room.saturating_sub(written));
-            pipe.bytes.extend(piece.iter().take(taken));
+            pipe.bytes
+                .extend_from_slice(piece.get(..taken).unwrap_or_default());
             written = written.saturating_add(taken);
         }
         out.advance(written);
@@ -146,7 +144,7 @@ impl Drop for Duplex {
         end(&self.to, |pipe| pipe.is_ended = true);
         end(&self.from, |pipe| {
             pipe.is_broken = true;
-            pipe.bytes = VecDeque::new();
+            pipe.bytes = BytesMut::new();
         });
     }
 }

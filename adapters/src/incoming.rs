@@ -5,9 +5,11 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+#[cfg(feature = "tls")]
+use rustls::pki_types::CertificateDer;
 use sente_core::framing::upgrade::UpgradeRequest;
 use sente_core::packer::{Edn, Packer};
-use sente_core::{Accept, Carrier, ConfigError, ConnId, ConnectionConfig, Dialect, Extensions};
+use sente_core::{Accept, Carrier, ConnId, ConnectionConfig, Dialect, Extensions};
 
 use crate::budget::SharedRecvBudget;
 use crate::clock::Clock;
@@ -21,6 +23,8 @@ use crate::listen::{ListenError, ListenOptions};
 use crate::record::{self, Recordings};
 use crate::runtime::{Runtime, chosen};
 use crate::seed::{conn_id, random};
+#[cfg(feature = "tls")]
+use crate::tls::ServerTls;
 use crate::url::{Address, Url, dialect_of, offered_in};
 use crate::websocket::{self, Asked};
 
@@ -34,6 +38,9 @@ pub struct Acceptor {
     is_websocket: bool,
     /// What clients without an address are called.
     here: String,
+    scheme: &'static str,
+    #[cfg(feature = "tls")]
+    tls: Option<ServerTls>,
     layer: Option<LinkLayer>,
     runtime: Arc<dyn Runtime>,
 }
@@ -49,7 +56,7 @@ impl Acceptor {
             url: url.to_string(),
             error,
         })?;
-        Ok(Self::of(&url.address, url.to_packer(), options, runtime)?)
+        Self::of(&url.address, url.to_packer(), options, runtime)
     }
 
     pub(crate) fn of(
@@ -57,14 +64,31 @@ impl Acceptor {
         packer: Option<Arc<dyn Packer>>,
         options: ListenOptions,
         runtime: Arc<dyn Runtime>,
-    ) -> Result<Self, ConfigError> {
+    ) -> Result<Self, ListenError> {
         let own = options.packer.clone().or(packer);
         let packer = own.unwrap_or_else(|| Arc::new(Edn));
+        #[cfg(feature = "tls")]
+        let tls = options.tls.clone().filter(|_| address.is_secure());
+        #[cfg(feature = "tls")]
+        let has_certificate = tls.is_some();
+        #[cfg(not(feature = "tls"))]
+        let has_certificate = false;
+        if address.is_secure() && !has_certificate {
+            return Err(ListenError::NoCertificate(address.to_string()));
+        }
         Ok(Self {
             configs: Configs::new(&options, &packer)?,
             dialect: options.dialect,
             is_websocket: matches!(address, Address::Ws(_)),
             here: address.to_string(),
+            scheme: match (address, address.is_secure()) {
+                (Address::Ws(_), false) => "ws",
+                (Address::Ws(_), true) => "wss",
+                (_, false) => "tcp",
+                (_, true) => "tls",
+            },
+            #[cfg(feature = "tls")]
+            tls,
             layer: options.layer,
             runtime,
         })
@@ -85,35 +109,60 @@ impl Acceptor {
         link: impl Link + 'static,
         peer: &str,
     ) -> io::Result<Option<Incoming>> {
-        if self.is_websocket {
-            self.upgrade(Box::new(link), peer.to_owned()).await
-        } else {
-            self.stream(Box::new(link), peer.to_owned()).map(Some)
+        let link: Box<dyn Link> = Box::new(link);
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &self.tls {
+            let link = LinkLayer::around(self.layer.as_ref(), link);
+            let (link, certificates) = crate::tls::accept(link, tls).await?;
+            let mut incoming = self.agree(link, peer, false).await?;
+            if let Some(incoming) = &mut incoming {
+                incoming.certificates = certificates;
+            }
+            return Ok(incoming);
         }
+        let is_message_based = link.is_message_based();
+        let link = LinkLayer::around(self.layer.as_ref(), link);
+        self.agree(link, peer, is_message_based).await
     }
 
     /// What a client at `address` is called.
     pub(crate) fn peer_at(&self, address: Option<SocketAddr>) -> String {
         match address {
-            Some(address) if self.is_websocket => format!("ws://{address}"),
-            Some(address) => format!("tcp://{address}"),
+            Some(address) => format!("{}://{address}", self.scheme),
             None => self.here.clone(),
         }
     }
 
-    /// A client that needs no upgrade.
+    /// A client that has nothing to agree on.
     pub(crate) fn stream(&self, link: Box<dyn Link>, peer: String) -> io::Result<Incoming> {
-        let config = if link.is_message_based() {
+        let link = LinkLayer::around(self.layer.as_ref(), link);
+        self.incoming(
+            peer,
+            self.configs.stream.clone(),
+            Way::Stream(Held::new(link)),
+        )
+    }
+
+    async fn agree(
+        &self,
+        link: Box<dyn Link>,
+        peer: &str,
+        is_message_based: bool,
+    ) -> io::Result<Option<Incoming>> {
+        if self.is_websocket {
+            return self.upgrade(link, peer.to_owned()).await;
+        }
+        let config = if is_message_based {
             &self.configs.messages
         } else {
             &self.configs.stream
         };
-        let link = LinkLayer::around(self.layer.as_ref(), link);
-        self.incoming(peer, config.clone(), Way::Stream(Held::new(link)))
+        let way = Way::Stream(Held::new(link));
+        self.incoming(peer.to_owned(), config.clone(), way)
+            .map(Some)
     }
 
     async fn upgrade(&self, link: Box<dyn Link>, peer: String) -> io::Result<Option<Incoming>> {
-        let link = LinkLayer::around(self.layer.as_ref(), link);
         let Some(asked) = websocket::read_request(&*self.runtime, link).await? else {
             return Ok(None);
         };
@@ -149,6 +198,8 @@ impl Acceptor {
             budget: self.configs.budget.clone(),
             record: self.configs.record.clone(),
             runtime: self.runtime.clone(),
+            #[cfg(feature = "tls")]
+            certificates: Vec::new(),
             way,
         })
     }
@@ -171,6 +222,8 @@ pub struct Incoming {
     budget: SharedRecvBudget,
     record: Option<Recordings>,
     runtime: Arc<dyn Runtime>,
+    #[cfg(feature = "tls")]
+    certificates: Vec<CertificateDer<'static>>,
     way: Way,
 }
 
@@ -184,6 +237,14 @@ impl Incoming {
     #[must_use]
     pub fn peer(&self) -> &str {
         &self.peer
+    }
+
+    /// The certificates the client showed, its own first, which its server has checked; empty
+    /// without TLS, and where the server did not ask for any.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn certificates(&self) -> &[CertificateDer<'static>] {
+        &self.certificates
     }
 
     /// The HTTP request, if it came by WebSocket.
@@ -259,6 +320,7 @@ impl Incoming {
             record,
             runtime,
             way,
+            ..
         } = self;
         let mut transport = match way {
             Way::Stream(link) => Transport::new(link.into_inner(), peer),

@@ -61,6 +61,11 @@ mod stdio;
 mod streams;
 mod supervisor;
 mod threads;
+#[cfg(feature = "tls")]
+pub mod tls;
+#[cfg(not(feature = "tls"))]
+#[path = "tls/without.rs"]
+mod tls;
 mod typed;
 mod upgraded;
 mod url;
@@ -104,4 +109,4 @@ pub use supervisor::{
 };
 pub use typed::{TypedCallError, TypedSendError};
 pub use upgraded::WebSocketStart;
-pub use url::{Address, Url, UrlError, WsUrl};
+pub use url::{Address, Security, Url, UrlError, WsUrl};

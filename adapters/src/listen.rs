@@ -21,6 +21,8 @@ use crate::record::Recordings;
 use crate::runtime::{Runtime, Task, chosen, ready_or, sleep, timeout};
 use crate::socket_file::{SocketFile, bind_path};
 use crate::sockets::{Accepted, ListenSocket, TcpOptions, abstract_address};
+#[cfg(feature = "tls")]
+use crate::tls::ServerTls;
 use crate::url::{Address, Url, WsUrl};
 
 /// How many upgrades may be under way at once. For one more the oldest gives way, so that clients
@@ -60,7 +62,7 @@ pub struct ListenOptions {
     pub deflate: Option<DeflateConfig>,
     /// Where the connections are recorded. Default: nowhere.
     pub record: Option<Recordings>,
-    /// How long a client may take to ask for its upgrade. Default 10 s.
+    /// How long a client may take to ask for its upgrade, TLS included. Default 10 s.
     pub upgrade_timeout: Option<Duration>,
     /// How each TCP connection is set, that of a WebSocket as well. Default
     /// [`TcpOptions::default`].
@@ -68,7 +70,11 @@ pub struct ListenOptions {
     /// The permissions of a Unix socket's file, such as `0o600`. They are set before anybody can
     /// connect. Default: what the process's umask leaves.
     pub socket_mode: Option<u32>,
-    /// What is put around the link of each client. Default: nothing.
+    /// How TLS is spoken, where the URL asks for it. There is no default: a server has to have a
+    /// certificate.
+    #[cfg(feature = "tls")]
+    pub tls: Option<ServerTls>,
+    /// What is put around the link of each client, beneath TLS. Default: nothing.
     pub layer: Option<LinkLayer>,
     /// The runtime that accepts, and on which the connections are driven. Default: that of the
     /// caller.
@@ -87,7 +93,7 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Binds `url`: `ws://`, `tcp://` or `unix:`; port 0 lets the system choose. A socket file
+    /// Binds `url`: `ws://`, `wss://`, `tcp://`, `tls://` or `unix:`; port 0 lets the system choose. A socket file
     /// that nobody listens on any more is replaced.
     ///
     /// # Errors
@@ -110,11 +116,16 @@ impl Listener {
                 real.port = port;
                 (Address::Ws(real), socket)
             }
-            Address::Tcp { host, port } => {
+            Address::Tcp { host, port } | Address::Tls { host, port } => {
                 let bound = ListenSocket::bind_tcp(&*runtime, host, *port, &options.tcp);
                 let (socket, port) = bound.await.map_err(failed)?;
                 let host = host.clone();
-                (Address::Tcp { host, port }, socket)
+                let address = if url.address.is_secure() {
+                    Address::Tls { host, port }
+                } else {
+                    Address::Tcp { host, port }
+                };
+                (address, socket)
             }
             Address::Unix(path) => {
                 let bound = bind_path(&*runtime, path, options.socket_mode);
@@ -133,10 +144,10 @@ impl Listener {
         };
         let socket = Socket::new(socket, runtime.clone());
         let patience = options.upgrade_timeout.unwrap_or(Duration::from_secs(10));
-        let is_websocket = matches!(address, Address::Ws(_));
+        let has_to_agree = matches!(address, Address::Ws(_)) || address.is_secure();
         let acceptor = Acceptor::of(&address, url.to_packer(), options, runtime.clone())?;
-        let task = if is_websocket {
-            let accepting = accept_websockets(socket.clone(), acceptor, patience, sender);
+        let task = if has_to_agree {
+            let accepting = accept_upgrades(socket.clone(), acceptor, patience, sender);
             Task::spawn(&*runtime, accepting)
         } else {
             Task::spawn(&*runtime, accept_streams(socket.clone(), acceptor, sender))
@@ -241,7 +252,8 @@ async fn accept_streams(socket: Socket, acceptor: Acceptor, sender: Sender) {
     }
 }
 
-async fn accept_websockets(socket: Socket, acceptor: Acceptor, patience: Duration, sender: Sender) {
+/// Of clients that have something to agree on first: a WebSocket, TLS.
+async fn accept_upgrades(socket: Socket, acceptor: Acceptor, patience: Duration, sender: Sender) {
     // Who is dropped here gives way; who is through has let go of its end.
     let mut under_way: VecDeque<oneshot::Sender<()>> = VecDeque::new();
     // While those who are through wait for the application, no more are let in.
@@ -318,7 +330,10 @@ pub enum ListenError {
     /// The options do not fit together.
     #[error("{0}")]
     Config(#[from] ConfigError),
+    /// An address with TLS, and no certificate in the options, or no TLS built in.
+    #[error("{0} needs a certificate: set `tls` in the options")]
+    NoCertificate(String),
     /// Not an address to listen on.
-    #[error("{0} is nothing to listen on: use ws://, tcp:// or unix:")]
+    #[error("{0} is nothing to listen on: use ws://, wss://, tcp://, tls:// or unix:")]
     NotListenable(String),
 }

@@ -15,7 +15,9 @@ use thiserror::Error;
 /// | text | means |
 /// | --- | --- |
 /// | `ws://host:port/path?query` | a WebSocket; the port defaults to 80 |
+/// | `wss://host:port/path?query` | a WebSocket over TLS; the port defaults to 443 |
 /// | `tcp://host:port` | a TCP connection |
+/// | `tls://host:port` | a TCP connection with TLS |
 /// | `unix:/path` | a Unix domain socket |
 /// | `unix:@name` | a Unix domain socket without a file, in Linux's abstract names |
 /// | `fifo:IN,OUT` | two named pipes that exist: this side reads `IN` and writes `OUT` |
@@ -57,6 +59,13 @@ pub enum Address {
         /// The port; 0 lets a listener choose.
         port: u16,
     },
+    /// A TCP address where TLS is spoken.
+    Tls {
+        /// A name or an address, IPv6 without brackets: what the server's certificate is to say.
+        host: String,
+        /// The port; 0 lets a listener choose.
+        port: u16,
+    },
     /// A Unix domain socket's path.
     Unix(PathBuf),
     /// A Unix domain socket's abstract name, as Linux has them: without a file, and without
@@ -66,7 +75,7 @@ pub enum Address {
     Ws(WsUrl),
 }
 
-/// The parts of a `ws://` URL.
+/// The parts of a `ws://` or `wss://` URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WsUrl {
@@ -78,6 +87,45 @@ pub struct WsUrl {
     pub path: String,
     /// The query as it stands, without the question mark and the packer; empty if there is none.
     pub query: String,
+    /// Whether it goes over TLS.
+    pub security: Security,
+}
+
+/// Whether TLS is spoken beneath.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "it is or it is not")]
+pub enum Security {
+    /// No.
+    Plain,
+    /// Yes.
+    Tls,
+}
+
+impl Address {
+    /// Whether TLS is spoken there.
+    pub(crate) const fn is_secure(&self) -> bool {
+        match self {
+            Self::Tls { .. } => true,
+            Self::Ws(url) => matches!(url.security, Security::Tls),
+            _ => false,
+        }
+    }
+}
+
+impl WsUrl {
+    /// The port a URL leaves out.
+    pub(crate) const fn default_port(&self) -> u16 {
+        self.security.default_port()
+    }
+}
+
+impl Security {
+    const fn default_port(self) -> u16 {
+        match self {
+            Self::Plain => 80,
+            Self::Tls => 443,
+        }
+    }
 }
 
 impl Url {
@@ -197,21 +245,34 @@ impl FromStr for Url {
             }
             "tcp" => {
                 let (rest, packer) = split_packer(text);
-                (tcp(rest)?, packer)
+                let (host, port) = host_and_port(rest)?;
+                (Address::Tcp { host, port }, packer)
             }
-            "ws" => {
+            "wss" | "tls" if !cfg!(feature = "tls") => {
+                return Err(UrlError::NoTls(scheme.to_owned()));
+            }
+            "tls" => {
+                let (rest, packer) = split_packer(text);
+                let (host, port) = host_and_port(rest)?;
+                (Address::Tls { host, port }, packer)
+            }
+            "ws" | "wss" => {
+                let security = match scheme {
+                    "wss" => Security::Tls,
+                    _ => Security::Plain,
+                };
                 let uri = authority(text)?;
                 let (query, packer) = without_packer(text, uri.query().unwrap_or_default())?;
                 let url = WsUrl {
                     host: host_of(&uri),
-                    port: uri.port_u16().unwrap_or(80),
+                    port: uri.port_u16().unwrap_or_else(|| security.default_port()),
                     path: uri.path().to_owned(),
                     query,
+                    security,
                 };
                 let url = Self::from(Address::Ws(url));
                 return url.with_packer(packer.as_deref());
             }
-            "wss" | "tls" => return Err(UrlError::NoTls(scheme.to_owned())),
             _ => return Err(UrlError::UnknownScheme(scheme.to_owned())),
         };
         Self::from(address).with_packer(packer)
@@ -262,7 +323,7 @@ fn exec(text: &str) -> Result<(Address, Option<&str>), UrlError> {
     Ok((Address::Exec(words), packer))
 }
 
-fn tcp(text: &str) -> Result<Address, UrlError> {
+fn host_and_port(text: &str) -> Result<(String, u16), UrlError> {
     let uri = authority(text)?;
     let rest = uri.path_and_query().map_or("", |path| path.as_str());
     if !matches!(rest, "" | "/") {
@@ -271,10 +332,7 @@ fn tcp(text: &str) -> Result<Address, UrlError> {
     let Some(port) = uri.port_u16() else {
         return Err(UrlError::NoPort(text.to_owned()));
     };
-    Ok(Address::Tcp {
-        host: host_of(&uri),
-        port,
-    })
+    Ok((host_of(&uri), port))
 }
 
 fn unexpected(url: &str, part: &str) -> UrlError {
@@ -359,6 +417,7 @@ impl fmt::Display for Address {
             }
             Self::Stdio => f.write_str("stdio:"),
             Self::Tcp { host, port } => write!(f, "tcp://{}:{port}", bracketed(host)),
+            Self::Tls { host, port } => write!(f, "tls://{}:{port}", bracketed(host)),
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
             Self::UnixAbstract(name) => write!(f, "unix:@{name}"),
             Self::Ws(url) => url.fmt(f),
@@ -370,7 +429,11 @@ impl fmt::Display for WsUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "ws://{}:{}{}",
+            "{}://{}:{}{}",
+            match self.security {
+                Security::Plain => "ws",
+                Security::Tls => "wss",
+            },
             bracketed(&self.host),
             self.port,
             self.path
@@ -411,10 +474,8 @@ pub enum UrlError {
         "{0:?} has no scheme: write ws://host:port/, tcp://host:port, unix:/path, fifo:IN,OUT, exec:COMMAND or stdio:"
     )]
     NoScheme(String),
-    /// TLS is not there yet.
-    #[error(
-        "{0}: is not supported yet: TLS transports come later, use ws:// or tcp:// behind a proxy"
-    )]
+    /// TLS is not built in.
+    #[error("{0}: is not built in: TLS needs the feature `tls`")]
     NoTls(String),
     /// Something behind the address.
     #[error("{url:?} has no place for {part:?}")]
@@ -434,7 +495,7 @@ pub enum UrlError {
         name: String,
     },
     /// A scheme nobody knows.
-    #[error("unknown scheme {0:?}: use ws:, tcp:, unix:, fifo:, exec: or stdio:")]
+    #[error("unknown scheme {0:?}: use ws:, wss:, tcp:, tls:, unix:, fifo:, exec: or stdio:")]
     UnknownScheme(String),
 }
 

@@ -14,7 +14,7 @@ use crate::deflate;
 use crate::link::{self, Held, Link, Transport};
 use crate::runtime::{Runtime, timeout};
 use crate::seed::random;
-use crate::url::{EXTENSIONS, WsUrl, bracketed};
+use crate::url::{EXTENSIONS, Security, WsUrl, bracketed};
 
 /// Asks for the upgrade over an open link and reads the answer.
 pub(crate) async fn ask(
@@ -24,7 +24,11 @@ pub(crate) async fn ask(
     options: &ConnectOptions,
 ) -> Result<Transport, ConnectError> {
     let address = format!("{}:{}", bracketed(&url.host), url.port);
-    let host = if url.port == 80 {
+    let scheme = match url.security {
+        Security::Plain => "ws",
+        Security::Tls => "wss",
+    };
+    let host = if url.port == url.default_port() {
         bracketed(&url.host)
     } else {
         address.clone()
@@ -50,7 +54,7 @@ pub(crate) async fn ask(
         })
         .await?;
     };
-    let mut transport = Transport::new(link, format!("ws://{address}{}", url.path));
+    let mut transport = Transport::new(link, format!("{scheme}://{address}{}", url.path));
     transport.deflate = deflate::answered(answer);
     transport.rest = upgrade.take_rest();
     Ok(transport)

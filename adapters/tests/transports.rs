@@ -530,6 +530,8 @@ fn urls_are_read_written_and_refused_with_a_reason() {
         "tcp://127.0.0.1:4000",
         "tcp://[::1]:4000",
         "unix:/tmp/s.sock",
+        "unix:@name",
+        "fifo:/tmp/there,/tmp/back",
         "stdio:",
         "exec:python3 'a b.py' x",
     ] {
@@ -540,9 +542,13 @@ fn urls_are_read_written_and_refused_with_a_reason() {
         ("tcp://127.0.0.1", "port"),
         ("tcp://:80", "host"),
         ("tcp://127.0.0.1:99999", "port"),
+        #[cfg(not(feature = "tls"))]
         ("wss://x/", "TLS"),
         ("http://x/", "unknown scheme"),
         ("unix:", "path"),
+        ("unix:@", "path"),
+        ("fifo:/tmp/there", "two paths"),
+        ("fifo:,/tmp/back", "two paths"),
         ("exec:", "command"),
         ("exec:a 'b", "quote"),
         ("", "no scheme"),

@@ -3,14 +3,15 @@
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{Sink, Stream};
 use rustix::process::{Pid, Signal, kill_process};
+use sente_adapters::tls::{ClientTls, ServerTls};
 use sente_adapters::{
     Acceptor, ConnectError, ConnectOptions, Duplex, Events, FuturesLink, Handle, Link,
     ListenOptions, Listener, MessageLink, Runtime, TokioLink, Url, blocking, connect, connect_over,
@@ -44,14 +45,17 @@ pub(crate) enum Transport {
     Unix,
     WebSocket,
     WebSocketInMemory,
+    WebSocketTls,
 }
 
 impl Transport {
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::Tcp,
         Self::Unix,
         Self::Abstract,
+        Self::Tls,
         Self::WebSocket,
+        Self::WebSocketTls,
         Self::Fifo,
         Self::Child,
         Self::Memory,
@@ -59,7 +63,6 @@ impl Transport {
         Self::TokioIo,
         Self::FuturesIo,
         Self::Messages,
-        Self::Tls,
     ];
 
     pub(crate) const fn name(self) -> &'static str {
@@ -76,17 +79,16 @@ impl Transport {
             Self::Unix => "unix",
             Self::WebSocket => "websocket",
             Self::WebSocketInMemory => "websocket-in-memory",
+            Self::WebSocketTls => "websocket-tls",
         }
-    }
-
-    /// Why this pair cannot be.
-    pub(crate) fn impossible_on(self, _: RuntimeKind) -> Option<&'static str> {
-        (self == Self::Tls).then_some("TLS is not there yet")
     }
 
     /// Whether one side can end while the other goes on.
     pub(crate) const fn half_closes(self) -> bool {
-        !matches!(self, Self::WebSocket | Self::WebSocketInMemory)
+        !matches!(
+            self,
+            Self::WebSocket | Self::WebSocketInMemory | Self::WebSocketTls
+        )
     }
 }
 
@@ -270,8 +272,10 @@ impl Rig {
                 COUNT.fetch_add(1, Ordering::Relaxed)
             ),
             Transport::Tcp => "tcp://127.0.0.1:0".to_owned(),
+            Transport::Tls => "tls://127.0.0.1:0".to_owned(),
             Transport::Unix => format!("unix:{}", folder.path().join("socket").display()),
             Transport::WebSocket => "ws://127.0.0.1:0/socket".to_owned(),
+            Transport::WebSocketTls => "wss://127.0.0.1:0/socket".to_owned(),
             _ => return None,
         }))
     }
@@ -380,8 +384,23 @@ impl Rig {
         options.runtime = Some(self.ground.runtime.clone());
         options.packer = setup.packer.and_then(packer::named);
         options.layer = setup.is_slow.then(one_byte_at_a_time);
+        options.tls = Some(certificates().0.clone());
         options
     }
+}
+
+/// What both sides show each other, made once.
+fn certificates() -> &'static (ClientTls, ServerTls) {
+    static MADE: OnceLock<(ClientTls, ServerTls)> = OnceLock::new();
+    MADE.get_or_init(|| {
+        let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+        let (chain, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+        let (chain, key) = (chain.as_bytes(), key.as_bytes());
+        (
+            ClientTls::with_identity(chain, chain, key).unwrap(),
+            ServerTls::for_clients_of(chain, chain, key).unwrap(),
+        )
+    })
 }
 
 fn listen_options(mortal: &Mortal, setup: Setup) -> ListenOptions {
@@ -389,6 +408,7 @@ fn listen_options(mortal: &Mortal, setup: Setup) -> ListenOptions {
     options.runtime = Some(Arc::new(mortal.clone()));
     options.packer = setup.packer.and_then(packer::named);
     options.layer = setup.is_slow.then(one_byte_at_a_time);
+    options.tls = Some(certificates().1.clone());
     options
 }
 
