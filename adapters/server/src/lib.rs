@@ -12,6 +12,7 @@ mod event;
 #[cfg(feature = "http")]
 pub mod http;
 mod identities;
+pub mod inspector;
 mod line;
 mod listening;
 #[cfg(feature = "metrics")]

@@ -327,6 +327,9 @@ impl<M: Served> Line<M> {
             }
             return;
         }
+        if let Some(tap) = server.inner.tap.get() {
+            tap.received(&peer, &message.event, message.reply.is_some());
+        }
         let message = if Hub::may_take(&message.event) {
             let from = self.link.id;
             server.with_hub(|hub, now| hub.handle_message(now, from, message))

@@ -2,9 +2,7 @@
 
 use std::fmt;
 use std::io;
-#[cfg(feature = "metrics")]
-use std::sync::OnceLock;
-use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
 use std::time::Duration;
 
 use sente_adapters::{AnyHandle, CallFailure, Events, Handle};
@@ -97,6 +95,14 @@ pub(crate) struct Inner {
     pub(crate) counts: Counts,
     #[cfg(feature = "metrics")]
     pub(crate) latency: OnceLock<Latency>,
+    /// Who is shown what goes in and out, if anybody is.
+    pub(crate) tap: OnceLock<Arc<dyn Tap>>,
+}
+
+/// Is shown what the application sends to targets and what clients send, while it passes.
+pub(crate) trait Tap: Send + Sync {
+    fn received(&self, peer: &Peer, event: &Event, is_call: bool);
+    fn sent(&self, target: &Target, event: &Event);
 }
 
 impl Server {
@@ -133,6 +139,7 @@ impl Server {
             counts: Counts::default(),
             #[cfg(feature = "metrics")]
             latency: OnceLock::new(),
+            tap: OnceLock::new(),
             config,
         });
         tokio::spawn(keep_time(Arc::downgrade(&inner), inner.timer.clone()));
@@ -362,6 +369,9 @@ impl Server {
         event: &Event,
         options: &SendOptions,
     ) -> Result<Fanout, FanoutError> {
+        if let Some(tap) = self.inner.tap.get() {
+            tap.sent(target, event);
+        }
         self.with_hub(|hub, now| hub.fan_out_with(now, target, event, options))
     }
 

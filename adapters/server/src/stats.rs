@@ -86,6 +86,10 @@ impl Counts {
         self.refused_events.fetch_add(1, Ordering::Relaxed);
     }
 
+    pub(crate) fn refused_events(&self) -> u64 {
+        self.refused_events.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn failure(&self, failure: &HandlerFailure) {
         let count = match failure.panicked {
             true => &self.panicked_handlers,
@@ -113,7 +117,7 @@ impl Server {
                 users: room.hub.connected_uids().any().len(),
                 away: room.hub.away(),
                 turned_away: lock(&counts.turned_away).clone(),
-                refused_events: counts.refused_events.load(Ordering::Relaxed),
+                refused_events: counts.refused_events(),
                 failed_handlers: counts.failed_handlers.load(Ordering::Relaxed),
                 panicked_handlers: counts.panicked_handlers.load(Ordering::Relaxed),
                 inboxes: Waiting::default(),

@@ -1,5 +1,7 @@
 //! Programs that `cargo xtask test` installs, and what they print.
 
+#![allow(dead_code, reason = "each test file uses its part of this")]
+
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
