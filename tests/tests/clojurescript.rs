@@ -22,9 +22,16 @@ fn wanted() -> Json {
         "pushed": true,
         "replied": true,
         "large": 1_000_000,
+        "subscribed": true,
+        "published": true,
+        "from": true,
+        "unsubscribed": true,
+        "left": true,
         "cut": true,
         "uid-again": "uid-1",
         "pushed-again": true,
+        "subscribed-again": true,
+        "large-published": 1_000_000,
         "closed": true,
     })
 }

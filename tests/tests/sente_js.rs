@@ -64,6 +64,9 @@ fn wanted() -> Json {
         "large": 1_000_000,
         "cut": true,
         "again": true,
+        "published": true,
+        "publishedAgain": true,
+        "heard": 2,
         "phase": "closed",
         "problems": [],
     })

@@ -74,6 +74,17 @@
    :when #inst "2026-01-02T03:04:05.678-00:00"
    :id #uuid "f81d4fae-7dec-11d0-a765-00a0c91e6bf6"})
 
+(def channel [:room #{1 "two"}])
+
+;; Says something over a connection of its own, and leaves when it was heard.
+(defn- publish [url saying]
+  (-> (connect url)
+      (.then (fn [other]
+               (-> (hear other)
+                   (.then (fn [_]
+                            (saying other)
+                            (.close (:socket other) 1000))))))))
+
 (defn run [url dialect]
   (let [{:keys [handshake event call reply events]} (if (= dialect "sente") sente sente-lite)
         seen (atom {})
@@ -98,6 +109,30 @@
                  (hear-it)))
         (.then (fn [frame]
                  (note :large (count (second (first (events frame)))))
+                 (say-it (event [:sente-lite/subscribe {:channel-id channel}]))
+                 (hear-it)))
+        (.then (fn [frame]
+                 (note :subscribed (= [[:sente-lite/subscribed {:channel-id channel :success true}]]
+                                      (vec (events frame))))
+                 (publish url (fn [other]
+                                (say other (event [:sente-lite/publish {:channel-id channel
+                                                                        :data value}]))))
+                 (hear-it)))
+        (.then (fn [frame]
+                 (let [[id {:keys [channel-id data from]}] (first (events frame))]
+                   (note :published (= [:sente-lite/channel-msg channel value] [id channel-id data]))
+                   (note :from (string? from)))
+                 (say-it (event [:sente-lite/unsubscribe {:channel-id channel}]))
+                 (hear-it)))
+        (.then (fn [frame]
+                 (note :unsubscribed (= {:channel-id channel :success true}
+                                        (second (first (events frame)))))
+                 ;; Nothing of this comes, or it would be taken for the push behind it.
+                 (say-it (event [:sente-lite/publish {:channel-id channel :data 1}]))
+                 (say-it (event [:test/push :behind]))
+                 (hear-it)))
+        (.then (fn [frame]
+                 (note :left (= [[:test/push :behind]] (vec (events frame))))
                  ;; The server stops listening, cuts this connection, and comes back.
                  (say-it (event [:test/restart]))
                  (hear-it)))
@@ -111,6 +146,16 @@
                  (hear-it)))
         (.then (fn [frame]
                  (note :pushed-again (= [[:test/push :back]] (vec (events frame))))
+                 ;; Nobody is subscribed to anything any more.
+                 (say-it (event [:sente-lite/subscribe {:channel-id channel}]))
+                 (hear-it)))
+        (.then (fn [frame]
+                 (note :subscribed-again (= {:channel-id channel :success true}
+                                            (second (first (events frame)))))
+                 (say-it (event [:sente-lite/publish {:channel-id channel :data large}]))
+                 (hear-it)))
+        (.then (fn [frame]
+                 (note :large-published (count (:data (second (first (events frame))))))
                  (.close (:socket @link) 1000)
                  (hear-it)))
         (.then (fn [frame]

@@ -40,6 +40,23 @@ async (module, url, dialect, packerName) => {
     seen.replied = same(await client.call("test/echo", value), value);
     seen.none = await client.call("test/echo");
     seen.large = (await push("x".repeat(1_000_000))).length;
+    // Another client publishes; this one hears it, before and after the server was away.
+    const channel = inJson ? "room-1" : sente.readEdn('[:room #{1 "two"}]');
+    const heard = [];
+    let hear = () => {};
+    const room = await client.subscribe(channel, (data) => {
+      heard.push(data);
+      hear();
+    });
+    const published = (data) => wait("a publication", (resolve) => {
+      hear = () => resolve(same(heard.at(-1), data));
+      const other = sente.connect(url, { dialect, packer, clientId: "another" });
+      other.onState(({ phase }) => {
+        if (phase === "open") other.publish(channel, data);
+        if (phase === "open") other.call("test/echo").then(() => other.close());
+      });
+    });
+    seen.published = await published(value);
     const lost = phase("waiting");
     client.send("test/restart");
     seen.cut = await lost;
@@ -47,6 +64,13 @@ async (module, url, dialect, packerName) => {
     const late = client.call("test/echo", value, { timeout: 20_000 });
     await phase("open");
     seen.again = same(await late, value) && same(await push(value), value);
+    seen.publishedAgain = await published("x".repeat(900_000));
+    client.publish(channel, "to others", { excludeSender: true });
+    room.unsubscribe();
+    client.publish(channel, "to nobody");
+    await client.call("test/echo");
+    seen.heard = heard.length;
+    await client.subscribe(channel, () => {});
     client.close();
     return { ...seen, phase: client.state.phase, problems };
   } finally {

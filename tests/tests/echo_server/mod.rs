@@ -1,15 +1,20 @@
-//! A server for clients in other languages: it answers calls by their data, sends events back, and
-//! goes away and comes back when it is told to.
+//! A server for clients in other languages: it answers calls by their data, sends events back, has
+//! channels, and goes away and comes back when it is told to.
 
 use std::time::Duration;
 
-use sente_adapters::{ListenOptions, Listener, Url};
-use sente_core::{Accept, ConnectionEvent, Payload};
-use sente_edn::Value;
+use sente_adapters::{ListenOptions, Listener, NoReply, Router, State, Url};
+use sente_core::admission::{Admission, CsrfCheck};
+use sente_core::edn::Value;
+use sente_core::{Event, Payload};
+use sente_server::{Sender, Server};
 use tokio::sync::mpsc;
 
-/// Starts one at a port of its own. At `[:test/restart]` it stops listening, cuts the connection,
-/// and listens at the same address again.
+/// How long connections may take to end when the server goes.
+const SOON: Duration = Duration::from_secs(5);
+
+/// Starts one at a port of its own. At `[:test/restart]` it stops listening, ends its connections,
+/// and another listens at the same address.
 pub(crate) async fn start(options: ListenOptions) -> String {
     let (bound, mut urls) = mpsc::channel(4);
     let anywhere = "ws://127.0.0.1:0/".parse().unwrap();
@@ -27,37 +32,36 @@ pub(crate) fn address(url: &str, dialect: &str) -> String {
 
 async fn serve(mut url: Url, options: ListenOptions, bound: mpsc::Sender<String>) {
     loop {
-        let mut listener = Listener::bind(&url, options.clone()).await.unwrap();
-        url = listener.url().clone();
-        let _ = bound.send(url.to_string()).await;
         let (restart, mut restarts) = mpsc::channel::<()>(1);
-        loop {
-            let incoming = tokio::select! {
-                Some(incoming) = listener.accept() => incoming.unwrap(),
-                _ = restarts.recv() => break,
-            };
-            let restart = restart.clone();
-            tokio::spawn(async move {
-                let (handle, mut events) = incoming.accept(Accept::new("uid-1")).await.unwrap();
-                while let Some(event) = events.next().await {
-                    let ConnectionEvent::Message(message) = event else {
-                        continue;
-                    };
-                    if message.event.id.as_str() == "test/restart" {
-                        restart.send(()).await.unwrap();
-                        handle.drain(Duration::from_secs(5));
-                        return;
-                    }
-                    if let Some(token) = message.reply {
-                        let data = message.event.data;
-                        let data = data.unwrap_or_else(|| Payload::from(Value::Nil));
-                        handle.reply(token, data).unwrap();
-                    } else {
-                        handle.send(message.event).await.unwrap();
-                    }
-                }
-            });
-        }
-        drop(listener);
+        let server = Server::builder()
+            .router(routes(restart))
+            .admission(Admission::new(CsrfCheck::skip()).user_id(|_| Some(Value::from("uid-1"))))
+            .build()
+            .unwrap();
+        let listener = Listener::bind(&url, options.clone()).await.unwrap();
+        url = listener.url().clone();
+        let listening = server.serve(listener);
+        let _ = bound.send(url.to_string()).await;
+        restarts.recv().await.unwrap();
+        listening.stop().await;
+        server.drain(SOON).await;
     }
+}
+
+fn routes(restart: mpsc::Sender<()>) -> Router<mpsc::Sender<()>> {
+    let restarting = async |State(restart): State<mpsc::Sender<()>>| {
+        // The first who asks is enough.
+        let _ = restart.try_send(());
+        NoReply
+    };
+    let pushing = async |sender: Sender, event: Event| {
+        sender.send(event).await.unwrap();
+        NoReply
+    };
+    Router::with_state(restart)
+        .on("test/restart", restarting)
+        .unwrap()
+        .on("test/push", pushing)
+        .unwrap()
+        .fallback(async |data: Option<Payload>| data)
 }
