@@ -250,6 +250,10 @@ fn every_mistake_in_a_file_says_where_it_is_and_what_to_do() {
             "[log]\nlevel = \"a=b=c\"\n",
             "filters such as info,sente_adapters=debug",
         ),
+        (
+            "[http]\nhealth = \"health\"\n",
+            "http.health: \"health\" is no path; write one that begins with a slash, such as /health, or \"off\"",
+        ),
     ];
     for (text, part) in cases {
         let said = fault(text);
@@ -311,6 +315,14 @@ fn what_does_not_fit_together_says_where_it_is_and_what_to_do() {
         (
             "tls = { cert = \"c.pem\", key = \"k.pem\" }\n",
             "serve.toml:3:7: listen[0].tls: TLS is not built in yet",
+        ),
+        (
+            "[http]\nstats = \"/health\"\n",
+            "http.stats: health has the path /health already",
+        ),
+        (
+            "[ajax]\npoll-timeout = \"60s\"\n",
+            "ajax.poll-timeout: a request is held for less than a minute",
         ),
     ];
     for (text, part) in cases {

@@ -1,7 +1,6 @@
 //! Who is let in, as the configuration says it.
 
-use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use sente_core::admission::{
     Admission, CsrfCheck, CsrfToken, GateLimits, OriginError, Refusal, Request,
@@ -34,7 +33,7 @@ pub(super) fn rules(loaded: &Loaded, generated: &CsrfToken) -> Result<Admission,
 }
 
 /// The CSRF token that is asked for, if one is.
-pub(super) fn csrf_token(loaded: &Loaded, generated: &CsrfToken) -> Option<CsrfToken> {
+fn csrf_token(loaded: &Loaded, generated: &CsrfToken) -> Option<CsrfToken> {
     match &loaded.config.admission.csrf {
         Csrf::Off => None,
         Csrf::Generated => Some(generated.clone()),
@@ -43,16 +42,6 @@ pub(super) fn csrf_token(loaded: &Loaded, generated: &CsrfToken) -> Option<CsrfT
             Some(CsrfToken::new(token.reveal()).unwrap_or_else(|_| generated.clone()))
         }
     }
-}
-
-/// A token that nobody can guess.
-///
-/// # Errors
-/// What the system says if it gives no random numbers.
-pub(super) fn generate() -> io::Result<CsrfToken> {
-    let mut random = [0; 32];
-    getrandom::fill(&mut random).map_err(io::Error::other)?;
-    Ok(CsrfToken::generate(&random))
 }
 
 /// How many may be connected.
@@ -67,18 +56,54 @@ pub(super) fn gate(loaded: &Loaded) -> GateLimits {
 }
 
 /// Whether a request shows the token: in its header, or, as browsers cannot set one for a
-/// WebSocket, as a parameter. How long that takes says nothing about where they differ.
+/// WebSocket, as a parameter.
 fn shows(request: &Request, token: &Secret) -> bool {
-    let header = request.header("authorization").and_then(|value| {
+    let parameter = request.param("auth-token");
+    shows_token(request.header("authorization"), parameter.as_deref(), token)
+}
+
+/// The same of what stands there. How long that takes says nothing about where they differ.
+pub(super) fn shows_token(header: Option<&str>, parameter: Option<&str>, token: &Secret) -> bool {
+    let header = header.and_then(|value| {
         let (scheme, shown) = value.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| shown.trim())
     });
-    let parameter = request.param("auth-token");
-    let shown = match header {
-        Some(shown) => Some(shown),
-        None => parameter.as_deref(),
-    };
+    let shown = header.or(parameter);
     shown.is_some_and(|shown| shown.as_bytes().ct_eq(token.reveal().as_bytes()).into())
+}
+
+/// The tokens in force, for what is not let in by the rules.
+#[derive(Clone, Debug)]
+pub(super) struct Tokens(Arc<RwLock<(Option<Secret>, Option<CsrfToken>)>>);
+
+impl Tokens {
+    pub(super) fn new(loaded: &Loaded, generated: &CsrfToken) -> Self {
+        let tokens = (loaded.auth_token.clone(), csrf_token(loaded, generated));
+        Self(Arc::new(RwLock::new(tokens)))
+    }
+
+    pub(super) fn set(&self, loaded: &Loaded, generated: &CsrfToken) {
+        let tokens = (loaded.auth_token.clone(), csrf_token(loaded, generated));
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = tokens;
+    }
+
+    /// The token that clients have to show.
+    pub(super) fn auth(&self) -> Option<Secret> {
+        self.0
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .0
+            .clone()
+    }
+
+    /// The check of the CSRF token.
+    pub(super) fn csrf(&self) -> CsrfCheck {
+        let tokens = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        tokens
+            .1
+            .clone()
+            .map_or_else(CsrfCheck::skip, CsrfCheck::token)
+    }
 }
 
 #[cfg(test)]

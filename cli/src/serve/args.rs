@@ -68,6 +68,10 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "RATE", help_heading = WHO)]
     pub(crate) connect_rate: Option<String>,
 
+    /// Tell Prometheus the server's numbers at this path [default with --metrics alone: /metrics]
+    #[arg(long, value_name = "PATH", num_args = 0..=1, require_equals = true,
+        default_missing_value = "/metrics", help_heading = HOW)]
+    pub(crate) metrics: Option<String>,
     /// Write the log to this file, opened again on SIGHUP [default: standard error]
     #[arg(long, value_name = "FILE", help_heading = HOW)]
     pub(crate) log_file: Option<PathBuf>,
@@ -109,5 +113,5 @@ what needs a restart; with none of these, SIGHUP ends it.";
 
 const WHERE: &str = "Where to listen, and what is spoken there";
 const WHO: &str = "Who may connect";
-const HOW: &str = "Logs and ending";
+const HOW: &str = "Numbers, logs and ending";
 const CONFIG: &str = "Configuration";

@@ -1,16 +1,22 @@
 //! The parts of a server that do the work: its log file, its hub, its sockets.
 
+use std::future::ready;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use sente_adapters::{ListenOptions, Listener, Url};
-use sente_core::framing::websocket::DeflateConfig;
+use sente_adapters::{Address, ListenOptions, Listener, Url, WsUrl};
 use sente_core::{Dialect, Keepalive};
+use sente_server::http::{ServeOptions, serve};
 use sente_server::{Listening, Server};
-use tokio::time::Instant;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
 
 use super::config::{Config, Listen};
 use super::parts::{Part, Work};
+use super::site::Site;
 use crate::exit::Failure;
 use crate::logs::Logs;
 
@@ -30,19 +36,17 @@ pub(super) fn listen_options(config: &Config, listen: &Listen) -> ListenOptions 
     let mut options = ListenOptions::default();
     options.dialect = listen.dialect.map(Dialect::from);
     options.packer = listen.packer.clone().map(|packer| packer.0);
-    let by_path = listen.packer_by_path.iter();
-    options.packer_by_path = by_path
-        .map(|(path, packer)| (path.clone(), packer.0.clone()))
-        .collect();
-    options.deflate = listen.deflate.then(DeflateConfig::default);
     options.limits = Some(config.limits.to_limits());
     options.flush_window = config.queue.flush_window.value().map(|window| window.0);
-    let keepalive = &config.keepalive;
-    options.keepalive = match (keepalive.interval.value(), keepalive.timeout.value()) {
-        (Some(interval), Some(timeout)) => Some(Keepalive::new(interval.0, timeout.0)),
-        _ => None,
-    };
+    options.keepalive = keepalive(config);
     options
+}
+
+/// When to ping and give up; `None` for the default of each dialect.
+pub(super) fn keepalive(config: &Config) -> Option<Keepalive> {
+    let keepalive = &config.keepalive;
+    let (interval, timeout) = (keepalive.interval.value()?, keepalive.timeout.value()?);
+    Some(Keepalive::new(interval.0, timeout.0))
 }
 
 /// The log file.
@@ -78,6 +82,7 @@ impl Part for LogFile {
 pub(super) struct Hub {
     pub(super) server: Server,
     pub(super) about: String,
+    pub(super) answers: Answers,
 }
 
 impl Part for Hub {
@@ -91,7 +96,11 @@ impl Part for Hub {
 
     fn stop(&mut self, deadline: Instant) -> Work<'_, ()> {
         let within = deadline.saturating_duration_since(Instant::now());
-        Box::pin(async move { self.server.drain(within).await })
+        Box::pin(async move {
+            self.server.drain(within).await;
+            // What ends the sessions of Ajax is written by those who hold their polls.
+            self.answers.written(deadline).await;
+        })
     }
 }
 
@@ -140,6 +149,78 @@ impl Part for Socket {
     }
 }
 
+/// A socket on which HTTP is spoken: WebSockets, Ajax, reports.
+pub(super) struct Web {
+    pub(super) address: WsUrl,
+    pub(super) shown: Url,
+    pub(super) site: Site,
+    pub(super) urls: Urls,
+    pub(super) answers: Answers,
+    pub(super) stop: Option<oneshot::Sender<()>>,
+}
+
+impl Part for Web {
+    fn name(&self) -> String {
+        self.shown.to_string()
+    }
+
+    fn start(&mut self) -> Work<'_, Result<String, Failure>> {
+        Box::pin(async {
+            let failed =
+                |error| Failure::other(format!("cannot listen on {}: {error}", self.shown));
+            let (host, port) = (self.address.host.as_str(), self.address.port);
+            let listener = TcpListener::bind((host, port)).await.map_err(failed)?;
+            let port = listener.local_addr().map_err(failed)?.port();
+            let mut url = self.shown.clone();
+            if let Address::Ws(address) = &mut url.address {
+                address.port = port;
+            }
+            let url = url.to_string();
+            self.urls.push(url.clone());
+            let (stop, stopped) = oneshot::channel::<()>();
+            self.stop = Some(stop);
+            let mut options = ServeOptions::default();
+            // The hub decides how long they may take.
+            options.shutdown_timeout = LONGEST;
+            let site = self.site.clone();
+            let serving = tokio::spawn(async move {
+                serve(listener, site, options, async { drop(stopped.await) }).await;
+            });
+            self.answers.hold(serving);
+            Ok(format!("{url} with {}", self.site.paths()))
+        })
+    }
+
+    fn stop(&mut self, _: Instant) -> Work<'_, ()> {
+        // Requests under way are answered while the hub drains.
+        self.stop.take();
+        Box::pin(ready(()))
+    }
+}
+
+/// Those who write answers.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Answers(Arc<Mutex<Vec<JoinHandle<()>>>>);
+
+impl Answers {
+    fn hold(&self, task: JoinHandle<()>) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(task);
+    }
+
+    /// Waits until all are written, until the deadline at most.
+    async fn written(&self, deadline: Instant) {
+        let tasks = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        for mut task in tasks {
+            if timeout_at(deadline, &mut task).await.is_err() {
+                task.abort();
+            }
+        }
+    }
+}
+
 /// The URLs that are listened on, with their real ports, in the order of the configuration.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Urls(Arc<Mutex<Vec<String>>>);
@@ -160,3 +241,6 @@ impl Urls {
             .push(url);
     }
 }
+
+/// Longer than any server takes to end.
+const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);

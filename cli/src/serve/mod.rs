@@ -7,18 +7,21 @@ mod listeners;
 mod parts;
 mod reload;
 mod service;
+mod site;
 
-use sente_adapters::{Address, ConnectOptions, connect};
+use sente_adapters::{Address, ConnectOptions, connect, fresh_csrf_token};
 use sente_core::UserId;
 use sente_server::{Server, Terms};
 use tokio::time::Instant;
 
+use admission::Tokens;
 pub(crate) use args::{ABOUT, ServeArgs};
 use config::{Environment, Loaded, LogFormat};
-use listeners::{Hub, LogFile, Socket, Urls, listen_options};
+use listeners::{Answers, Hub, LogFile, Socket, Urls, Web, listen_options};
 pub(crate) use listeners::{bind, parse};
 use parts::Parts;
 use reload::Reload;
+use site::{Site, packer_of};
 
 use crate::exit::{Exit, Failure, Outcome};
 use crate::logs::Logs;
@@ -42,7 +45,7 @@ pub(crate) async fn run(args: ServeArgs, verbose: u8, mut signals: Signals) -> O
     signals.allow(config.shutdown.drain.0);
 
     let generated =
-        admission::generate().map_err(|error| Failure::other(format!("cannot start: {error}")))?;
+        fresh_csrf_token().map_err(|error| Failure::other(format!("cannot start: {error}")))?;
     let rules = admission::rules(&loaded, &generated).map_err(Failure::usage)?;
     let server = service::start(&loaded, rules)?;
     let urls = Urls::default();
@@ -51,15 +54,30 @@ pub(crate) async fn run(args: ServeArgs, verbose: u8, mut signals: Signals) -> O
         logs: logs.clone(),
         path: config.log.file.clone(),
     });
+    let answers = Answers::default();
     parts.add(Hub {
         server: server.clone(),
         about: loaded.about(),
+        answers: answers.clone(),
     });
+    let tokens = Tokens::new(&loaded, &generated);
     let mut stdio = None;
     for listen in &config.listen {
         let options = listen_options(config, listen);
-        match listen.url.0.address {
+        match &listen.url.0.address {
             Address::Stdio => stdio = Some(options),
+            Address::Ws(address) => {
+                let (shown, packer) = packer_of(listen);
+                let (board, tokens) = (parts.board(), tokens.clone());
+                parts.add(Web {
+                    address: address.clone(),
+                    shown,
+                    site: Site::new(&server, config, listen, packer, board, tokens)?,
+                    urls: urls.clone(),
+                    answers: answers.clone(),
+                    stop: None,
+                });
+            }
             _ => parts.add(Socket::new(listen.url.0.clone(), options, &server, &urls)),
         }
     }
@@ -73,7 +91,7 @@ pub(crate) async fn run(args: ServeArgs, verbose: u8, mut signals: Signals) -> O
         .collect();
     tracing::info!("up: {}", status.join("; "));
 
-    let mut reload = Reload::new(args, loaded, logs, server.clone(), generated)?;
+    let mut reload = Reload::new(args, loaded, logs, server.clone(), (generated, tokens))?;
     let served = match stdio {
         None => {
             print(&urls.announcement())?;

@@ -9,7 +9,7 @@ use sente_server::Server;
 use tokio::signal::unix::{Signal, SignalKind};
 use toml::Value;
 
-use super::admission;
+use super::admission::{self, Tokens};
 use super::args::ServeArgs;
 use super::config::{Environment, Loaded};
 use super::service;
@@ -29,6 +29,7 @@ pub(super) struct Reload {
     logs: Logs,
     server: Server,
     generated: CsrfToken,
+    tokens: Tokens,
 }
 
 impl Reload {
@@ -38,7 +39,7 @@ impl Reload {
         loaded: Loaded,
         logs: Logs,
         server: Server,
-        generated: CsrfToken,
+        (generated, tokens): (CsrfToken, Tokens),
     ) -> Result<Self, Failure> {
         Ok(Self {
             args,
@@ -48,6 +49,7 @@ impl Reload {
             logs,
             server,
             generated,
+            tokens,
         })
     }
 
@@ -96,6 +98,7 @@ impl Reload {
             // Each origin was looked at with the file.
             Err(error) => say!("SIGHUP: {error}"),
         }
+        self.tokens.set(&new, &self.generated);
         self.server.set_gate_limits(admission::gate(&new));
         let config = service::config(&new);
         self.server.set_inbox_limits(config.inbox);

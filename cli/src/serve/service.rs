@@ -157,7 +157,8 @@ async fn watch(mut events: ServerEvents) {
                 tracing::warn!(connection = %peer.connection, count, "events were not delivered");
             }
             ServerEvent::Missed(count) => tracing::warn!(count, "reports were missed"),
-            other => tracing::debug!(event = ?other),
+            // What else there is to say the server itself has said.
+            _ => {}
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use std::time::Duration;
+
 use sente_adapters::Address;
 use sente_core::admission::CsrfToken;
 
@@ -52,7 +54,48 @@ pub(super) fn check(config: &Config) -> Result<(), Wrong> {
         (Some(_), None) => Err(half("keepalive.timeout", "interval")),
         (None, Some(_)) => Err(half("keepalive.interval", "timeout")),
         _ => Ok(()),
+    }?;
+    ajax(config)?;
+    http(config)
+}
+
+fn ajax(config: &Config) -> Result<(), Wrong> {
+    let times = [
+        ("ajax.poll-timeout", &config.ajax.poll_timeout),
+        ("ajax.reply-timeout", &config.ajax.reply_timeout),
+    ];
+    for (key, timeout) in times {
+        if timeout.value().is_some_and(|timeout| timeout.0 >= GIVES_UP) {
+            return Err(Wrong::at(
+                key,
+                "a request is held for less than a minute: clients and proxies give up by then",
+            ));
+        }
     }
+    Ok(())
+}
+
+fn http(config: &Config) -> Result<(), Wrong> {
+    let http = &config.http;
+    let optional = [
+        ("health", &http.health),
+        ("stats", &http.stats),
+        ("channels", &http.channels),
+        ("metrics", &http.metrics),
+        ("csrf-token", &http.csrf_token),
+    ];
+    let mut seen = BTreeMap::from([(http.chsk.spell(), "chsk")]);
+    for (name, path) in optional {
+        let Some(path) = path.value() else { continue };
+        if let Some(other) = seen.insert(path.spell(), name) {
+            let message = format!(
+                "{other} has the path {} already; write another",
+                path.spell()
+            );
+            return Err(Wrong::at(format!("http.{name}"), message));
+        }
+    }
+    Ok(())
 }
 
 fn half(missing: &str, given: &str) -> Wrong {
@@ -161,3 +204,6 @@ fn admission(config: &Config) -> Result<(), Wrong> {
     }
     Ok(())
 }
+
+/// When clients and proxies give up.
+const GIVES_UP: Duration = Duration::from_secs(60);

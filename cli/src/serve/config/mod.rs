@@ -9,6 +9,6 @@ mod units;
 mod values;
 
 pub(crate) use load::{Environment, Loaded};
-pub(crate) use sections::{Config, Listen};
+pub(crate) use sections::{Config, Http, Listen};
 pub(crate) use units::{Pace, Time};
 pub(crate) use values::{Csrf, LogFormat, Secret};

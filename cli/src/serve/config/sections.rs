@@ -10,7 +10,7 @@ use crate::args::DialectName;
 
 use super::hub::Hub;
 use super::units::{Count, Off, Or, Pace, Percent, Size, Standard, Time, Unlimited};
-use super::values::{Csrf, ListenUrl, LogFormat, LogLevel, Origins, PackerName, Secret};
+use super::values::{Csrf, Endpoint, ListenUrl, LogFormat, LogLevel, Origins, PackerName, Secret};
 
 /// Everything `sente serve` can be told.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
@@ -29,6 +29,8 @@ pub(crate) struct Config {
     pub(crate) slow_consumer: SlowConsumer,
     pub(crate) rates: Rates,
     pub(crate) hub: Hub,
+    pub(crate) ajax: Ajax,
+    pub(crate) http: Http,
     pub(crate) log: Log,
     pub(crate) shutdown: Shutdown,
 }
@@ -280,6 +282,65 @@ pub(crate) struct Rates {
     pub(crate) connection_bytes: Or<Pace, Unlimited>,
     pub(crate) user_messages: Or<Pace, Unlimited>,
     pub(crate) user_bytes: Or<Pace, Unlimited>,
+}
+
+/// Long polling.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(
+    default,
+    deny_unknown_fields,
+    rename_all = "kebab-case",
+    expecting = "a table"
+)]
+pub(crate) struct Ajax {
+    pub(crate) enabled: bool,
+    pub(crate) poll_timeout: Or<Time, Off>,
+    pub(crate) reply_timeout: Or<Time, Off>,
+    pub(crate) flush_window: Or<Time, Off>,
+    pub(crate) max_requests: Count,
+}
+
+impl Default for Ajax {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            poll_timeout: Or::some(Time::secs(20)),
+            reply_timeout: Or::some(Time::secs(20)),
+            flush_window: Or::NONE,
+            max_requests: Count(256),
+        }
+    }
+}
+
+/// The paths of the HTTP endpoints.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(
+    default,
+    deny_unknown_fields,
+    rename_all = "kebab-case",
+    expecting = "a table"
+)]
+pub(crate) struct Http {
+    pub(crate) chsk: Endpoint,
+    pub(crate) health: Or<Endpoint, Off>,
+    pub(crate) stats: Or<Endpoint, Off>,
+    pub(crate) channels: Or<Endpoint, Off>,
+    pub(crate) csrf_token: Or<Endpoint, Off>,
+    pub(crate) metrics: Or<Endpoint, Off>,
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        let at = |path: &str| Or::some(Endpoint(path.to_owned()));
+        Self {
+            chsk: Endpoint("/chsk".to_owned()),
+            health: at("/health"),
+            stats: at("/stats"),
+            channels: at("/channels"),
+            csrf_token: at("/csrf-token"),
+            metrics: Or::NONE,
+        }
+    }
 }
 
 /// Where log lines go, and which.

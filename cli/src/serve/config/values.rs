@@ -14,7 +14,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::units::{Reader, Spelled, by_spelling};
 
-by_spelling!(ListenUrl, LogLevel, Origin, PackerName, Secret);
+by_spelling!(Endpoint, ListenUrl, LogLevel, Origin, PackerName, Secret);
 
 /// Where to listen: `ws://HOST:PORT/`, `tcp://HOST:PORT`, `unix:/PATH` or `stdio:`.
 #[derive(Clone, Debug, PartialEq)]
@@ -64,6 +64,28 @@ impl Spelled for PackerName {
 
     fn spell(&self) -> String {
         self.0.name().to_owned()
+    }
+}
+
+/// The path of an HTTP endpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Endpoint(pub(crate) String);
+
+impl Spelled for Endpoint {
+    const EXPECTED: &'static str = "a path, such as \"/health\"";
+
+    fn read(text: &str) -> Result<Self, String> {
+        let plain = |byte: u8| byte.is_ascii_graphic() && !b"?#{}*\"<>\\^`|".contains(&byte);
+        if !text.starts_with('/') || text.len() < 2 || !text.bytes().all(plain) {
+            return Err(format!(
+                "{text:?} is no path; write one that begins with a slash, such as /health"
+            ));
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    fn spell(&self) -> String {
+        self.0.clone()
     }
 }
 
