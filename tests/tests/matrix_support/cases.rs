@@ -47,6 +47,9 @@ pub(crate) const CASES: &[Case] = &[
     ("a busy connection closes at once", |rig| {
         Box::pin(closes_while_busy(rig))
     }),
+    ("what is over leaves nothing behind", |rig| {
+        Box::pin(leaves_nothing(rig))
+    }),
 ];
 
 const SOON: Duration = Duration::from_secs(20);
@@ -250,4 +253,48 @@ async fn closes_while_busy(rig: &Rig) {
     pair.ours.handle().close();
     pair.ours.ended().await;
     while pair.ours.next().await.is_some() {}
+}
+
+async fn leaves_nothing(rig: &Rig) {
+    // What the runtime opens for itself, and what the case before still closes.
+    let pair = rig.open().await;
+    pair.ours.handle().close();
+    pair.ours.ended().await;
+    drop(pair);
+    let before = held();
+    for round in 0..30 {
+        let pair = rig.open().await;
+        match round % 3 {
+            0 => pair.ours.handle().close(),
+            1 => pair.kill(),
+            // Dropped as it stands.
+            _ => continue,
+        }
+        pair.ours.handle().close();
+        pair.ours.ended().await;
+    }
+    let mut now = held();
+    for _ in 0..500 {
+        if now.0 <= before.0 && now.1 <= before.1 {
+            return;
+        }
+        rig.pause(Duration::from_millis(20)).await;
+        now = held();
+    }
+    panic!("(descriptors, children) were {before:?}, are {now:?}");
+}
+
+/// Descriptors and children of this process.
+fn held() -> (usize, usize) {
+    let descriptors = std::fs::read_dir("/proc/self/fd").unwrap().count();
+    let me = std::process::id().to_string();
+    let stats = std::fs::read_dir("/proc").unwrap();
+    let children = stats
+        .filter_map(|entry| std::fs::read_to_string(entry.ok()?.path().join("stat")).ok())
+        .filter(|stat| {
+            let behind_name = stat.rsplit(')').next().unwrap_or_default();
+            behind_name.split_whitespace().nth(1) == Some(&me)
+        })
+        .count();
+    (descriptors, children)
 }

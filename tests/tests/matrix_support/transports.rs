@@ -145,6 +145,13 @@ impl Rig {
         Self { ground, transport }
     }
 
+    /// Waits, by the runtime's own time.
+    pub(crate) async fn pause(&self, pause: Duration) {
+        let runtime = &self.ground.runtime;
+        let (mut timer, until) = (runtime.timer(), runtime.now() + pause);
+        std::future::poll_fn(|cx| timer.poll_until(cx, until)).await;
+    }
+
     pub(crate) async fn open(&self) -> Pair {
         self.open_with(Setup::default()).await
     }
