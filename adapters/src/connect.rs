@@ -126,14 +126,18 @@ impl ConnectOptions {
     }
 
     /// The packer spoken at `url`.
-    fn packer_at(&self, url: &Url) -> Arc<dyn Packer> {
+    pub(crate) fn packer_at(&self, url: &Url) -> Arc<dyn Packer> {
         let own = self.packer.clone();
         own.or_else(|| url.to_packer())
             .unwrap_or_else(|| Arc::new(Edn))
     }
 
     /// `link` with TLS, if `url` asks for it.
-    async fn secured(&self, url: &Url, link: Box<dyn Link>) -> io::Result<Box<dyn Link>> {
+    pub(crate) async fn secured(
+        &self,
+        url: &Url,
+        link: Box<dyn Link>,
+    ) -> io::Result<Box<dyn Link>> {
         let host = match &url.address {
             address if !address.is_secure() => return Ok(link),
             Address::Tls { host, .. } => host,

@@ -39,6 +39,8 @@ mod driver;
 mod duplex;
 mod engine;
 mod events;
+#[cfg(feature = "http-client")]
+mod fetch;
 mod fifo;
 mod flushes;
 mod handle;
@@ -75,6 +77,8 @@ pub use ajax::{AjaxAnswer, AjaxEvents, AjaxHandle, AjaxPort, AjaxStart};
 pub use attendant::Attendant;
 pub use budget::SharedRecvBudget;
 pub use child::{ChildOptions, StderrLines};
+#[cfg(feature = "http-client")]
+pub use client::Fallback;
 pub use client::{ClientEvents, ClientHandle, ClientOptions, keep_connected};
 pub use connect::{ConnectError, ConnectOptions, connect, connect_over};
 pub use dispatch::{Dispatched, Dispatcher, HandlerPanic, Received, Responder};

@@ -30,7 +30,10 @@ async fn serve(count: usize) -> Result<(), Box<dyn std::error::Error>> {
     config.keep_requests = false;
     let admission = Admission::new(CsrfCheck::skip())
         .user_id(|request| request.client_id().map(|id| Value::from(&*id)));
-    let server = Server::builder().config(config).admission(admission).build()?;
+    let server = Server::builder()
+        .config(config)
+        .admission(admission)
+        .build()?;
     let listener = Listener::bind(&"ws://127.0.0.1:0/".parse()?, ListenOptions::default()).await?;
     let url = listener.url().to_string();
     let address = url.trim_start_matches("ws://").trim_end_matches('/');
@@ -48,11 +51,19 @@ async fn serve(count: usize) -> Result<(), Box<dyn std::error::Error>> {
     let idle = memory()?;
     let each = |kib: u64| kib as f64 / connections as f64;
     let mut out = io::stdout().lock();
-    writeln!(out, "{connections} connections, {:.2} KiB each", each(idle - before))?;
+    writeln!(
+        out,
+        "{connections} connections, {:.2} KiB each",
+        each(idle - before)
+    )?;
     let news = Event::new(EventId::new("news/flash")?, "read all about it");
     let began = std::time::Instant::now();
     server.fan_out(&Target::All, &news)?;
-    writeln!(out, "a broadcast is in all inboxes after {:?}", began.elapsed())?;
+    writeln!(
+        out,
+        "a broadcast is in all inboxes after {:?}",
+        began.elapsed()
+    )?;
     drop(clients.stdin.take());
     clients.wait()?;
     Ok(())

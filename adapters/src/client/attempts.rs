@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+#[cfg(feature = "http-client")]
+use sente_core::ajax::AjaxClientConfig;
 use sente_core::{Attempt, Client, ClientState, Connect, ConnectionConfig};
 
 use crate::budget::SharedRecvBudget;
@@ -49,6 +51,29 @@ impl Shared<Client> {
             let now = self.clock.now();
             let wanted = inner.machine.handle_connected_with(now, attempt, config);
             deflate::set_link(&mut inner.machine, attempt, deflate);
+            inner.share = wanted.then_some(share);
+            wanted
+        };
+        // Whatever came of it is passed on.
+        self.with(|_, _| ());
+        wanted
+    }
+
+    /// Says that `attempt` is a link over Ajax. Whether anybody wants it.
+    #[cfg(feature = "http-client")]
+    pub(super) fn begin_polling(
+        &self,
+        attempt: Attempt,
+        config: Arc<AjaxClientConfig>,
+        budget: &SharedRecvBudget,
+    ) -> bool {
+        // The share of the link before goes back first.
+        self.lock().share = None;
+        let share = budget.join(&self.driver);
+        let wanted = {
+            let mut inner = self.lock();
+            let now = self.clock.now();
+            let wanted = inner.machine.handle_connected_by_ajax(now, attempt, config);
             inner.share = wanted.then_some(share);
             wanted
         };

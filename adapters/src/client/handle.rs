@@ -104,6 +104,13 @@ impl Handle<Client> {
         Some(due.saturating_duration_since(self.shared.clock.now()))
     }
 
+    /// Whether the present link is one over Ajax.
+    #[cfg(feature = "http-client")]
+    #[must_use]
+    pub fn is_over_ajax(&self) -> bool {
+        self.shared.lock().machine.is_over_ajax()
+    }
+
     /// The label of this client, the same for all its attempts.
     #[must_use]
     pub fn client_id(&self) -> String {

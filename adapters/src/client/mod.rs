@@ -1,7 +1,13 @@
 //! A connection that comes back, on a task of its own.
 
 mod attempts;
+#[cfg(feature = "http-client")]
+mod fallback;
 mod handle;
+#[cfg(not(feature = "http-client"))]
+mod no_fallback;
+#[cfg(feature = "http-client")]
+mod polling;
 
 use std::future::Future;
 use std::io;
@@ -9,7 +15,7 @@ use std::sync::Arc;
 
 use sente_core::{
     Attempt, Backoff, Carrier, Client, ClientConfig, ConfigError, Connect, ConnectFailure,
-    Connection, ConnectionConfig, Dialect, Input, OnOffline, Role, State, Transmit, TransmitBuf,
+    ConnectionConfig, Dialect, Input, OnOffline, Role, State, Transmit, TransmitBuf,
 };
 use tokio::sync::{Notify, watch};
 
@@ -25,7 +31,15 @@ use crate::seed::random;
 use crate::shared::Shared;
 use crate::url::{Address, Url};
 
+#[cfg(feature = "http-client")]
+pub use fallback::Fallback;
+#[cfg(feature = "http-client")]
+use fallback::Ways;
 pub use handle::{ClientEvents, ClientHandle};
+#[cfg(not(feature = "http-client"))]
+use no_fallback::{Polls, Ways};
+#[cfg(feature = "http-client")]
+use polling::Polls;
 
 /// How a client reconnects. The default suits most.
 #[derive(Clone, Debug)]
@@ -40,7 +54,10 @@ pub struct ClientOptions {
     /// The label of this client for servers that speak Sente over WebSocket, unless the options of
     /// an attempt name one. Default a random UUID, the same for all attempts.
     pub client_id: Option<String>,
-    /// Where the links are recorded, one after the other. Default: nowhere.
+    /// When to poll instead, where a WebSocket does not get through. Default: never.
+    #[cfg(feature = "http-client")]
+    pub fallback: Option<Fallback>,
+    /// Where the links are recorded, one after the other, but for those over Ajax. Default: nowhere.
     pub record: Option<Recordings>,
     /// The runtime of the client and all its links. Default: that of the caller.
     pub runtime: Option<Arc<dyn Runtime>>,
@@ -53,6 +70,8 @@ impl Default for ClientOptions {
             on_offline: OnOffline::Refuse,
             auto_reconnect: true,
             client_id: None,
+            #[cfg(feature = "http-client")]
+            fallback: None,
             record: None,
             runtime: None,
         }
@@ -102,6 +121,7 @@ where
 {
     let runtime = chosen(options.runtime.as_ref())?;
     let record = options.record.clone();
+    let ways = Ways::new(&options);
     let config = config(options).map_err(io::Error::other)?;
     let clock = Clock::start(runtime.clone());
     let mut client = Client::new(config, random()?, clock.now());
@@ -123,7 +143,7 @@ where
     let held = shared.hold();
     runtime.spawn(Box::pin(async move {
         let over = Over(shared);
-        run(&over.0, target).await;
+        run(&over.0, target, ways).await;
     }));
     Ok(held)
 }
@@ -142,20 +162,42 @@ fn config(options: ClientOptions) -> Result<Arc<ClientConfig>, ConfigError> {
 }
 
 /// Dials and drives one link after another.
-async fn run<F, Fut>(shared: &Arc<Shared<Client>>, mut target: F)
+async fn run<F, Fut>(shared: &Arc<Shared<Client>>, mut target: F, mut ways: Ways)
 where
     F: FnMut(Connect) -> Fut,
     Fut: Future<Output = Result<(Url, ConnectOptions), ConnectFailure>>,
 {
+    // A WebSocket that got through while the client was polling.
+    let mut found = None;
     while let Some(connect) = shared.next_attempt().await {
         let attempt = connect.attempt;
         let client_id = connect.client_id.clone();
-        let opening = open(shared.clock.runtime(), target(connect), client_id);
-        let Some(dialled) = ready_or(opening, shared.given_up(attempt)).await else {
+        let opening = async {
+            match found.take() {
+                Some(dialled) => Ok(Way::Transport(Box::new(dialled))),
+                None => {
+                    open(
+                        shared.clock.runtime(),
+                        target(connect),
+                        client_id,
+                        &mut ways,
+                    )
+                    .await
+                }
+            }
+        };
+        let Some(way) = ready_or(opening, shared.given_up(attempt)).await else {
             continue;
         };
-        let (mut transport, config, budget) = match dialled {
-            Ok(opened) => opened,
+        let opened = || shared.with(|client, _| client.stats().opened);
+        let before = opened();
+        let (mut transport, config, budget) = match way {
+            Ok(Way::Transport(dialled)) => *dialled,
+            Ok(Way::Polls(polls)) => {
+                found = polls.run(shared, attempt).await;
+                ways.polled(opened() > before);
+                continue;
+            }
             Err(failure) => {
                 shared.with(|client, now| client.handle_connect_failed(now, attempt, failure));
                 continue;
@@ -170,16 +212,27 @@ where
             if let Some(child) = drive(&link, transport).await {
                 child.finish(std::future::pending()).await;
             }
+            ways.web_socket(opened() > before);
         }
     }
 }
 
-/// Opens the transport of one attempt.
+/// A transport that is open, and what is to run over it.
+type Dialled = (Transport, Arc<ConnectionConfig>, SharedRecvBudget);
+
+/// What an attempt came to.
+enum Way {
+    Polls(Box<Polls>),
+    Transport(Box<Dialled>),
+}
+
+/// Opens the transport of one attempt, or finds out that it is to be polled.
 async fn open(
     runtime: &Arc<dyn Runtime>,
     target: impl Future<Output = Result<(Url, ConnectOptions), ConnectFailure>>,
     client_id: String,
-) -> Result<(Transport, Arc<ConnectionConfig>, SharedRecvBudget), ConnectFailure> {
+    ways: &mut Ways,
+) -> Result<Way, ConnectFailure> {
     let (url, mut options) = target.await?;
     if options.role_at(&url) != Role::Client {
         return Err(ConnectFailure::Final(format!(
@@ -190,8 +243,23 @@ async fn open(
     if matches!(url.address, Address::Ws(_)) && dialect == Dialect::Sente {
         options.client_id.get_or_insert(client_id);
     }
+    if let Some(polls) = ways.polls(runtime, &url, &options)? {
+        return Ok(Way::Polls(Box::new(polls)));
+    }
+    let dialled = dial_at(runtime, &url, &options).await;
+    if dialled.is_err() {
+        ways.web_socket(false);
+    }
+    dialled.map(|dialled| Way::Transport(Box::new(dialled)))
+}
+
+async fn dial_at(
+    runtime: &Arc<dyn Runtime>,
+    url: &Url,
+    options: &ConnectOptions,
+) -> Result<Dialled, ConnectFailure> {
     let patience = options.patience();
-    let dialled = timeout(&**runtime, patience, dial(runtime, &url, &options));
+    let dialled = timeout(&**runtime, patience, dial(runtime, url, options));
     match dialled.await {
         Some(Ok((transport, config))) => Ok((transport, config, options.budget())),
         Some(Err(error @ ConnectError::Config(_))) => Err(ConnectFailure::Final(error.to_string())),
@@ -258,7 +326,7 @@ impl Driven for Link {
 }
 
 fn is_closed(client: &Client) -> bool {
-    client.connection().map(Connection::state) == Some(State::Closed)
+    client.link_state() == Some(State::Closed)
 }
 
 /// Says that the task is over, however it ends: also when the runtime drops it, or a panic does.
