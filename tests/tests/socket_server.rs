@@ -220,3 +220,25 @@ async fn a_connection_that_is_open_already_joins() {
         .unwrap();
     assert_eq!(next(&mut events).await.0, "news/item");
 }
+
+#[tokio::test]
+async fn a_listener_goes_on_when_its_handle_is_dropped_and_ends_when_it_is_stopped() {
+    let running = run(by_uid(doubling())).await;
+    let url = running.url("/chsk?uid=ada");
+    let socket_support::Running { server, listening } = running;
+    drop(listening);
+    let options = sente_adapters::ConnectOptions::default();
+    let (_handle, _events) = within(sente_adapters::connect(&url, &options))
+        .await
+        .unwrap();
+    let tcp = "tcp://127.0.0.1:0".parse().unwrap();
+    let listener = sente_adapters::Listener::bind(&tcp, Default::default()).await;
+    let listening = server.serve(listener.unwrap());
+    let tcp = listening.url().clone();
+    within(listening.stop()).await;
+    assert!(
+        within(sente_adapters::connect(&tcp, &options))
+            .await
+            .is_err()
+    );
+}

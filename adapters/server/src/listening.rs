@@ -144,7 +144,7 @@ async fn listen(server: Server, mut listener: Listener, mut stopped: watch::Rece
     let mut closing = server.inner.is_closing.subscribe();
     loop {
         let incoming = tokio::select! {
-            _ = stopped.wait_for(|stopped| *stopped) => return,
+            () = asked(&mut stopped) => return,
             _ = closing.wait_for(|closing| *closing) => return,
             incoming = listener.accept() => incoming,
         };
@@ -156,6 +156,13 @@ async fn listen(server: Server, mut listener: Listener, mut stopped: watch::Rece
             Some(Err(error)) => trace::cannot_accept(&listener.url().to_string(), &error),
             None => return,
         }
+    }
+}
+
+/// Comes when it is asked to stop; never where nobody can ask any more.
+async fn asked(stopped: &mut watch::Receiver<bool>) {
+    if stopped.wait_for(|stopped| *stopped).await.is_err() {
+        std::future::pending::<()>().await;
     }
 }
 
