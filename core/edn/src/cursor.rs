@@ -578,7 +578,7 @@ impl<'a> Form<'a> {
     ///
     /// A peer drops the whole frame over a tag it does not know, and those other than `#inst` and
     /// `#uuid` it may not know, discarded or not. `clojure.tools.reader`, with which Sente reads,
-    /// does the same over names with more than one slash, such as `:a/b/c`. What a peer merely
+    /// does the same over some names that `clojure.edn` takes, such as `:a/b/c`, `:a/1` and `:a::b`. What a peer merely
     /// changes is portable: ClojureScript makes `1/3`, `1N`, `1M` and `\a` numbers and strings of
     /// its own.
     #[must_use]

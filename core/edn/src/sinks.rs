@@ -115,11 +115,8 @@ impl Sink for ToNothing {
 
     #[inline]
     fn atom(&mut self, atom: Atom<'_>, _: usize, _: usize) {
-        if let Atom::Keyword(name) | Atom::Symbol(name) = atom
-            && let Some((_, name)) = name.split_once('/')
-        {
-            // `clojure.tools.reader` takes one slash, or one and the name `/`.
-            self.is_foreign |= name.len() > 1 && name.contains('/');
+        if let Atom::Keyword(name) | Atom::Symbol(name) = atom {
+            self.is_foreign |= is_foreign(name);
         }
     }
 
@@ -140,6 +137,22 @@ impl Sink for ToNothing {
 
     #[inline]
     fn forget(&mut self, (): ()) {}
+}
+
+/// Whether `clojure.tools.reader` refuses a name that `clojure.edn` takes: it wants at most one
+/// slash, or one and the name `/`, something before it, no digit behind it and no colon before it,
+/// and no two colons in a row anywhere.
+fn is_foreign(name: &str) -> bool {
+    let odd_slash = match name.split_once('/') {
+        None => false,
+        Some(("", name)) => !name.is_empty(),
+        Some((space, name)) => {
+            space.ends_with(':')
+                || name.starts_with(char::is_numeric)
+                || (name.len() > 1 && name.contains('/'))
+        }
+    };
+    odd_slash || name.ends_with(':') || name.contains("::")
 }
 
 /// Finds repeated keys and elements, however their fingerprints are made to collide.

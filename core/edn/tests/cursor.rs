@@ -158,6 +158,12 @@ fn a_form_knows_whether_other_readers_take_it() {
     ] {
         assert!(!cursor(text).skip().unwrap().is_portable(), "{text}");
     }
+    // Not all of them are Clojure's own reader's, but peers send them.
+    for text in [":a/1", "[a/1b]", "{:a::b 1}", ":/a/b"] {
+        let limits = Limits::default().dialect(Dialect::Either);
+        let form = Cursor::new(text.as_bytes(), &limits).skip();
+        assert!(form.is_ok_and(|form| !form.is_portable()), "{text}");
+    }
     let mut cursor = cursor("[#a 1 2 #_ #b 3 4]");
     cursor.enter().unwrap();
     assert!(!cursor.skip().unwrap().is_portable());

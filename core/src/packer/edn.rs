@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use memchr::{memchr, memchr_iter};
+use memchr::{memchr, memchr_iter, memmem};
 use sente_edn::{Cursor as EdnCursor, Dialect, Limits as EdnLimits, Shape, Value};
 use smol_str::SmolStr;
 
@@ -68,7 +68,7 @@ impl Packer for Edn {
 
     fn is_portable(&self, packed: &[u8]) -> bool {
         // Only these make an event unreadable, and few have them.
-        if memchr(b'#', packed).is_none() && !has_two_slashes_in_a_name(packed) {
+        if memchr(b'#', packed).is_none() && !has_odd_name(packed) {
             return true;
         }
         let mut cursor = EdnCursor::new(packed, &edn_limits(&Limits::default()));
@@ -111,17 +111,23 @@ impl Cursor for Walk<'_> {
     }
 }
 
-/// Whether two slashes stand in one name, or may: a text with a path in it looks the same.
-fn has_two_slashes_in_a_name(packed: &[u8]) -> bool {
-    let mut before = None;
+/// Whether there is a name that one of Clojure's readers refuses, or may be: a text with a path in
+/// it looks the same.
+fn has_odd_name(packed: &[u8]) -> bool {
+    let mut before: Option<usize> = None;
     for at in memchr_iter(b'/', packed) {
+        let near = |at: Option<usize>| at.and_then(|at| packed.get(at)).copied();
+        let behind = near(at.checked_add(1)).unwrap_or(b' ');
+        if behind.is_ascii_digit() || !behind.is_ascii() || near(at.checked_sub(1)) == Some(b':') {
+            return true;
+        }
         let between = before.and_then(|before| packed.get(before..at));
         if between.is_some_and(|text| !text.iter().any(|byte| b" ,\n\"()[]{};".contains(byte))) {
             return true;
         }
         before = Some(at);
     }
-    false
+    memmem::find(packed, b"::").is_some()
 }
 
 fn span_of(form: &sente_edn::Form<'_>) -> Span {
