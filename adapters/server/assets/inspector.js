@@ -293,7 +293,11 @@ function say(problem) {
   $("notice").hidden = problem === "";
 }
 
-function showState({ phase, ended, retryAt }) {
+function showState({ phase, ended, retryAt, failures, uid }) {
+  if (phase === "waiting" && failures === 2 && uid === null) {
+    say("The server does not let this page in. If it asks for a token, type it below, under Link.");
+    $("link").open = true;
+  }
   const why = ended?.code ? ` (${ended.code}${ended.reason ? ` ${ended.reason}` : ""})` : "";
   const wait = retryAt ? Math.max(0, Math.ceil((retryAt - Date.now()) / 1000)) : 0;
   const said = { connecting: "Connecting …", open: "Connected", waiting: `Disconnected${why}, next try in ${wait} s`, closed: `Closed${why}` };
@@ -332,9 +336,11 @@ async function tokenOfServer() {
 function open() {
   client?.close();
   say("");
-  const token = $("token").value || tokenOfServer;
+  const token = $("token").value;
+  const parameter = said("sente-token-parameter");
+  const params = token && parameter ? { [parameter]: token } : {};
   try {
-    client = connect($("endpoint").value, { dialect: "sente", csrfToken: token });
+    client = connect($("endpoint").value, { dialect: "sente", params, csrfToken: token && !parameter ? token : tokenOfServer });
   } catch (error) {
     client = null;
     say(String(error.message));
@@ -429,4 +435,10 @@ setInterval(() => {
 }, 1000);
 
 $("endpoint").value = said("sente-endpoint") ?? "/chsk";
+// What is behind the # is not sent to the server, and need not stay where others read it.
+const shown = new URLSearchParams(location.hash.slice(1)).get("token");
+if (shown) {
+  $("token").value = shown;
+  history.replaceState(null, "", location.pathname + location.search);
+}
 open();

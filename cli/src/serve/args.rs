@@ -72,6 +72,11 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "PATH", num_args = 0..=1, require_equals = true,
         default_missing_value = "/metrics", help_heading = HOW)]
     pub(crate) metrics: Option<String>,
+    /// Let those who show the auth token look inside, on a page at this path [default with
+    /// --inspector alone: /inspector]
+    #[arg(long, value_name = "PATH", num_args = 0..=1, require_equals = true,
+        default_missing_value = "/inspector", help_heading = HOW)]
+    pub(crate) inspector: Option<String>,
     /// Write the log to this file, opened again on SIGHUP [default: standard error]
     #[arg(long, value_name = "FILE", help_heading = HOW)]
     pub(crate) log_file: Option<PathBuf>,

@@ -7,6 +7,7 @@ use sente_adapters::{Answer, Context, FromContext, MissingExtension, NoReply, Ro
 use sente_core::admission::{Admission, Identity};
 use sente_core::edn::{Map, Value};
 use sente_core::{Event, Payload, SlowPolicy};
+use sente_server::inspector::{Inspector, InspectorConfig};
 use sente_server::{Sender, Server, ServerConfig, ServerEvent, ServerEvents};
 
 use super::admission;
@@ -19,7 +20,13 @@ use crate::text;
 /// # Errors
 /// If the system gives no random numbers.
 pub(super) fn start(loaded: &Loaded, rules: Admission) -> Result<Server, Failure> {
-    let router = router().map_err(Failure::other)?;
+    let mut router = router().map_err(Failure::other)?;
+    // Everybody who is here has shown the token then, or came by a socket that a file guards.
+    let inspector = Inspector::new(InspectorConfig::default(), |_| true);
+    let has_inspector = loaded.config.http.inspector.value().is_some();
+    if has_inspector {
+        router = inspector.register(router).map_err(Failure::other)?;
+    }
     let server = Server::builder()
         .config(config(loaded))
         .admission(rules)
@@ -35,6 +42,9 @@ pub(super) fn start(loaded: &Loaded, rules: Admission) -> Result<Server, Failure
         .build()
         .map_err(|error: io::Error| Failure::other(format!("cannot start: {error}")))?;
     tokio::spawn(watch(server.events()));
+    if has_inspector {
+        inspector.watch(&server);
+    }
     Ok(server)
 }
 

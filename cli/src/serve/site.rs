@@ -16,6 +16,7 @@ use sente_core::framing::websocket::DeflateConfig;
 use sente_core::packer::{self, Edn, Packer};
 use sente_core::{Carrier, ConnectionConfig, Dialect, Role};
 use sente_server::http::{CsrfTokens, HttpConfig, SenteBody, SenteService};
+use sente_server::inspector::{InspectorPage, PageService};
 use sente_server::{METRICS_CONTENT_TYPE, Metrics, Server};
 use serde_json::{Value as Json, json};
 use tower_service::Service;
@@ -37,6 +38,7 @@ struct Inner {
     /// By the path that has a packer of its own; the others are at `""`.
     endpoints: BTreeMap<String, Endpoints>,
     metrics: Option<Metrics>,
+    inspector: Option<PageService>,
     board: Board,
     tokens: Tokens,
 }
@@ -60,6 +62,7 @@ impl Site {
         board: Board,
         tokens: Tokens,
     ) -> Result<Self, Failure> {
+        let inspector = inspector(config, listen, &*packer);
         let mut endpoints = BTreeMap::new();
         let all = [(String::new(), packer)];
         let by_path = listen.packer_by_path.iter();
@@ -78,6 +81,7 @@ impl Site {
             paths: config.http.clone(),
             endpoints,
             metrics: config.http.metrics.value().map(|_| Metrics::new(server)),
+            inspector,
             board,
             tokens,
         })))
@@ -103,6 +107,10 @@ impl Site {
         {
             let mut tokens = CsrfTokens::of(self.0.tokens.csrf());
             let Ok(answer) = tokens.call(request).await;
+            return answer;
+        }
+        if let Some(mut inspector) = self.0.inspector_at(path) {
+            let Ok(answer) = inspector.call(request).await;
             return answer;
         }
         match self.0.report_at(path) {
@@ -136,6 +144,13 @@ impl Inner {
         let mut all = all.into_iter();
         let found = all.find(|(at, _)| at.value().is_some_and(|at| at.0 == path));
         found.map(|(_, report)| report)
+    }
+
+    /// The inspector page, at its path and below.
+    fn inspector_at(&self, path: &str) -> Option<PageService> {
+        let below = path.strip_prefix(&self.paths.inspector.value()?.0)?;
+        let is_it = below.is_empty() || below.starts_with('/');
+        is_it.then(|| self.inspector.clone()).flatten()
     }
 
     fn tell<B>(&self, report: Report, request: &Request<B>) -> Response<SenteBody> {
@@ -216,6 +231,7 @@ impl Inner {
             &paths.channels,
             &paths.csrf_token,
             &paths.metrics,
+            &paths.inspector,
         ];
         let optional = optional.into_iter().filter_map(|path| path.value());
         let all: Vec<&str> = std::iter::once(&paths.chsk)
@@ -261,6 +277,24 @@ where
         let site = self.clone();
         Box::pin(async move { Ok(site.answer(request).await) })
     }
+}
+
+/// The inspector page, which speaks EDN. Its files are no secret: the server asks for the token when
+/// the page connects.
+fn inspector(config: &Config, listen: &Listen, packer: &dyn Packer) -> Option<PageService> {
+    let paths = &config.http;
+    let path = paths.inspector.value()?;
+    let mut by_path = listen.packer_by_path.iter();
+    let own = by_path.find(|(path, _)| **path == paths.chsk.0);
+    let packer = own.map_or(packer, |(_, packer)| &*packer.0);
+    if packer.name() != "edn" {
+        return None;
+    }
+    let mut page = InspectorPage::new(&*paths.chsk.0).token_parameter("auth-token");
+    if let Some(tokens) = paths.csrf_token.value() {
+        page = page.csrf_tokens(&*tokens.0);
+    }
+    Some(page.service(&path.0, |_| true))
 }
 
 fn service(

@@ -10,6 +10,8 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; c
 /// Where the page says which endpoint it connects to, and where it gets a CSRF token for it.
 const ENDPOINT: &str = r#"<meta name="sente-endpoint" content="/chsk">"#;
 const TOKENS: &str = r#"<meta name="sente-csrf-tokens" content="">"#;
+/// As which parameter a token is shown.
+const PARAMETER: &str = r#"<meta name="sente-token-parameter" content="">"#;
 
 /// A file of the page.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +59,7 @@ pub const fn sente_js() -> Asset {
 pub struct InspectorPage {
     endpoint: String,
     csrf_tokens: String,
+    token_parameter: String,
 }
 
 impl InspectorPage {
@@ -67,6 +70,7 @@ impl InspectorPage {
         Self {
             endpoint: endpoint.into(),
             csrf_tokens: String::new(),
+            token_parameter: String::new(),
         }
     }
 
@@ -75,6 +79,14 @@ impl InspectorPage {
     #[must_use]
     pub fn csrf_tokens(mut self, path: impl Into<String>) -> Self {
         self.csrf_tokens = path.into();
+        self
+    }
+
+    /// The parameter of the endpoint's URL in which the page shows the token that was typed in, or
+    /// given behind the `#` of its own URL as `#token=…`. Default none: then it is the CSRF token.
+    #[must_use]
+    pub fn token_parameter(mut self, name: impl Into<String>) -> Self {
+        self.token_parameter = name.into();
         self
     }
 
@@ -100,7 +112,12 @@ impl InspectorPage {
         };
         let html = include_str!("../../assets/inspector.html")
             .replacen(ENDPOINT, &meta("sente-endpoint", &self.endpoint), 1)
-            .replacen(TOKENS, &meta("sente-csrf-tokens", &self.csrf_tokens), 1);
+            .replacen(TOKENS, &meta("sente-csrf-tokens", &self.csrf_tokens), 1)
+            .replacen(
+                PARAMETER,
+                &meta("sente-token-parameter", &self.token_parameter),
+                1,
+            );
         Asset {
             content_type: "text/html; charset=utf-8",
             body: Cow::Owned(html.into_bytes()),

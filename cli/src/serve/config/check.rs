@@ -83,6 +83,7 @@ fn http(config: &Config) -> Result<(), Wrong> {
         ("channels", &http.channels),
         ("metrics", &http.metrics),
         ("csrf-token", &http.csrf_token),
+        ("inspector", &http.inspector),
     ];
     let mut seen = BTreeMap::from([(http.chsk.spell(), "chsk")]);
     for (name, path) in optional {
@@ -95,7 +96,18 @@ fn http(config: &Config) -> Result<(), Wrong> {
             return Err(Wrong::at(format!("http.{name}"), message));
         }
     }
+    if http.inspector.value().is_some() && !asks_for_a_token(config) {
+        return Err(Wrong::at(
+            "http.inspector",
+            "everybody could look inside; set admission.auth-token-file, and who shows that token may",
+        ));
+    }
     Ok(())
+}
+
+fn asks_for_a_token(config: &Config) -> bool {
+    let admission = &config.admission;
+    admission.auth_token.is_some() || admission.auth_token_file.is_some()
 }
 
 fn half(missing: &str, given: &str) -> Wrong {
@@ -193,7 +205,7 @@ fn admission(config: &Config) -> Result<(), Wrong> {
             "auth-token says the token already; remove one of the two",
         ));
     }
-    let asks = admission.auth_token.is_some() || admission.auth_token_file.is_some();
+    let asks = asks_for_a_token(config);
     let tcp = |listen: &Listen| matches!(listen.url.0.address, Address::Tcp { .. });
     if let (true, Some(number)) = (asks, config.listen.iter().position(tcp)) {
         return Err(Wrong::at(

@@ -169,6 +169,7 @@ fn changes(args: &ServeArgs, environment: &Environment) -> Result<Vec<Change>, F
     let rate = args.connect_rate.as_deref();
     text("--connect-rate", "admission.connect-rate", rate);
     text("--metrics", "http.metrics", args.metrics.as_deref());
+    text("--inspector", "http.inspector", args.inspector.as_deref());
     let file = path("--log-file", args.log_file.as_deref())?;
     text("--log-file", "log.file", file.as_deref());
     let drain = args.drain.map(|time| super::Time(time).spell());

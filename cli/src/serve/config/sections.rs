@@ -327,6 +327,7 @@ pub(crate) struct Http {
     pub(crate) channels: Or<Endpoint, Off>,
     pub(crate) csrf_token: Or<Endpoint, Off>,
     pub(crate) metrics: Or<Endpoint, Off>,
+    pub(crate) inspector: Or<Endpoint, Off>,
 }
 
 impl Default for Http {
@@ -339,6 +340,7 @@ impl Default for Http {
             channels: at("/channels"),
             csrf_token: at("/csrf-token"),
             metrics: Or::NONE,
+            inspector: Or::NONE,
         }
     }
 }
