@@ -87,6 +87,36 @@ fn the_inspector_is_there_for_those_who_show_the_token() {
 }
 
 #[test]
+fn the_page_of_the_inspector_asks_for_the_token_and_takes_it_from_its_address() {
+    let live = Live::start(&[
+        "--ws",
+        "127.0.0.1:0",
+        "--inspector=/look/inside",
+        "--auth-token",
+        "sword fish&1",
+    ]);
+    let url = live.url().replace("ws://", "http://");
+    let output = Command::new("node")
+        .arg(root().join("tests/peers/inspector_token.mjs"))
+        .args([&format!("{url}look/inside"), "sword fish&1"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let seen: Json = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        seen,
+        json!({
+            "at": "/look/inside/",
+            "without": [true, true],
+            "typed": "1",
+            "given": "1",
+            "address": "/look/inside/",
+        })
+    );
+}
+
+#[test]
 fn the_inspector_is_off_until_it_is_asked_for_and_asks_for_a_token() {
     let live = Live::start(&["--ws", "127.0.0.1:0"]);
     assert!(!get(&live.url(), "/inspector/").starts_with("HTTP/1.1 200"));
