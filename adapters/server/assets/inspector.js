@@ -89,7 +89,7 @@ function perSecond(count) {
 
 const SVG = "http://www.w3.org/2000/svg";
 const tiles = TILES.map((tile) => {
-  const value = make("span");
+  const value = make("span", {}, "–");
   const unit = make("span", { class: "unit" });
   const box = make("div", {}, make("dt", {}, tile.label), make("dd", {}, value, unit));
   const line = document.createElementNS(SVG, "polyline");
@@ -300,8 +300,10 @@ function showState({ phase, ended, retryAt, failures, uid }) {
   }
   const why = ended?.code ? ` (${ended.code}${ended.reason ? ` ${ended.reason}` : ""})` : "";
   const wait = retryAt ? Math.max(0, Math.ceil((retryAt - Date.now()) / 1000)) : 0;
-  const said = { connecting: "Connecting …", open: "Connected", waiting: `Disconnected${why}, next try in ${wait} s`, closed: `Closed${why}` };
-  put($("status"), said[phase]);
+  const words = { connecting: "Connecting …", open: "Connected", waiting: `Disconnected${why}`, closed: `Closed${why}` };
+  put($("status"), words[phase]);
+  // Beside what is read out, since it changes every second.
+  if (phase !== "open") put($("uptime"), wait > 0 ? `next try in ${wait} s` : "");
   $("status").dataset.phase = phase;
 }
 
