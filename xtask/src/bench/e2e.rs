@@ -61,7 +61,7 @@ pub(super) fn parse(arguments: &[String]) -> Result<Options, String> {
 pub(super) fn run(workspace: &Workspace, options: &Options) -> Result<(), String> {
     let target = workspace.target.join("e2e");
     let manifest = format!("{SUITE}/Cargo.toml");
-    let build = ["build", "--release", "--locked", "--manifest-path"];
+    let build = ["build", "--release", "--manifest-path"];
     let mut build = workspace.cargo(build);
     build
         .arg(&manifest)

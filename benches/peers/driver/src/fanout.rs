@@ -109,6 +109,10 @@ impl Crowd {
             let reader = connection.reader();
             epoll::add(&self.epoll, reader, data, epoll::EventFlags::IN)?;
             self.connections.push(connection);
+            if self.connections.len().is_multiple_of(500) {
+                // Thousands take longer than the first may wait for the answer to a ping.
+                while self.read_all(Duration::ZERO)?.is_some() {}
+            }
         }
         Ok(())
     }

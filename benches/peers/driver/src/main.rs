@@ -88,7 +88,7 @@ impl Options {
     }
 
     fn rounds(&self) -> Rounds {
-        let (count, millis) = if self.quick { (3, 100) } else { (9, 200) };
+        let (count, millis) = if self.quick { (3, 100) } else { (7, 200) };
         Rounds {
             count,
             each: Duration::from_millis(millis),
@@ -118,7 +118,7 @@ fn run(options: &Options) -> Result<(), String> {
         let rows = match &work.kind {
             Kind::Echo(echo) => echo.measure(options.rounds()),
             Kind::FanOut(fan_out) => {
-                let (often, rounds) = if options.quick { (1, 3) } else { (3, 5) };
+                let (often, rounds) = if options.quick { (1, 3) } else { (2, 5) };
                 fan_out.measure(often, rounds)
             }
             Kind::Slow(slow) => slow.measure(if options.quick { 1 } else { 3 }),
@@ -131,10 +131,13 @@ fn run(options: &Options) -> Result<(), String> {
             load,
             rows: rows.map_err(|problem| format!("{}: {problem}", work.name))?,
         });
+        // What has been measured is kept, whatever becomes of the rest.
+        let text = serde_json::to_string(&results).map_err(|error| error.to_string())?;
+        let path = options.results.display();
+        std::fs::write(&options.results, text)
+            .map_err(|error| format!("cannot write {path}: {error}"))?;
     }
-    let text = serde_json::to_string(&results).map_err(|error| error.to_string())?;
-    let path = options.results.display();
-    std::fs::write(&options.results, text).map_err(|error| format!("cannot write {path}: {error}"))
+    Ok(())
 }
 
 fn page(options: &Options) -> Result<(), String> {

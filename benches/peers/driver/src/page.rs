@@ -116,12 +116,12 @@ fn table(f: &mut fmt::Formatter<'_>, work: &Measured) -> fmt::Result {
         .collect();
     write!(f, "| over {} |", work.against)?;
     for figure in &compared {
-        let head = figure.head().split(' ').next().unwrap_or_default();
         let head = match figure {
+            Figure::P99Slowed | Figure::Memory | Figure::MemoryAfter => figure.head(),
             Figure::Cpu => "server CPU",
             Figure::Rate => "rate",
             Figure::Throughput => "rate by CPU",
-            _ => head,
+            _ => figure.head().split(' ').next().unwrap_or_default(),
         };
         write!(f, " {head} |")?;
     }

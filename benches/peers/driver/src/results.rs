@@ -74,8 +74,8 @@ impl Figure {
             Self::Switches => "switches",
             Self::Half => "half ms",
             Self::Last => "last ms",
-            Self::Memory => "KiB idle",
-            Self::MemoryAfter => "KiB after",
+            Self::Memory => "KiB, idle",
+            Self::MemoryAfter => "KiB, after",
         }
     }
 

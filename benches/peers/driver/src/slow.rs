@@ -24,11 +24,11 @@ pub(crate) struct Slow {
 /// The length of an event, as JSON.
 const BYTES: usize = 4096;
 
-/// Events until the one has no room left anywhere: three times what the kernel gives a socket.
-const FILLING: usize = 3_000;
+/// Events until the one has no room left: 8 MB, twice what the kernel keeps for a socket.
+const FILLING: usize = 2_000;
 
 /// Events that are measured, before and after.
-const MEASURED: usize = 500;
+const MEASURED: usize = 300;
 
 impl Slow {
     /// Has the servers do it `rounds` times in turn.
