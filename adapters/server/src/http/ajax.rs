@@ -27,11 +27,13 @@ impl<H: HttpHost> Inner<H> {
     /// Answers a poll: at once, or when there is something to tell.
     pub(super) async fn poll(
         &self,
-        parts: &Parts,
+        parts: Parts,
         remote: Option<SmolStr>,
         last: Option<LastAnswer>,
     ) -> Response<SenteBody> {
-        let request = request_of(parts, remote);
+        let request = request_of(&parts, remote);
+        // A poll that waits holds no more than it needs.
+        drop(parts);
         self.exchange(request, last)
             .await
             .unwrap_or_else(|refusal| refuse(&refusal))
@@ -40,7 +42,7 @@ impl<H: HttpHost> Inner<H> {
     /// Answers a post: at once, or when the application replies.
     pub(super) async fn post<B>(
         &self,
-        parts: &Parts,
+        parts: Parts,
         body: B,
         remote: Option<SmolStr>,
         last: Option<LastAnswer>,
@@ -52,10 +54,11 @@ impl<H: HttpHost> Inner<H> {
         let Some(config) = &self.config.ajax else {
             return tell(404, "There is no Ajax here");
         };
-        match self.read(parts, body, config.max_body_bytes()).await {
+        match self.read(&parts, body, config.max_body_bytes()).await {
             // The room is held until the session has the message.
             Ok((body, _room)) => {
-                let request = request_of(parts, remote).with_body(body);
+                let request = request_of(&parts, remote).with_body(body);
+                drop(parts);
                 self.exchange(request, last)
                     .await
                     .unwrap_or_else(|refusal| refuse(&refusal))

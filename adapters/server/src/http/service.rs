@@ -142,11 +142,11 @@ impl<H: HttpHost> SenteService<H> {
             return if is_upgrade || inner.config.ajax.is_none() {
                 inner.upgrade(parts, &upgrade, remote).await
             } else {
-                inner.poll(&parts, remote, last).await
+                inner.poll(parts, remote, last).await
             };
         }
         if parts.method == Method::POST && inner.config.ajax.is_some() {
-            return inner.post(&parts, body, remote, last).await;
+            return inner.post(parts, body, remote, last).await;
         }
         let wrong = BadMethod.response();
         respond(wrong.status, wrong.headers(), wrong.body.into())
