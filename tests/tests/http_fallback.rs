@@ -16,10 +16,13 @@ use http::{Request, Response};
 use http_support::{PATIENCE, event, message, open_to_all, serve_any, soon};
 use hyper::body::Incoming;
 use sente_adapters::{
-    ClientEvents, ClientHandle, ClientOptions, ConnectOptions, Fallback, keep_connected,
+    AsyncIo, ClientEvents, ClientHandle, ClientOptions, ConnectOptions, Fallback, Runtime,
+    keep_connected,
 };
 use sente_core::admission::{Admission, CsrfCheck, CsrfToken, GateLimits};
-use sente_core::{Backoff, ClientEvent, ConnectFailure, ConnectionEvent, Extensions};
+use sente_core::{
+    Backoff, ClientEvent, ConnectFailure, ConnectionEvent, Event, EventId, Extensions,
+};
 use sente_server::http::{Arrival, ArrivalLink, Arrivals, Door, DoorPlace, HttpConfig};
 use sente_server::http::{SenteBody, SenteService};
 
@@ -83,7 +86,16 @@ impl Rig {
     }
 
     fn client(&self, fallback: Option<Fallback>) -> (ClientHandle, ClientEvents) {
+        self.client_on(None, fallback)
+    }
+
+    fn client_on(
+        &self,
+        runtime: Option<Arc<dyn Runtime>>,
+        fallback: Option<Fallback>,
+    ) -> (ClientHandle, ClientEvents) {
         let mut options = ClientOptions::default();
+        options.runtime = runtime;
         options.fallback = fallback;
         let mut backoff = Backoff::default();
         backoff.min = Duration::from_millis(1);
@@ -245,6 +257,33 @@ async fn where_nothing_gets_through_websocket_and_ajax_take_turns() {
     }
     assert_eq!(failed, ["websocket", "ajax", "websocket", "ajax"]);
     handle.disconnect();
+}
+
+#[tokio::test]
+async fn a_client_polls_and_comes_back_on_another_runtime() {
+    let mut rig = Rig::new(open_to_all()).await;
+    let smol = Arc::new(AsyncIo::smol());
+    let (handle, mut events) = rig.client_on(Some(smol), every(Duration::from_millis(10)));
+    until(&mut events, |told| matches!(told, ClientEvent::Opened(_))).await;
+    assert!(handle.is_over_ajax());
+    let ArrivalLink::Ajax(server, mut heard) = rig.arrival().await.link else {
+        panic!("a websocket");
+    };
+    // More than one read or write takes.
+    let large = "x".repeat(300_000);
+    let said = Event::new(EventId::new("a/large").unwrap(), large.as_str());
+    handle.send(said.clone()).await.unwrap();
+    let value = said.to_value().unwrap();
+    assert_eq!(message(&mut heard).await.event.to_value().unwrap(), value);
+    server.send(said.clone()).await.unwrap();
+    until(&mut events, |told| {
+        matches!(told, ClientEvent::Link(ConnectionEvent::Message(message))
+            if message.event.to_value().unwrap() == value)
+    })
+    .await;
+    rig.blocks.store(false, Ordering::SeqCst);
+    until(&mut events, |told| matches!(told, ClientEvent::Reopened(_))).await;
+    assert!(!handle.is_over_ajax());
 }
 
 #[tokio::test]
