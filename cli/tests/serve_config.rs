@@ -183,6 +183,10 @@ fn every_mistake_in_a_file_says_where_it_is_and_what_to_do() {
             "exec: starts a child and is nothing to listen on",
         ),
         (
+            "[[listen]]\nurl = \"fifo:/tmp/a,/tmp/b\"\n",
+            "fifo: is one connection and nothing to listen on",
+        ),
+        (
             "[[listen]]\nurl = 8080\n",
             "expected a URL to listen on, such as \"ws://127.0.0.1:8080/\"",
         ),
@@ -294,7 +298,7 @@ fn what_does_not_fit_together_says_where_it_is_and_what_to_do() {
         ),
         (
             "[admission]\nauth-token = \"a\"\n[[listen]]\nurl = \"tcp://127.0.0.1:0\"\n",
-            "serve.toml:6:7: listen[1].url: whoever reaches a TCP port is let in without a token",
+            "serve.toml:6:7: listen[1].url: whoever reaches it is let in without a token",
         ),
         (
             "[[listen]]\nurl = \"tcp://127.0.0.1:0\"\ndeflate = true\n",
@@ -314,11 +318,23 @@ fn what_does_not_fit_together_says_where_it_is_and_what_to_do() {
         ),
         (
             "tls = { cert = \"c.pem\", key = \"k.pem\" }\n",
-            "serve.toml:3:7: listen[0].tls: TLS is not built in yet",
+            "serve.toml:3:7: listen[0].tls: TLS is for wss:// and tls:// URLs, and this is ws://127.0.0.1:0/; write one",
         ),
         (
             "[http]\nstats = \"/health\"\n",
             "http.stats: health has the path /health already",
+        ),
+        (
+            "[[listen]]\nurl = \"wss://127.0.0.1:0/\"\n",
+            if cfg!(feature = "tls") {
+                "serve.toml:4:7: listen[1].url: wss://127.0.0.1:0/ needs a certificate; add tls = { cert"
+            } else {
+                "serve.toml:4:7: listen[1].url: wss: is not built in: TLS needs the feature `tls`"
+            },
+        ),
+        (
+            "[http]\ninspector = \"/inspector\"\n",
+            "http.inspector: the inspector shows who is there and what they send, to whoever may connect; set",
         ),
         (
             "[ajax]\npoll-timeout = \"60s\"\n",

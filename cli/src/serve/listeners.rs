@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use sente_adapters::{Address, ListenOptions, Listener, Url, WsUrl};
+use sente_core::framing::websocket::DeflateConfig;
 use sente_core::{Dialect, Keepalive};
 use sente_server::http::{ServeOptions, serve};
 use sente_server::{Listening, Server};
@@ -32,14 +33,39 @@ pub(crate) fn parse(url: &str) -> Result<Url, Failure> {
 }
 
 /// How a listener of this configuration listens.
-pub(super) fn listen_options(config: &Config, listen: &Listen) -> ListenOptions {
+///
+/// # Errors
+/// Where its certificate cannot be used.
+pub(super) fn listen_options(config: &Config, listen: &Listen) -> Result<ListenOptions, Failure> {
     let mut options = ListenOptions::default();
     options.dialect = listen.dialect.map(Dialect::from);
     options.packer = listen.packer.clone().map(|packer| packer.0);
     options.limits = Some(config.limits.to_limits());
     options.flush_window = config.queue.flush_window.value().map(|window| window.0);
     options.keepalive = keepalive(config);
-    options
+    options.deflate = listen.deflate.then(DeflateConfig::default);
+    let by_path = listen.packer_by_path.iter();
+    options.packer_by_path = by_path
+        .map(|(path, packer)| (path.clone(), packer.0.clone()))
+        .collect();
+    #[cfg(feature = "tls")]
+    if let Some(files) = &listen.tls {
+        options.tls = Some(certificate(files)?);
+    }
+    Ok(options)
+}
+
+#[cfg(feature = "tls")]
+fn certificate(files: &super::config::Tls) -> Result<sente_adapters::tls::ServerTls, Failure> {
+    let read = |path: &std::path::Path| {
+        let wrong = |error| Failure::usage(format!("cannot read {}: {error}", path.display()));
+        std::fs::read(path).map_err(wrong)
+    };
+    let (chain, key) = (read(&files.cert)?, read(&files.key)?);
+    sente_adapters::tls::ServerTls::new(&chain, &key).map_err(|error| {
+        let (cert, key) = (files.cert.display(), files.key.display());
+        Failure::usage(format!("{cert} and {key}: {error}"))
+    })
 }
 
 /// When to ping and give up; `None` for the default of each dialect.

@@ -36,6 +36,9 @@ pub(crate) async fn run(args: ServeArgs, verbose: u8, mut signals: Signals) -> O
         return Ok(Exit::Success);
     }
     if args.check_config {
+        for listen in &loaded.config.listen {
+            listen_options(&loaded.config, listen)?;
+        }
         say!("nothing is wrong with the configuration");
         return Ok(Exit::Success);
     }
@@ -63,10 +66,10 @@ pub(crate) async fn run(args: ServeArgs, verbose: u8, mut signals: Signals) -> O
     let tokens = Tokens::new(&loaded, &generated);
     let mut stdio = None;
     for listen in &config.listen {
-        let options = listen_options(config, listen);
+        let options = listen_options(config, listen)?;
         match &listen.url.0.address {
             Address::Stdio => stdio = Some(options),
-            Address::Ws(address) => {
+            Address::Ws(address) if !listen.is_secure() => {
                 let (shown, packer) = packer_of(listen);
                 let (board, tokens) = (parts.board(), tokens.clone());
                 parts.add(Web {

@@ -77,6 +77,15 @@ fn ajax(config: &Config) -> Result<(), Wrong> {
 
 fn http(config: &Config) -> Result<(), Wrong> {
     let http = &config.http;
+    let admission = &config.admission;
+    let asks = admission.auth_token.is_some() || admission.auth_token_file.is_some();
+    if http.inspector.value().is_some() && !asks {
+        return Err(Wrong::at(
+            "http.inspector",
+            "the inspector shows who is there and what they send, to whoever may connect; set \
+             admission.auth-token-file (or SENTE_AUTH_TOKEN), or write \"off\"",
+        ));
+    }
     let optional = [
         ("health", &http.health),
         ("stats", &http.stats),
@@ -144,7 +153,7 @@ fn listeners(config: &Config) -> Result<(), Wrong> {
         let url = listen.url.spell();
         let free = match &listen.url.0.address {
             Address::Ws(url) => url.port == 0,
-            Address::Tcp { port, .. } => *port == 0,
+            Address::Tcp { port, .. } | Address::Tls { port, .. } => *port == 0,
             _ => false,
         };
         if let Some(other) = seen.insert(url.clone(), number)
@@ -161,12 +170,7 @@ fn listeners(config: &Config) -> Result<(), Wrong> {
 }
 
 fn listener(listen: &Listen, at: &dyn Fn(&str) -> String) -> Result<(), Wrong> {
-    if listen.tls.is_some() {
-        return Err(Wrong::at(
-            at("tls"),
-            "TLS is not built in yet; remove it, and let a proxy such as nginx speak TLS in front",
-        ));
-    }
+    tls(listen, at)?;
     for path in listen.packer_by_path.keys() {
         if !path.starts_with('/') {
             return Err(Wrong::at(
@@ -192,6 +196,32 @@ fn listener(listen: &Listen, at: &dyn Fn(&str) -> String) -> Result<(), Wrong> {
     Ok(())
 }
 
+/// A listener whose URL asks for TLS has a certificate, and no other has.
+fn tls(listen: &Listen, at: &dyn Fn(&str) -> String) -> Result<(), Wrong> {
+    let url = listen.url.spell();
+    match (listen.is_secure(), &listen.tls) {
+        (false, None) => Ok(()),
+        (false, Some(_)) => Err(Wrong::at(
+            at("tls"),
+            format!("TLS is for wss:// and tls:// URLs, and this is {url}; write one of these"),
+        )),
+        // The adapters may have it all the same, where something else is built with them.
+        _ if !cfg!(feature = "tls") => {
+            let scheme = url.split(':').next().unwrap_or_default();
+            let message = format!("{scheme}: is not built in: TLS needs the feature `tls`");
+            Err(Wrong::at(at("url"), message))
+        }
+        (true, Some(_)) => Ok(()),
+        (true, None) => Err(Wrong::at(
+            at("url"),
+            format!(
+                "{url} needs a certificate; add \
+                 tls = {{ cert = \"cert.pem\", key = \"key.pem\" }}"
+            ),
+        )),
+    }
+}
+
 fn admission(config: &Config) -> Result<(), Wrong> {
     let admission = &config.admission;
     if let Csrf::Token(token) = &admission.csrf
@@ -206,12 +236,18 @@ fn admission(config: &Config) -> Result<(), Wrong> {
         ));
     }
     let asks = asks_for_a_token(config);
-    let tcp = |listen: &Listen| matches!(listen.url.0.address, Address::Tcp { .. });
+    let tcp = |listen: &Listen| {
+        let address = &listen.url.0.address;
+        matches!(
+            address,
+            Address::Tcp { .. } | Address::Tls { .. } | Address::UnixAbstract(_)
+        )
+    };
     if let (true, Some(number)) = (asks, config.listen.iter().position(tcp)) {
         return Err(Wrong::at(
             format!("listen[{number}].url"),
-            "whoever reaches a TCP port is let in without a token, and there is an auth-token; \
-             listen on ws:// instead, or on unix: where the file's permissions say who may connect",
+            "whoever reaches it is let in without a token, and there is an auth-token; listen on \
+             ws:// instead, or on a path of unix: where the file's permissions say who may connect",
         ));
     }
     Ok(())

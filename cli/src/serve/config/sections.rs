@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use sente_adapters::{Address, Security};
 use sente_core::{InboxLimits, Limits as CoreLimits};
 use serde::{Deserialize, Serialize};
 
@@ -70,6 +71,15 @@ pub(crate) struct Listen {
 }
 
 impl Listen {
+    /// Whether its URL asks for TLS.
+    pub(crate) fn is_secure(&self) -> bool {
+        match &self.url.0.address {
+            Address::Ws(url) => url.security == Security::Tls,
+            Address::Tls { .. } => true,
+            _ => false,
+        }
+    }
+
     /// A listener as it is without further words.
     pub(crate) const fn new(url: ListenUrl) -> Self {
         Self {

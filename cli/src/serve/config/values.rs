@@ -31,6 +31,11 @@ impl Spelled for ListenUrl {
                      or stdio:"
                     .to_owned(),
             ),
+            Address::Fifo { .. } => Err(
+                "fifo: is one connection and nothing to listen on; write ws://, tcp://, unix: \
+                     or stdio:"
+                    .to_owned(),
+            ),
             _ => Ok(Self(url)),
         }
     }
