@@ -333,10 +333,6 @@ fn what_does_not_fit_together_says_where_it_is_and_what_to_do() {
             },
         ),
         (
-            "[http]\ninspector = \"/inspector\"\n",
-            "http.inspector: the inspector shows who is there and what they send, to whoever may connect; set",
-        ),
-        (
             "[ajax]\npoll-timeout = \"60s\"\n",
             "ajax.poll-timeout: a request is held for less than a minute",
         ),

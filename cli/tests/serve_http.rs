@@ -212,54 +212,6 @@ fn a_poll_that_waits_is_answered_when_the_server_ends() {
 }
 
 #[test]
-fn the_inspector_is_for_those_who_have_the_token() {
-    let live = Live::start(&[
-        "--ws",
-        "127.0.0.1:0",
-        "--inspector",
-        "--auth-token",
-        "sword fish",
-    ]);
-    let url = live.url();
-    let bare = get(&url, "/inspector?auth-token=sword+fish");
-    assert_eq!(bare.status, 307, "{bare:?}");
-    let to = "location: inspector/?auth-token=sword+fish";
-    assert!(bare.head.contains(to), "{bare:?}");
-    let page = get(&url, "/inspector/?auth-token=sword+fish");
-    assert_eq!(page.status, 200, "{page:?}");
-    assert!(page.head.contains("content-security-policy"), "{page:?}");
-    assert!(
-        page.body.contains("/chsk?auth-token=sword+fish"),
-        "{}",
-        page.body
-    );
-    assert!(
-        !page.body.contains("/csrf-token"),
-        "none is asked for: {}",
-        page.body
-    );
-    assert!(
-        !get(&url, "/inspector/").body.contains("fish"),
-        "it tells nobody the token"
-    );
-    // What it is told, it is told over a connection, which asks for the token.
-    let chsk = format!("{url}chsk?auth-token=sword+fish");
-    let event = "[:inspector/nonsense]";
-    let ran = run(&["call", "--timeout", "20s", &chsk, event], b"");
-    assert_eq!(
-        ran.code,
-        Some(1),
-        "answered with an error: {}{}",
-        ran.out,
-        ran.err
-    );
-    let ran = run(&["call", &format!("{url}chsk"), event], b"");
-    assert!(ran.err.contains("401"), "{}", ran.err);
-    let off = Live::start(&["--ws", "127.0.0.1:0"]);
-    assert_eq!(get(&off.url(), "/inspector/").status, 426);
-}
-
-#[test]
 fn the_paths_are_those_of_the_configuration() {
     let live = Live::start(&[
         "--ws",

@@ -96,12 +96,6 @@ impl Tokens {
             .clone()
     }
 
-    /// Whether a CSRF token is asked for.
-    pub(super) fn ask_for_csrf(&self) -> bool {
-        let tokens = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        tokens.1.is_some()
-    }
-
     /// The check of the CSRF token.
     pub(super) fn csrf(&self) -> CsrfCheck {
         let tokens = self.0.read().unwrap_or_else(PoisonError::into_inner);

@@ -210,43 +210,6 @@ impl Inner {
         (health.is_healthy, Json::Object(body).to_string())
     }
 
-    /// The files of the inspector's page, which are the same for all. What the page is told is told
-    /// to whoever may connect: with the token of the page's own address.
-    async fn inspect<B>(
-        &self,
-        at: &str,
-        is_bare: bool,
-        request: Request<B>,
-    ) -> Response<SenteBody> {
-        let query = request.uri().query().unwrap_or_default();
-        if is_bare {
-            let name = at.rsplit('/').next().unwrap_or_default();
-            let mut response = plain(StatusCode::TEMPORARY_REDIRECT, String::new());
-            if let Ok(location) = http::HeaderValue::from_str(&format!("{name}/?{query}")) {
-                response
-                    .headers_mut()
-                    .insert(http::header::LOCATION, location);
-            }
-            return response;
-        }
-        let mut parameters = form_urlencoded::parse(query.as_bytes());
-        let token = parameters.find(|(name, _)| name == "auth-token");
-        let mut endpoint = self.paths.chsk.0.clone();
-        if let Some((name, token)) = token {
-            let mut query = form_urlencoded::Serializer::new(String::new());
-            endpoint.push('?');
-            endpoint.push_str(&query.append_pair(&name, &token).finish());
-        }
-        let mut page = InspectorPage::new(endpoint);
-        if let Some(path) = self.paths.csrf_token.value()
-            && self.tokens.ask_for_csrf()
-        {
-            page = page.csrf_tokens(path.0.as_str());
-        }
-        let Ok(answer) = page.service(at, |_| true).call(request).await;
-        answer
-    }
-
     fn lets_read<B>(&self, request: &Request<B>) -> bool {
         self.tokens.auth().is_none_or(|token| {
             let header = request.headers().get(http::header::AUTHORIZATION);

@@ -77,15 +77,6 @@ fn ajax(config: &Config) -> Result<(), Wrong> {
 
 fn http(config: &Config) -> Result<(), Wrong> {
     let http = &config.http;
-    let admission = &config.admission;
-    let asks = admission.auth_token.is_some() || admission.auth_token_file.is_some();
-    if http.inspector.value().is_some() && !asks {
-        return Err(Wrong::at(
-            "http.inspector",
-            "the inspector shows who is there and what they send, to whoever may connect; set \
-             admission.auth-token-file (or SENTE_AUTH_TOKEN), or write \"off\"",
-        ));
-    }
     let optional = [
         ("health", &http.health),
         ("stats", &http.stats),
