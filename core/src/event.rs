@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use bytes::Bytes;
+use memchr::memchr2;
 use sente_edn::{Keyword, Value};
 use thiserror::Error;
 
@@ -329,6 +330,32 @@ impl Payload {
         match &self.0 {
             Inner::Value(_) => None,
             Inner::Packed(packed) => Some(packed),
+        }
+    }
+
+    /// The packed payload, if it may stand among what `packer` packs as it is: its format is the
+    /// same, and it has no raw line break, which could end a line too early.
+    pub(crate) fn as_packed_by(&self, packer: &dyn Packer) -> Option<&PackedPayload> {
+        self.as_packed().filter(|packed| {
+            (core::ptr::addr_eq(packed.packer(), packer)
+                || packed.packer().format() == packer.format())
+                && (packed.line_safe || memchr2(b'\n', b'\r', &packed.bytes).is_none())
+        })
+    }
+
+    /// The bytes of such a payload, taken out of it.
+    pub(crate) fn take_packed_by(&mut self, packer: &dyn Packer) -> Option<Bytes> {
+        self.as_packed_by(packer)?;
+        match &mut self.0 {
+            Inner::Packed(packed) => Some(core::mem::take(&mut packed.bytes)),
+            Inner::Value(_) => None,
+        }
+    }
+
+    /// Puts them back.
+    pub(crate) fn put_packed(&mut self, bytes: Bytes) {
+        if let Inner::Packed(packed) = &mut self.0 {
+            packed.bytes = bytes;
         }
     }
 

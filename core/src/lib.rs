@@ -118,6 +118,8 @@ pub use client::{
     Attempt, Backoff, Client, ClientConfig, ClientConfigBuilder, ClientEvent, ClientState,
     ClientStats, Connect, ConnectFailure, OnOffline, StateChange,
 };
+#[cfg(feature = "serde")]
+pub use connection::TypedSendError;
 pub use connection::{
     Accept, BadEvent, ConfigError, Connection, ConnectionConfig, ConnectionConfigBuilder,
     ConnectionEvent, Dropped, Hello, HelloReceived, Input, Message, Opened, PackedSendError,

@@ -5,7 +5,6 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
-use memchr::memchr2;
 use sente_edn::Value;
 use smol_str::SmolStr;
 
@@ -43,8 +42,13 @@ impl PackedEvent {
 
     /// What was packed elsewhere.
     pub(crate) fn from_parts(bytes: Vec<u8>, format: &str) -> Self {
+        Self::of_bytes(Bytes::from(bytes), format)
+    }
+
+    /// The same, of shared bytes.
+    pub(crate) fn of_bytes(bytes: Bytes, format: &str) -> Self {
         Self {
-            bytes: Bytes::from(bytes),
+            bytes,
             format: SmolStr::new(format),
             sealed: SealedFrames::default(),
             portable: None,
@@ -222,10 +226,7 @@ pub(crate) fn pack_payload(
     if let Some(value) = payload.as_value() {
         return packer.pack(value, out);
     }
-    if let Some(packed) = payload.as_packed()
-        && (packed.line_safe || memchr2(b'\n', b'\r', &packed.bytes).is_none())
-        && packed.packer().format() == packer.format()
-    {
+    if let Some(packed) = payload.as_packed_by(packer) {
         out.extend_from_slice(&packed.bytes);
         return Ok(());
     }

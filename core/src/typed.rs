@@ -17,7 +17,7 @@ use crate::connection::ConnectionConfig;
 use crate::event::{EventId, PackedPayload, Payload};
 use crate::limits::Limits;
 use crate::packed::PackedEvent;
-use crate::packer::{PackError, Packer, UnpackError};
+use crate::packer::{PackError, Packer, Tokens, UnpackError};
 
 /// Why a payload is not of the type that was asked for, or a Rust value cannot be packed.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -203,16 +203,34 @@ impl PackedEvent {
         packer: &dyn Packer,
     ) -> Result<Self, TypedError> {
         let mut out = Vec::with_capacity(FIRST_ROOM);
-        let tokens = packer.sequence(2);
-        out.extend_from_slice(tokens.open());
-        packer
-            .pack(&id.to_value(), &mut out)
-            .map_err(TypedError::from_pack)?;
-        out.extend_from_slice(tokens.separator());
-        pack_onto(data, packer, &Limits::default(), &mut out)?;
-        out.extend_from_slice(tokens.close());
+        let pair = packer.sequence(2);
+        pack_typed_onto(id, data, packer, &pair, &Limits::default(), &mut out)?;
         Ok(Self::from_parts(out, packer.format()))
     }
+}
+
+/// Appends the event `[id data]`, where `pair` stands around the two.
+pub(crate) fn pack_typed_onto<T: Serialize + ?Sized>(
+    id: &EventId,
+    data: &T,
+    packer: &dyn Packer,
+    pair: &Tokens,
+    limits: &Limits,
+    out: &mut Vec<u8>,
+) -> Result<(), TypedError> {
+    out.extend_from_slice(pair.open());
+    if packer.format() == "edn" {
+        out.push(b':');
+        out.extend_from_slice(id.as_str().as_bytes());
+    } else {
+        packer
+            .pack(&id.to_value(), out)
+            .map_err(TypedError::from_pack)?;
+    }
+    out.extend_from_slice(pair.separator());
+    pack_onto(data, packer, limits, out)?;
+    out.extend_from_slice(pair.close());
+    Ok(())
 }
 
 fn from_packed<T: DeserializeOwned>(packed: &PackedPayload) -> Result<T, TypedError> {
@@ -263,11 +281,10 @@ fn pack_onto<T: Serialize + ?Sized>(
     let start = out.len();
     match packer.format() {
         "edn" => {
-            let text = sente_edn::serde::to_vec(data);
-            append(
-                out,
-                text.map_err(|error| TypedError::from_edn(name, &error))?,
-            );
+            make_room(out);
+            // Text that a type holds raw is put on one line there.
+            return sente_edn::serde::append(data, out)
+                .map_err(|error| TypedError::from_edn(name, &error));
         }
         #[cfg(feature = "json")]
         "json" => {
@@ -299,6 +316,7 @@ fn pack_onto<T: Serialize + ?Sized>(
 }
 
 /// Appends `more`, or takes its place where there is nothing before it.
+#[cfg(all(feature = "json", not(feature = "std")))]
 fn append(out: &mut Vec<u8>, more: Vec<u8>) {
     if out.is_empty() {
         *out = more;
@@ -309,7 +327,6 @@ fn append(out: &mut Vec<u8>, more: Vec<u8>) {
     }
 }
 
-#[cfg(any(feature = "json", feature = "msgpack"))]
 fn make_room(out: &mut Vec<u8>) {
     if out.is_empty() {
         *out = Vec::with_capacity(FIRST_ROOM);

@@ -4,13 +4,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use proptest::prelude::*;
 use sente_core::framing::Kind;
 use sente_core::packer::{Edn, Json, PackError, Packer, Span, Tokens, UnpackError, Visit};
 use sente_core::{
-    Accept, Carrier, Connection, ConnectionConfig, ConnectionEvent, Dialect, Event, Instant,
-    Limits, PackedEvent, Payload, Role,
+    Accept, Carrier, Connection, ConnectionConfig, ConnectionEvent, Dialect, Event, Input, Instant,
+    Limits, PackedEvent, PackedSendError, Payload, ReplyError, Role, TransmitBuf, TypedSendError,
 };
 use sente_edn::serde::RawEdn;
 use sente_edn::{Inst, Keyword, Value};
@@ -325,6 +325,95 @@ fn typed_payloads_are_sent_called_and_replied_with() {
         }
         assert_eq!(seen, 2);
     }
+}
+
+#[test]
+fn a_typed_event_is_sent_as_its_payload_would_be() {
+    let packers: [Arc<dyn Packer>; 3] = [Arc::new(Edn), Arc::new(Json::new()), Arc::new(Lettered)];
+    for packer in packers {
+        let config = config(Role::Server, packer);
+        let [mut typed, mut payload] = [1, 2].map(|seed| {
+            let mut connection = Connection::new(config.clone(), [seed; 32], Instant::EPOCH);
+            let refused = connection.send_typed(Instant::EPOCH, &id("a/b"), &1);
+            assert_eq!(refused, Err(PackedSendError::NotOpen.into()));
+            connection.accept(Instant::EPOCH, Accept::new("u"));
+            connection
+        });
+        for _ in 0..2 {
+            let event = Event::new(id("chat/say"), Payload::typed(&say(), &config).unwrap());
+            payload.send(Instant::EPOCH, event).unwrap();
+            typed
+                .send_typed(Instant::EPOCH, &id("chat/say"), &say())
+                .unwrap();
+        }
+        let [by_typed, by_payload] = [typed, payload].map(|mut connection| {
+            let mut out = TransmitBuf::new();
+            let mut written = Vec::new();
+            while connection.poll_transmit(&mut out).is_some() {
+                written.extend_from_slice(&out.copy_to_bytes(out.remaining()));
+                connection.handle_transmitted(Instant::EPOCH);
+            }
+            assert_eq!(connection.stats().events_queued, 2);
+            assert_eq!(connection.stats().sends_refused, 1);
+            written
+        });
+        assert_eq!(by_typed, by_payload);
+    }
+}
+
+#[test]
+fn what_no_frame_holds_and_what_cannot_be_packed_is_refused_when_it_is_typed() {
+    let mut limits = Limits::default();
+    limits.max_frame_bytes = 100;
+    let builder = ConnectionConfig::builder(Role::Server, Dialect::SenteLite, Carrier::Lines);
+    let builder = builder.limits(limits);
+    let mut connection = Connection::new(builder.build().unwrap(), [1; 32], Instant::EPOCH);
+    connection.accept(Instant::EPOCH, Accept::new("u"));
+    let long = connection.send_typed(Instant::EPOCH, &id("a/b"), &"x".repeat(100));
+    assert_eq!(long, Err(PackedSendError::TooLarge.into()));
+    let odd = BTreeMap::from([((), 1), ((), 2)]);
+    let odd = connection.send_typed(Instant::EPOCH, &id("a/b"), &Failing(odd));
+    assert!(matches!(odd, Err(TypedSendError::Unpackable(_))), "{odd:?}");
+    assert_eq!(connection.stats().sends_refused, 2);
+    assert_eq!(connection.stats().oversized_refused, 1);
+    // Nothing of it is left for the next.
+    connection
+        .send_typed(Instant::EPOCH, &id("a/b"), &1)
+        .unwrap();
+    let mut out = TransmitBuf::new();
+    assert!(connection.poll_transmit(&mut out).is_some());
+    assert!(out.chunk().ends_with(b"\n[:a/b 1]\n"));
+}
+
+/// What says no when it is half written.
+struct Failing(BTreeMap<(), i32>);
+
+impl Serialize for Failing {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::{Error, SerializeSeq};
+        let mut seq = serializer.serialize_seq(None)?;
+        seq.serialize_element(&self.0.len())?;
+        Err(S::Error::custom("no more"))
+    }
+}
+
+#[test]
+fn a_reply_too_large_gives_the_payload_back_that_came() {
+    let mut limits = Limits::default();
+    limits.max_frame_bytes = 60;
+    let builder = ConnectionConfig::builder(Role::Server, Dialect::SenteLite, Carrier::Lines);
+    let builder = builder.limits(limits);
+    let mut connection = Connection::new(builder.build().unwrap(), [1; 32], Instant::EPOCH);
+    connection.accept(Instant::EPOCH, Accept::new("u"));
+    let call = b"[[:a/b {:text \"nearly all of a frame\"}] \"cb\"]\n";
+    connection.handle_input(Instant::EPOCH, Input::Bytes(&mut call.as_slice().into()));
+    let message = messages(&mut connection).pop().unwrap();
+    let data = message.event.data.unwrap();
+    let refused = connection.reply(Instant::EPOCH, message.reply.unwrap(), data);
+    let Err(ReplyError::TooLarge { payload, .. }) = refused else {
+        panic!("{refused:?}")
+    };
+    assert_eq!(payload.raw().unwrap(), "{:text \"nearly all of a frame\"}");
 }
 
 proptest! {

@@ -374,6 +374,10 @@ pub(crate) fn longer_plain_name(bytes: &[u8], start: usize) -> Option<usize> {
 #[inline]
 pub(crate) fn is_plain_name(text: &[u8]) -> bool {
     // Most names are small letters, or two rows of them with a slash between.
+    if text.len() < 4 {
+        return !text.is_empty() && text.iter().all(|byte| class::is_simple(*byte))
+            || is_simple_name(text);
+    }
     if let (Some(first), Some(last)) = (text.first_chunk(), text.last_chunk())
         && text.len() <= 16
     {

@@ -195,14 +195,14 @@ fn what_programs_write_is_plain() {
     ] {
         assert!(takes(form, "]"), "{form}");
     }
-    let keys: Vec<String> = (0..31).map(|n| format!(":key-{n} {{:a 0}}")).collect();
+    let keys: Vec<String> = (0..23).map(|n| format!(":key-{n} {{:a 0}}")).collect();
     assert!(takes(&format!("{{{}}}", keys.join(", ")), "]"));
 }
 
 #[test]
 fn what_is_not_plain_is_left_to_others() {
     let deep = format!("{}1{}", "[".repeat(17), "]".repeat(17));
-    let keys: Vec<String> = (0..33).map(|n| format!(":key-{n} 0")).collect();
+    let keys: Vec<String> = (0..25).map(|n| format!(":key-{n} 0")).collect();
     let wide = format!("{{{}}}", keys.join(" "));
     for form in [
         "#_ 1 2",

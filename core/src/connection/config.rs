@@ -35,6 +35,9 @@ pub struct ConnectionConfig {
     pub(crate) packer: Arc<dyn Packer>,
     pub(crate) limits: Arc<Limits>,
     pub(crate) reader: Arc<Reader>,
+    /// What the packer says of itself.
+    pub(crate) kind: Kind,
+    pub(crate) seals: bool,
     pub(crate) water_marks: WaterMarks,
     pub(crate) keepalive: Option<Keepalive>,
     pub(crate) handshake_timeout: Duration,
@@ -317,6 +320,8 @@ impl ConnectionConfigBuilder {
             profile,
             carrier,
             reader: Reader::new(&self.packer, &limits),
+            kind: self.packer.kind(),
+            seals: self.packer.seals(),
             packer: self.packer,
             water_marks,
             limits,

@@ -8,9 +8,9 @@ use crate::event::Event;
 use crate::queue::{Drops, Hold, Loss, Outgoing, Policy, Priority, SendOptions, Sent};
 use crate::time::Instant;
 
-use super::Connection;
 use super::event::{ConnectionEvent, Dropped, State};
 use super::send::PackedSendError;
+use super::{Connection, envelope};
 
 /// Why an event was not queued; the event itself is with the caller.
 #[derive(Clone, Copy, Debug)]
@@ -89,7 +89,24 @@ impl Connection {
     }
 
     /// Queues a packed event, or does with it what its policy says. A refusal has been counted.
+    #[inline(always)]
     pub(super) fn enqueue(
+        &mut self,
+        item: Outgoing,
+        options: &SendOptions,
+    ) -> Result<Sent, Refused> {
+        if let Some(size) = self.fits_simply(&item, options) {
+            let sent = self.push(item, size, options.priority, Hold::Keep);
+            if options.flush {
+                self.held_until = None;
+            }
+            return Ok(sent);
+        }
+        self.enqueue_otherwise(item, options)
+    }
+
+    #[inline(never)]
+    fn enqueue_otherwise(
         &mut self,
         item: Outgoing,
         options: &SendOptions,
@@ -100,6 +117,22 @@ impl Connection {
             self.settle_scratch();
         }
         result
+    }
+
+    /// The size of the frame that the item makes, if it is one of those that are queued without
+    /// further ado: nothing limits their rate or drops them, and they fit everywhere.
+    #[inline]
+    fn fits_simply(&self, item: &Outgoing, options: &SendOptions) -> Option<usize> {
+        let config = &*self.config;
+        if options.policy != Policy::Reject || config.seals || self.limiter.is_some() {
+            return None;
+        }
+        let size = envelope::message_len(self.profile, &config.atoms, item);
+        let len = item.len();
+        let fits = size <= config.limits.max_frame_bytes
+            && len <= config.limits.max_send_bytes
+            && self.queue.takes(len, &config.limits);
+        fits.then_some(size)
     }
 
     fn try_enqueue(&mut self, mut item: Outgoing, options: &SendOptions) -> Result<Sent, Refused> {

@@ -91,7 +91,41 @@ pub(super) fn message<'a>(profile: Profile, atoms: &'a Atoms, item: &'a Outgoing
     parts
 }
 
+/// Hands the parts of that frame to `write`: those of an event or a call without room for more.
+#[inline(always)]
+pub(super) fn with_message<R>(
+    profile: Profile,
+    atoms: &Atoms,
+    item: &Outgoing,
+    write: impl FnOnce(&[Part<'_>]) -> R,
+) -> R {
+    let (packed, second) = match item {
+        Outgoing::Event {
+            packed,
+            callback: None,
+            ..
+        } if profile.dialect == Dialect::SenteLite => return write(&[Part::Shared(packed)]),
+        Outgoing::Event {
+            packed,
+            callback: Some(callback),
+            ..
+        } => (packed, &**callback),
+        Outgoing::Reply { callback, packed } if profile.positional_replies() => {
+            (packed, &**callback)
+        }
+        _ => return write(&message(profile, atoms, item)),
+    };
+    write(&[
+        Part::Slice(atoms.pair.open()),
+        Part::Shared(packed),
+        Part::Slice(atoms.pair.separator()),
+        Part::Slice(second),
+        Part::Slice(atoms.pair.close()),
+    ])
+}
+
 /// The length of that frame.
+#[inline]
 pub(super) fn message_len(profile: Profile, atoms: &Atoms, item: &Outgoing) -> usize {
     let pair = atoms.pair.open().len() + atoms.pair.separator().len() + atoms.pair.close().len();
     let (packed, around) = match item {

@@ -2,6 +2,7 @@
 
 mod close;
 mod config;
+mod deliver;
 mod enqueue;
 mod envelope;
 mod event;
@@ -13,12 +14,13 @@ mod reserve;
 mod scratch;
 mod seal;
 mod send;
+#[cfg(feature = "serde")]
+mod typed;
 mod write;
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 
 use bytes::Bytes;
 use rand_chacha::ChaCha12Rng;
@@ -52,6 +54,8 @@ pub use event::{
 pub use recv_queue::{RecvCapacity, RecvStatus};
 pub(crate) use seal::{fits_alone, seal_alone};
 pub use send::PackedSendError;
+#[cfg(feature = "serde")]
+pub use typed::TypedSendError;
 
 /// One connection, from the moment its transport is open to the moment it ends.
 ///
@@ -238,6 +242,7 @@ impl Connection {
     }
 
     /// Writes down what is being done, if that was asked for.
+    #[inline]
     fn note(&mut self, at: Instant, entry: impl FnOnce() -> Entry) {
         if let Some(tape) = &mut self.tape {
             tape.note(at, &entry());
@@ -348,6 +353,14 @@ impl Connection {
     /// [`wants_read`](Self::wants_read) true again.
     #[must_use]
     pub fn poll_event(&mut self) -> Option<ConnectionEvent> {
+        if self.tape.is_some() {
+            return self.recorded_event();
+        }
+        self.next_event()
+    }
+
+    #[cold]
+    fn recorded_event(&mut self) -> Option<ConnectionEvent> {
         let event = self.next_event();
         self.note(self.now, || {
             Entry::PolledEvent(event.as_ref().map(Outcome::of_event))
@@ -355,6 +368,7 @@ impl Connection {
         event
     }
 
+    #[inline(always)]
     fn next_event(&mut self) -> Option<ConnectionEvent> {
         if let Some(message) = self.recv.pop_message(&self.config.limits) {
             if self.backlog {
@@ -570,38 +584,6 @@ impl Connection {
         self.bad_reported = 0;
         if count > 0 {
             self.push_message(ConnectionEvent::BadEventsSuppressed(count), 0);
-        }
-    }
-
-    /// Six hexadecimal digits as Sente's clients choose them, packed; more where they are taken.
-    fn fresh_callback(&mut self) -> CallName {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let mut length = 6;
-        loop {
-            let bits = self.rng.next_u64();
-            let mut text = [b'0'; 16];
-            for (at, byte) in text.iter_mut().take(length).enumerate() {
-                let digit = usize::try_from((bits >> (4 * at)) & 15).unwrap_or(0);
-                *byte = DIGITS.get(digit).copied().unwrap_or(b'0');
-            }
-            let text = text.get(..length).unwrap_or_default();
-            let (packer, form) = (&*self.config.packer, &self.config.atoms.callback);
-            // A packer that could not pack a string was refused with the configuration.
-            let name = match form {
-                Some(form) if form.len == length => {
-                    CallName::joined([&form.before, text, &form.behind])
-                }
-                _ => {
-                    let text = core::str::from_utf8(text).unwrap_or_default();
-                    let mut packed = Vec::new();
-                    let _ = packer.pack(&sente_edn::Value::from(text), &mut packed);
-                    CallName::new(&packed)
-                }
-            };
-            if !self.calls.is_taken(&name) && self.ping_callback.as_ref() != Some(&name) {
-                return name;
-            }
-            length = 16;
         }
     }
 }

@@ -7,11 +7,11 @@ use bytes::Bytes;
 use sente_edn::Value;
 
 use crate::calls::CallName;
-use crate::error::{BadReason, CallError, CloseReason};
-use crate::event::{Event, EventId, PackedPayload, Payload};
+use crate::error::{BadReason, CloseReason};
+use crate::event::{PackedPayload, Payload};
 use crate::extensions::Extensions;
 use crate::framing::websocket::{Closed, ClosedBy, Violation};
-use crate::framing::{Frame, FrameError, Kind, Whole};
+use crate::framing::{Frame, FrameError};
 use crate::id::ReplyToken;
 use crate::packed::read_traceparent;
 use crate::packer::{Shape, Span, UnpackError};
@@ -23,8 +23,8 @@ use crate::trace::Traceparent;
 use crate::wire::{self, Handshake, Packet, Packets};
 
 use super::Connection;
-use super::config::{ConnectionConfig, RecvPolicy};
-use super::event::{BadEvent, ConnectionEvent, HelloReceived, Input, Message, Opened, State};
+use super::config::RecvPolicy;
+use super::event::{BadEvent, ConnectionEvent, HelloReceived, Input, Opened, State};
 use super::framer::Framed;
 
 /// In a frame smaller than this, nothing is too small to be a slice of it.
@@ -203,58 +203,7 @@ impl Connection {
         }
     }
 
-    /// Takes a small frame where it lies, or hands it on if it is not a simple one.
-    fn handle_whole(&mut self, whole: Whole, over: bool) {
-        if over {
-            self.framer.skip(whole);
-            return;
-        }
-        let config = &*self.config;
-        let packet = match &config.edn {
-            Some(limits)
-                if whole.kind == Kind::Text && whole.len < self.config.limits.warn_frame_bytes =>
-            {
-                let frame = self.framer.message(whole);
-                wire::read_plainly(self.profile, limits, frame, &mut self.recent_ids)
-            }
-            _ => None,
-        };
-        match packet {
-            Some(Packet::Event {
-                id, data, callback, ..
-            }) => {
-                let frame = self.framer.message(whole);
-                let data = data.map(|span| Self::copied(config, frame, span));
-                let callback = callback.map(|span| CallName::new(part(frame, span)));
-                self.framer.skip(whole);
-                self.handle_event(id, data, callback, None);
-            }
-            Some(Packet::Reply { callback, data }) => {
-                let frame = self.framer.message(whole);
-                let data = data.map(|span| Self::copied(config, frame, span));
-                let callback = CallName::new(part(frame, callback));
-                self.framer.skip(whole);
-                self.settle(&callback, data);
-            }
-            _ => {
-                let frame = self.framer.take(whole);
-                self.handle_frame(&frame);
-            }
-        }
-    }
-
-    /// A part of a frame with memory of its own.
-    #[inline]
-    fn copied(config: &ConnectionConfig, frame: &[u8], span: Span) -> PackedPayload {
-        PackedPayload {
-            bytes: Bytes::copy_from_slice(part(frame, span)),
-            reader: config.reader.clone(),
-            line_safe: span.line_safe,
-            portable: Some(span.portable),
-        }
-    }
-
-    fn handle_frame(&mut self, frame: &Frame) {
+    pub(super) fn handle_frame(&mut self, frame: &Frame) {
         let bytes = &frame.bytes;
         let size = bytes.len();
         if size >= self.config.limits.warn_frame_bytes {
@@ -370,53 +319,6 @@ impl Connection {
                 None,
             ),
         }
-    }
-
-    fn handle_event(
-        &mut self,
-        id: EventId,
-        data: Option<PackedPayload>,
-        callback: Option<CallName>,
-        traceparent: Option<Box<Traceparent>>,
-    ) {
-        let size = id.as_str().len()
-            + data.as_ref().map_or(0, |data| data.bytes.len())
-            + callback.as_ref().map_or(0, |callback| callback.len());
-        let mut event = Event {
-            id,
-            data: data.map(Payload::from_packed),
-            traceparent,
-        };
-        if self.config.wrap_received {
-            event = event.wrapped(&self.config.reader);
-        }
-        let reply = callback.map(|callback| self.token(callback));
-        self.stats.events_received += 1;
-        let message = Message { event, reply };
-        let limits = &self.config.limits;
-        if self.state != State::Handshaking && self.recv.has_room(limits) {
-            self.recv.push_message(message, size, limits);
-        } else {
-            self.push_message(ConnectionEvent::Message(message), size);
-        }
-    }
-
-    fn settle(&mut self, callback: &[u8], data: Option<PackedPayload>) {
-        if self.ping_callback.as_deref() == Some(callback) {
-            self.ping_callback = None;
-            return;
-        }
-        let Some(call) = self.calls.settle(callback) else {
-            self.stats.late_replies += 1;
-            return;
-        };
-        let size = data.as_ref().map_or(0, |data| data.bytes.len());
-        let result = match data {
-            Some(data) if data.bytes == self.config.atoms.error => Err(CallError::Peer),
-            Some(data) => Ok(Payload::from_packed(data)),
-            None => Ok(Payload::from(Value::Nil)),
-        };
-        self.push_message(ConnectionEvent::Settled { call, result }, size);
     }
 
     fn handle_handshake(&mut self, frame: &Bytes, handshake: &Handshake) {
@@ -609,7 +511,7 @@ impl Connection {
         !matches!(self.state, State::Closing | State::Closed)
     }
 
-    fn token(&mut self, callback: CallName) -> ReplyToken {
+    pub(super) fn token(&mut self, callback: CallName) -> ReplyToken {
         self.owed_replies = self.owed_replies.saturating_add(1);
         ReplyToken {
             callback,
@@ -637,7 +539,7 @@ impl Connection {
     }
 }
 
-fn part(frame: &[u8], span: Span) -> &[u8] {
+pub(super) fn part(frame: &[u8], span: Span) -> &[u8] {
     frame.get(span.start..span.end).unwrap_or_default()
 }
 

@@ -223,7 +223,13 @@ impl RecvQueue {
             return None;
         }
         let queued = self.messages.pop_front()?;
-        self.uncount(queued.counted, limits);
+        self.held_messages = self.held_messages.saturating_sub(1);
+        self.held_bytes = self
+            .held_bytes
+            .saturating_sub(queued.counted.unwrap_or_default());
+        if self.status != RecvStatus::Ok {
+            self.update_status(limits);
+        }
         Some(queued.event)
     }
 
@@ -246,6 +252,9 @@ impl RecvQueue {
 
     /// The oldest of all. Whether it made room.
     pub(super) fn pop(&mut self, limits: &Limits) -> Option<(ConnectionEvent, bool)> {
+        if !self.has_messages() {
+            return self.pop_from(Lane::Answer, limits);
+        }
         let lanes = [Lane::Answer, Lane::Call, Lane::Message, Lane::Other];
         let oldest = lanes
             .into_iter()

@@ -5,8 +5,6 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
-use crate::packer::PackError;
-
 /// What the buffer may hold while there is more to send.
 const BUSY: usize = 64 * 1024;
 
@@ -19,10 +17,10 @@ pub(super) struct Scratch(Vec<u8>);
 
 impl Scratch {
     /// What `pack` appends.
-    pub(super) fn packed(
+    pub(super) fn packed<E>(
         &mut self,
-        pack: impl FnOnce(&mut Vec<u8>) -> Result<(), PackError>,
-    ) -> Result<Bytes, PackError> {
+        pack: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+    ) -> Result<Bytes, E> {
         self.0.clear();
         let packed = pack(&mut self.0).map(|()| Bytes::copy_from_slice(&self.0));
         self.shrink_to(BUSY);
@@ -44,12 +42,14 @@ impl Scratch {
 
 #[cfg(test)]
 mod tests {
+    use crate::packer::PackError;
+
     use super::*;
 
     fn pack(scratch: &mut Scratch, len: usize) -> Bytes {
         let packed = scratch.packed(|out| {
             out.resize(len, b'x');
-            Ok(())
+            Ok::<_, PackError>(())
         });
         packed.unwrap()
     }
@@ -62,7 +62,7 @@ mod tests {
         let packed = scratch.packed(|out| {
             assert!(out.is_empty() && out.capacity() == capacity);
             out.push(b'y');
-            Ok(())
+            Ok::<_, PackError>(())
         });
         assert_eq!(packed.unwrap(), "y");
     }

@@ -118,7 +118,7 @@ impl Connection {
     /// A frame of the protocol's own as it travels. `None` if it cannot be sealed, and then the
     /// connection has ended.
     pub(super) fn sealed_control(&mut self, frame: Bytes) -> Option<Bytes> {
-        if !self.config.packer.seals() {
+        if !self.config.seals {
             return Some(frame);
         }
         let mut sealed = Vec::new();
@@ -224,7 +224,7 @@ impl Connection {
 pub(crate) fn fits_alone(event: &mut PackedEvent, config: &ConnectionConfig) -> bool {
     let limit = config.limits.max_frame_bytes;
     let size = event.bytes.len();
-    if size <= limit || !config.packer.seals() || size > longest_message(config) {
+    if size <= limit || !config.seals || size > longest_message(config) {
         return size <= limit;
     }
     let Profile { role, dialect, .. } = config.profile;
@@ -266,7 +266,7 @@ pub(crate) fn seal_alone(
 /// peer has to open it again.
 fn longest_message(config: &ConnectionConfig) -> usize {
     let limits = &config.limits;
-    if config.packer.seals() {
+    if config.seals {
         limits.max_opened_bytes
     } else {
         limits.max_frame_bytes
@@ -275,7 +275,7 @@ fn longest_message(config: &ConnectionConfig) -> usize {
 
 /// The most bytes that sealing adds.
 fn overhead(config: &ConnectionConfig) -> usize {
-    if config.packer.seals() {
+    if config.seals {
         config.packer.seal_overhead()
     } else {
         0

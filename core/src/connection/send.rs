@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use bytes::Bytes;
+use rand_chacha::rand_core::Rng;
 use sente_edn::Value;
 
 use crate::calls::CallName;
@@ -104,12 +105,7 @@ impl Connection {
             return Err(PackedSendError::NotOpen);
         }
         let item = self.outgoing(event);
-        self.enqueue(item, &options)
-            .map_err(|refused| match refused {
-                Refused::Full { .. } => PackedSendError::Full,
-                Refused::RateLimited { retry_at } => PackedSendError::RateLimited { retry_at },
-                Refused::TooLarge { .. } => PackedSendError::TooLarge,
-            })
+        self.enqueue(item, &options).map_err(PackedSendError::from)
     }
 
     /// Queues a call: `event`, to be answered within `timeout` from now. It settles exactly once,
@@ -183,16 +179,22 @@ impl Connection {
         token: ReplyToken,
         payload: impl Into<Payload>,
     ) -> Result<(), ReplyError> {
-        let payload = payload.into();
+        let mut payload = payload.into();
         self.note(now, || {
             Entry::Reply(token.callback.clone(), token.connection, payload.clone())
         });
         self.tick(now);
         let callback = self.redeem(token, &payload)?;
         let packer = &*self.config.packer;
-        let packed = self
-            .scratch
-            .packed(|out| pack_payload(&payload, packer, out));
+        // What came goes back as it is.
+        let taken = payload.take_packed_by(packer);
+        let is_taken = taken.is_some();
+        let packed = match taken {
+            Some(packed) => Ok(packed),
+            None => self
+                .scratch
+                .packed(|out| pack_payload(&payload, packer, out)),
+        };
         let packed = match packed {
             Ok(packed) => packed,
             Err(error) => {
@@ -212,8 +214,11 @@ impl Connection {
             }
             Err(TooLarge { size, limit }) => {
                 self.stats.oversized_refused += 1;
-                if let Outgoing::Reply { callback, .. } = item {
+                if let Outgoing::Reply { callback, packed } = item {
                     self.push_error_reply(callback);
+                    if is_taken {
+                        payload.put_packed(packed);
+                    }
                 }
                 Err(ReplyError::TooLarge {
                     payload: Box::new(payload),
@@ -268,6 +273,38 @@ impl Connection {
         };
         self.accept = Some(accept);
         self.push_event(ConnectionEvent::Opened(opened));
+    }
+
+    /// Six hexadecimal digits as Sente's clients choose them, packed; more where they are taken.
+    pub(super) fn fresh_callback(&mut self) -> CallName {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let mut length = 6;
+        loop {
+            let bits = self.rng.next_u64();
+            let mut text = [b'0'; 16];
+            for (at, byte) in text.iter_mut().take(length).enumerate() {
+                let digit = usize::try_from((bits >> (4 * at)) & 15).unwrap_or(0);
+                *byte = DIGITS.get(digit).copied().unwrap_or(b'0');
+            }
+            let text = text.get(..length).unwrap_or_default();
+            let (packer, form) = (&*self.config.packer, &self.config.atoms.callback);
+            // A packer that could not pack a string was refused with the configuration.
+            let name = match form {
+                Some(form) if form.len == length => {
+                    CallName::joined([&form.before, text, &form.behind])
+                }
+                _ => {
+                    let text = core::str::from_utf8(text).unwrap_or_default();
+                    let mut packed = Vec::new();
+                    let _ = packer.pack(&Value::from(text), &mut packed);
+                    CallName::new(&packed)
+                }
+            };
+            if !self.calls.is_taken(&name) && self.ping_callback.as_ref() != Some(&name) {
+                return name;
+            }
+            length = 16;
+        }
     }
 
     pub(super) fn send_ping(&mut self) {
@@ -420,6 +457,16 @@ pub enum PackedSendError {
     /// Packed by another packer than this connection's.
     #[error("the event was packed by another packer than this connection's")]
     WrongPacker,
+}
+
+impl From<Refused> for PackedSendError {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Full { .. } => Self::Full,
+            Refused::RateLimited { retry_at } => Self::RateLimited { retry_at },
+            Refused::TooLarge { .. } => Self::TooLarge,
+        }
+    }
 }
 
 fn join(parts: &[Part<'_>]) -> Bytes {

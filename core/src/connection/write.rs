@@ -65,7 +65,7 @@ impl Connection {
             return None;
         }
         self.transmit_is_life = !self.has_reply_room();
-        let seals = self.config.packer.seals();
+        let seals = self.config.seals;
         let limit = self.config.limits.max_transmit_bytes;
         self.write_control(out);
         if matches!(self.state, State::Open | State::Draining) && !self.is_held() {
@@ -113,7 +113,7 @@ impl Connection {
     }
 
     fn write_control(&mut self, out: &mut TransmitBuf) {
-        let kind = self.config.packer.kind();
+        let kind = self.config.kind;
         self.control_bytes = 0;
         self.pong_queued = false;
         while let Some(frame) = self.control.pop_front() {
@@ -131,10 +131,10 @@ impl Connection {
         let Some(priority) = self.queue.next_lane() else {
             return false;
         };
-        if self.config.packer.seals() {
+        if self.config.seals {
             return self.write_next_sealed(priority, out);
         }
-        let kind = self.config.packer.kind();
+        let kind = self.config.kind;
         let config = &*self.config;
         let count = self.batch_len(priority);
         self.queue.frame_begins(priority);
@@ -152,8 +152,10 @@ impl Connection {
             let Some(item) = self.queue.pop(priority) else {
                 return false;
             };
-            let parts = envelope::message(self.profile, &config.atoms, &item);
-            self.framer.write(kind, &parts, out)
+            let framer = &mut self.framer;
+            envelope::with_message(self.profile, &config.atoms, &item, |parts| {
+                framer.write(kind, parts, out)
+            })
         };
         if written {
             self.stats.frames_sent += 1;

@@ -315,6 +315,7 @@ impl SendQueue {
         of(&self.normal).min(of(&self.low))
     }
 
+    #[inline(always)]
     fn count_in(&mut self, item: &Outgoing, hold: &Hold) {
         self.bytes = self.bytes.saturating_add(item.len());
         self.reply_bytes = self.reply_bytes.saturating_add(item.reply_len());
@@ -370,6 +371,7 @@ struct Entry {
 }
 
 impl Lane {
+    #[inline(always)]
     fn push(&mut self, number: u64, item: Outgoing, hold: Hold) {
         if hold != Hold::Keep {
             self.losable.push_back(number);

@@ -252,6 +252,28 @@ pub fn to_vec<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, Error> {
     Ok(serializer.into_bytes())
 }
 
+/// Writes a Rust value as [`to_string`] does, behind what is in a buffer.
+///
+/// # Errors
+///
+/// Those of [`to_string`]; the buffer is then as it was.
+///
+/// ```
+/// let mut text = b"[:tick ".to_vec();
+/// sente_edn::serde::append(&7, &mut text).unwrap();
+/// assert_eq!(text, b"[:tick 7");
+/// ```
+pub fn append<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) -> Result<(), Error> {
+    let start = out.len();
+    let mut serializer = Serializer::behind(core::mem::take(out), &Options::default());
+    let written = value.serialize(&mut serializer);
+    *out = serializer.into_bytes();
+    if written.is_err() {
+        out.truncate(start);
+    }
+    written
+}
+
 /// Makes a [`Value`] of a Rust value.
 ///
 /// # Errors

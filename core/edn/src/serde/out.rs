@@ -312,6 +312,15 @@ impl ToText {
         }
     }
 
+    /// Behind what is in a buffer.
+    pub(super) const fn behind(text: Vec<u8>) -> Self {
+        Self {
+            text,
+            level: Level::BARE,
+            outer: Stack::new(Level::BARE),
+        }
+    }
+
     pub(super) const fn new() -> Self {
         Self {
             text: Vec::new(),

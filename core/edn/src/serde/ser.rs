@@ -69,6 +69,11 @@ impl Serializer {
         Self::with(Out::Text(ToText::with_room()), options)
     }
 
+    /// Begins a text behind what is in a buffer.
+    pub(super) fn behind(text: Vec<u8>, options: &Options) -> Self {
+        Self::with(Out::Text(ToText::behind(text)), options)
+    }
+
     pub(super) const fn to_value(options: &Options) -> Self {
         Self::with(Out::Value(ToValue::new()), options)
     }

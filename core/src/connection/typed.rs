@@ -1,0 +1,96 @@
+//! Events sent as Rust types, without a payload between.
+
+use serde::Serialize;
+use thiserror::Error;
+
+use crate::event::EventId;
+use crate::packed::PackedEvent;
+use crate::queue::{Outgoing, SendOptions, Sent};
+use crate::record::Entry;
+use crate::time::Instant;
+use crate::typed::{TypedError, pack_typed_onto};
+
+use super::Connection;
+use super::send::PackedSendError;
+
+/// Why a typed event was not queued.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum TypedSendError {
+    /// It was refused.
+    #[error(transparent)]
+    Refused(#[from] PackedSendError),
+    /// Its data cannot be packed.
+    #[error(transparent)]
+    Unpackable(#[from] TypedError),
+}
+
+/// Needs the feature `serde`.
+impl Connection {
+    /// Queues the event `[id data]` as [`send`](Self::send) does, with data of a Rust type: EDN, JSON
+    /// and MessagePack are written from it as it is. It is the cheapest way to send.
+    ///
+    /// ```
+    /// use sente_core::{
+    ///     Accept, Carrier, Connection, ConnectionConfig, Dialect, EventId, Instant, Role,
+    /// };
+    ///
+    /// # #[derive(serde::Serialize)]
+    /// # struct Tick { n: u32 }
+    /// let config = ConnectionConfig::builder(Role::Server, Dialect::SenteLite, Carrier::Lines)
+    ///     .build()?;
+    /// let mut connection = Connection::new(config, [7; 32], Instant::EPOCH);
+    /// connection.accept(Instant::EPOCH, Accept::new("ada"));
+    /// connection.send_typed(Instant::EPOCH, &EventId::new("clock/tick")?, &Tick { n: 7 })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`TypedSendError`]; id and data are only borrowed.
+    pub fn send_typed<T: Serialize + ?Sized>(
+        &mut self,
+        now: Instant,
+        id: &EventId,
+        data: &T,
+    ) -> Result<(), TypedSendError> {
+        self.send_typed_with(now, id, data, &SendOptions::new())
+            .map(|_| ())
+    }
+
+    /// The same, in the way `options` say.
+    ///
+    /// # Errors
+    /// As for [`send_typed`](Self::send_typed).
+    pub fn send_typed_with<T: Serialize + ?Sized>(
+        &mut self,
+        now: Instant,
+        id: &EventId,
+        data: &T,
+        options: &SendOptions,
+    ) -> Result<Sent, TypedSendError> {
+        self.tick(now);
+        if !self.takes_events() {
+            self.stats.sends_refused += 1;
+            return Err(PackedSendError::NotOpen.into());
+        }
+        let config = self.config.clone();
+        let packed = self.scratch.packed(|out| {
+            pack_typed_onto(
+                id,
+                data,
+                &*config.packer,
+                &config.atoms.pair,
+                &config.limits,
+                out,
+            )
+        });
+        let packed = packed.inspect_err(|_| self.stats.sends_refused += 1)?;
+        // What came of it is the same as of the packed event.
+        self.note(now, || {
+            let event = PackedEvent::of_bytes(packed.clone(), config.packer.format());
+            Entry::SendPacked(event, options.clone())
+        });
+        self.enqueue(Outgoing::event(packed), options)
+            .map_err(|refused| TypedSendError::Refused(refused.into()))
+    }
+}
