@@ -9,11 +9,12 @@ use sente_core::{
     Carrier, CloseReason, ConnId, Connection, Dialect, Input, Instant, Opened, RecvCapacity, State,
     Stats, Transmit, TransmitBuf,
 };
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 
 use crate::budget::SharedRecvBudget;
 use crate::clock::Clock;
 use crate::driver::{Driven, Wants, drive};
+use crate::ending::Ending;
 use crate::engine::ConnectionFacts;
 use crate::events::Events;
 use crate::handle::{End, Handle};
@@ -38,7 +39,7 @@ pub(crate) fn start(
     }
     let facts = ConnectionFacts {
         kill: Notify::new(),
-        end: watch::Sender::new(None),
+        end: Ending::default(),
         id,
         packer: connection.config().packer().clone(),
         peer: transport.peer.clone(),
@@ -75,20 +76,7 @@ impl Handle {
     /// # Cancel safety
     /// Safe.
     pub async fn ended(&self) -> End {
-        let mut end = self.shared.facts.end.subscribe();
-        loop {
-            if let Some(end) = end.borrow_and_update().clone() {
-                return end;
-            }
-            if end.changed().await.is_err() {
-                // The sender lives in `shared`, which this handle holds.
-                return End {
-                    reason: CloseReason::Eof,
-                    exit: None,
-                    stats: self.stats(),
-                };
-            }
-        }
+        self.shared.facts.end.wait().await
     }
 
     /// The id of this connection on this side.
@@ -207,11 +195,11 @@ impl Drop for Over {
             catch_unwind(AssertUnwindSafe(|| shared.with(end))).unwrap_or_else(|_| dropped());
         let mut stats = Stats::default();
         shared.let_go(|inner| stats = inner.machine.stats());
-        shared.facts.end.send_replace(Some(End {
+        shared.facts.end.set(End {
             reason,
             exit: self.exit,
             stats,
-        }));
+        });
     }
 }
 

@@ -11,7 +11,7 @@ use sente_core::{
 };
 use tokio::sync::{Notify, watch};
 
-use crate::handle::End;
+use crate::ending::Ending;
 use crate::shared::ABANDONED;
 
 /// The machine behind a [`Handle`](crate::Handle) and its [`Events`](crate::Events): one
@@ -299,7 +299,7 @@ pub(crate) fn token_in(event: ConnectionEvent) -> Option<ReplyToken> {
 pub(crate) struct ConnectionFacts {
     /// The child should be killed.
     pub(crate) kill: Notify,
-    pub(crate) end: watch::Sender<Option<End>>,
+    pub(crate) end: Ending,
     pub(crate) id: ConnId,
     pub(crate) packer: Arc<dyn Packer>,
     pub(crate) peer: String,

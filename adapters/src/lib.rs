@@ -37,6 +37,7 @@ mod descriptors;
 mod dispatch;
 mod driver;
 mod duplex;
+mod ending;
 mod engine;
 mod events;
 #[cfg(feature = "http-client")]

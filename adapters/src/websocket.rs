@@ -176,7 +176,11 @@ impl Asked {
         let agreed = agreed.map_err(invalid)?;
         let mut link = self.link.into_inner();
         link::write_all(&mut *link, &mut out).await?;
-        let rest = self.upgrade.take_rest();
+        let mut rest = self.upgrade.take_rest();
+        if rest.is_empty() {
+            // It would hold what the head was read into.
+            rest = BytesMut::new();
+        }
         let mut transport = Transport::new(link, peer);
         transport.deflate = agreed;
         transport.rest = rest;

@@ -17,6 +17,7 @@ use tokio::task::yield_now;
 
 use crate::clock::Clock;
 use crate::event::ServerEvent;
+use crate::reload::Bounds;
 use crate::sender::Sender;
 use crate::served::Served;
 use crate::server::{Inner, Server};
@@ -62,19 +63,38 @@ pub(crate) struct Link {
     pub(crate) request: Option<Arc<Request>>,
     peer: Mutex<Peer>,
     mailbox: Mutex<Mailbox>,
-    gate: Mutex<EventGate>,
+    /// `None` where everything passes.
+    gate: Option<Box<Mutex<EventGate>>>,
+    bounds: Arc<Bounds>,
     run: AtomicU8,
 }
 
 /// What is on its way to a connection.
 struct Mailbox {
-    inbox: Inbox,
+    /// `None` while nothing waits, as for most connections most of the time.
+    inbox: Option<Box<Inbox>>,
     orders: Vec<Order>,
     reports: Vec<SlowReport>,
     /// Until when it is to finish what it has begun, by the server's clock.
     drain: Option<Instant>,
     /// Whether the driver has been woken and has not looked yet.
     awake: bool,
+}
+
+impl Mailbox {
+    fn has_a_line(&self) -> bool {
+        self.inbox.as_ref().is_some_and(|inbox| !inbox.is_empty())
+    }
+
+    /// Lets go of an inbox that has nothing in it and nothing to tell. When to look at it again.
+    fn tidy(&mut self) -> Option<Instant> {
+        let inbox = self.inbox.as_ref()?;
+        let again = inbox.poll_timeout();
+        if again.is_none() && inbox.is_empty() {
+            self.inbox = None;
+        }
+        again
+    }
 }
 
 /// What a connection is told to do.
@@ -89,8 +109,8 @@ impl Link {
         peer: Peer,
         name: String,
         request: Option<Arc<Request>>,
-        inbox: Inbox,
-        gate: EventGate,
+        gate: Option<Box<Mutex<EventGate>>>,
+        bounds: Arc<Bounds>,
     ) -> Self {
         Self {
             id: peer.connection,
@@ -98,13 +118,14 @@ impl Link {
             request,
             peer: Mutex::new(peer),
             mailbox: Mutex::new(Mailbox {
-                inbox,
+                inbox: None,
                 orders: Vec::new(),
                 reports: Vec::new(),
                 drain: None,
                 awake: false,
             }),
-            gate: Mutex::new(gate),
+            gate,
+            bounds,
             run: AtomicU8::new(IDLE),
         }
     }
@@ -121,7 +142,11 @@ impl Link {
     pub(crate) fn deliver(&self, now: Instant, delivery: &HubDelivery) -> bool {
         let mut mailbox = lock(&self.mailbox);
         // What is refused is told as the loss of a slow consumer.
-        let _ = mailbox.inbox.push_delivery(now, delivery);
+        let limits = &self.bounds.inbox;
+        let inbox = mailbox
+            .inbox
+            .get_or_insert_with(|| Box::new(Inbox::new(limits.clone())));
+        let _ = inbox.push_delivery(now, delivery);
         !std::mem::replace(&mut mailbox.awake, true)
     }
 
@@ -143,7 +168,8 @@ impl Link {
     /// What waits for it: events and their bytes.
     pub(crate) fn waiting(&self) -> Waiting {
         let mailbox = lock(&self.mailbox);
-        Waiting::new(mailbox.inbox.len(), mailbox.inbox.bytes())
+        let inbox = mailbox.inbox.as_deref();
+        inbox.map_or_else(Waiting::default, |it| Waiting::new(it.len(), it.bytes()))
     }
 
     fn take_reports(&self) -> Vec<SlowReport> {
@@ -151,11 +177,14 @@ impl Link {
     }
 
     fn has_a_line(&self) -> bool {
-        !lock(&self.mailbox).inbox.is_empty()
+        lock(&self.mailbox).has_a_line()
     }
 
     pub(crate) fn take_unsent(&self) -> (Vec<PackedEvent>, Vec<PackedEvent>) {
-        lock(&self.mailbox).inbox.take_unsent()
+        let inbox = lock(&self.mailbox).inbox.take();
+        inbox
+            .map(|mut inbox| inbox.take_unsent())
+            .unwrap_or_default()
     }
 }
 
@@ -314,7 +343,8 @@ impl<M: Served> Line<M> {
             if let Some(token) = message.reply {
                 self.reply_error(token);
             }
-            let report = lock(&self.link.gate).report(server.now());
+            let gate = self.link.gate.as_deref();
+            let report = gate.and_then(|gate| lock(gate).report(server.now()));
             server.inner.counts.refused_event();
             if let Some(count) = report {
                 trace::refused_events(&peer, &id, &why, count);
@@ -344,9 +374,11 @@ impl<M: Served> Line<M> {
     }
 
     fn pass(&self, server: &Server, peer: &Peer, message: &Message) -> Result<(), EventRefusal> {
+        let Some(gate) = self.link.gate.as_deref() else {
+            return Ok(());
+        };
         let mut users = server.user_rates();
-        let mut gate = lock(&self.link.gate);
-        gate.check(server.now(), peer, &message.event, users.as_deref_mut())
+        lock(gate).check(server.now(), peer, &message.event, users.as_deref_mut())
     }
 
     fn reply_error(&self, token: ReplyToken) {
@@ -359,7 +391,7 @@ impl<M: Served> Line<M> {
     /// The deadline of a drain for the connection's own clock, if it is time for one.
     fn drain_now(mailbox: &mut Mailbox, server_now: Instant, now: Instant) -> Option<Instant> {
         let deadline = mailbox.drain?;
-        if !mailbox.inbox.is_empty() && deadline > server_now {
+        if mailbox.has_a_line() && deadline > server_now {
             return None;
         }
         mailbox.drain = None;
@@ -380,17 +412,19 @@ impl<M: Served> Attendant<M> for Line<M> {
                 Order::ReplyError(token) => drop(machine.reply_error(now, token)),
             }
         }
-        let retry_at = M::deliver(machine, &mut mailbox.inbox, now);
+        let inbox = mailbox.inbox.as_deref_mut();
+        let retry_at = inbox.and_then(|inbox| M::deliver(machine, inbox, now));
         if let Some(deadline) = Self::drain_now(&mut mailbox, server_now, now) {
             machine.drain(now, deadline);
         }
         if !machine.is_open() {
             return None;
         }
-        let report = mailbox.inbox.take_report(server_now);
+        let inbox = mailbox.inbox.as_deref_mut();
+        let report = inbox.and_then(|inbox| inbox.take_report(server_now));
         let has_report = report.is_some();
         mailbox.reports.extend(report);
-        let wanted = [mailbox.inbox.poll_timeout(), mailbox.drain];
+        let wanted = [mailbox.tidy(), mailbox.drain];
         drop(mailbox);
         if has_report {
             self.nudge();

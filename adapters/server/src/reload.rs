@@ -1,10 +1,10 @@
 //! What can be changed of a server while it runs: for whoever comes later.
 
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use sente_core::admission::{Admission, GateLimits, Identity, Incoming, Refusal, Request};
-use sente_core::{Dialect, InboxLimits, RecvRates};
+use sente_core::{Dialect, EventGate, Guard, InboxLimits, RecvRates};
 
 use crate::line::lock;
 use crate::server::Server;
@@ -94,7 +94,7 @@ impl fmt::Debug for Rules {
 
 /// What holds for connections that join.
 #[derive(Debug)]
-pub(crate) struct NewConnections(RwLock<Bounds>);
+pub(crate) struct NewConnections(RwLock<Arc<Bounds>>);
 
 /// The bounds of one connection.
 #[derive(Clone, Debug)]
@@ -103,19 +103,26 @@ pub(crate) struct Bounds {
     pub(crate) rates: RecvRates,
 }
 
+impl Bounds {
+    /// What events of a connection have to pass; nothing, where nothing is asked for.
+    pub(crate) fn gate(&self, guard: Option<Arc<dyn Guard>>) -> Option<Box<Mutex<EventGate>>> {
+        let passes_all = guard.is_none() && self.rates == RecvRates::default();
+        (!passes_all).then(|| Box::new(Mutex::new(EventGate::new(&self.rates, guard))))
+    }
+}
+
 impl NewConnections {
-    pub(crate) const fn new(inbox: InboxLimits, rates: RecvRates) -> Self {
-        Self(RwLock::new(Bounds { inbox, rates }))
+    pub(crate) fn new(inbox: InboxLimits, rates: RecvRates) -> Self {
+        Self(RwLock::new(Arc::new(Bounds { inbox, rates })))
     }
 
-    pub(crate) fn bounds(&self) -> Bounds {
-        self.0
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+    pub(crate) fn bounds(&self) -> Arc<Bounds> {
+        let bounds = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&bounds)
     }
 
     fn change(&self, f: impl FnOnce(&mut Bounds)) {
-        f(&mut self.0.write().unwrap_or_else(PoisonError::into_inner));
+        let mut bounds = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        f(Arc::make_mut(&mut bounds));
     }
 }

@@ -8,9 +8,9 @@ use std::time::Duration;
 use sente_adapters::{AnyHandle, CallFailure, Events, Handle};
 use sente_core::admission::{Gate, Incoming as Asked, Refusal, Request};
 use sente_core::{
-    ConnId, ConnectionInfo, Dialect, Event, EventGate, Fanout, FanoutError, Hub, HubEvent, Inbox,
-    Instant, JoinError, Member, Message, PackedEvent, Payload, Peer, SendError, SendOptions,
-    SlowReport, Target, UserId, UserRates,
+    ConnId, ConnectionInfo, Dialect, Event, Fanout, FanoutError, Hub, HubEvent, Instant, JoinError,
+    Member, Message, PackedEvent, Payload, Peer, SendError, SendOptions, SlowReport, Target,
+    UserId, UserRates,
 };
 use smol_str::SmolStr;
 use thiserror::Error;
@@ -200,8 +200,8 @@ impl Server {
             Peer::new(id),
             name,
             terms.request,
-            Inbox::new(bounds.inbox),
-            EventGate::new(&bounds.rates, guard),
+            bounds.gate(guard),
+            bounds,
         );
         let line = Line::<M>::new(link, inner, terms.place);
         let wire: Arc<dyn Wire> = line.clone();

@@ -97,10 +97,10 @@ impl Drop for Over {
         shared.let_go(|inner| stats = inner.machine.stats());
         shared.facts.waiting().clear();
         shared.facts.room.notify_waiters();
-        shared.facts.end.send_replace(Some(End {
+        shared.facts.end.set(End {
             reason,
             exit: None,
             stats,
-        }));
+        });
     }
 }

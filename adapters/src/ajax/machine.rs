@@ -5,12 +5,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use sente_core::ajax::AjaxSession;
 use sente_core::packer::Packer;
 use sente_core::{
-    CloseReason, ConnId, ConnectionConfig, ConnectionEvent, ConnectionOutbox, Instant, Modules,
-    Opened, Outbox, Peer, RecvCapacity, State, Stats,
+    ConnId, ConnectionConfig, ConnectionEvent, ConnectionOutbox, Instant, Modules, Opened, Outbox,
+    Peer, RecvCapacity, State,
 };
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 
 use super::driver::Waiting;
+use crate::ending::Ending;
 use crate::engine::{Engine, Machine, token_in};
 use crate::handle::End;
 
@@ -21,7 +22,7 @@ impl Engine for AjaxSession {
 /// What there is to know of a session without its lock, and who waits for it.
 #[derive(Debug)]
 pub(crate) struct AjaxFacts {
-    pub(super) end: watch::Sender<Option<End>>,
+    pub(super) end: Ending,
     pub(super) id: ConnId,
     pub(super) packer: Arc<dyn Packer>,
     pub(super) peer: String,
@@ -34,7 +35,7 @@ pub(crate) struct AjaxFacts {
 impl AjaxFacts {
     pub(super) fn new(id: ConnId, packer: Arc<dyn Packer>, peer: String) -> Self {
         Self {
-            end: watch::Sender::new(None),
+            end: Ending::default(),
             id,
             packer,
             peer,
@@ -48,20 +49,7 @@ impl AjaxFacts {
     }
 
     pub(super) async fn ended(&self) -> End {
-        let mut end = self.end.subscribe();
-        loop {
-            if let Some(end) = end.borrow_and_update().clone() {
-                return end;
-            }
-            if end.changed().await.is_err() {
-                // The sender lives as long as these facts, which somebody waits on.
-                return End {
-                    reason: CloseReason::Eof,
-                    exit: None,
-                    stats: Stats::default(),
-                };
-            }
-        }
+        self.end.wait().await
     }
 
     fn peer_of(&self, user: Option<&str>) -> Peer {
