@@ -41,6 +41,11 @@ the last event. Sockets themselves, in the kernel, are not in it. The servers ta
 here, as their connections would not all fit at once.
 ";
 
+const GOALS_READ: &str = "\
+By the median of the rounds' ratios. Throughput is that of a second of processor time. What binds where
+a goal is not met is in [decision 28](../decisions/0028-measured-beside-others.md). Goals in
+instructions and allocations are other benchmarks'.";
+
 impl Display for Page<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(results) = self;
@@ -71,7 +76,7 @@ pub(crate) fn plotted(work: &Measured) -> Figure {
 }
 
 fn goals(f: &mut fmt::Formatter<'_>, results: &Results) -> fmt::Result {
-    writeln!(f, "\n## Goals\n")?;
+    writeln!(f, "\n## Goals\n\n{GOALS_READ}\n")?;
     writeln!(
         f,
         "| work | figure | ours | other | ratio, or what is said (least–most) | must | stretch | verdict |"
