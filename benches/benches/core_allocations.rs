@@ -2,8 +2,8 @@
 //! bytes for each event, parted by tabs: `cargo bench -p sente-benches --bench core_allocations`.
 //!
 //! Each case is done many times beforehand, so that queues and buffers have their size. What the
-//! connection holds is written away between, and not counted. It fails where an event takes more
-//! than its packed bytes, and a call more than those and its packed callback id. A connection that
+//! connection holds is written away between, and not counted. It fails where an event or a
+//! call takes more than its packed bytes, and the echo of a call more than the bytes it came with. A connection that
 //! was idle keeps no large buffer to pack in: that it grows again is shared by all events of a round.
 #![expect(clippy::print_stdout, reason = "a program that reports")]
 
@@ -14,8 +14,8 @@ use bytes::{Buf, BytesMut};
 use dhat::{HeapStats, Profiler};
 use sente_core::packer::Edn;
 use sente_core::{
-    Carrier, Connection, ConnectionConfig, Dialect, Event, EventId, Input, Instant, PackedEvent,
-    Policy, Role, SendOptions, TransmitBuf,
+    Accept, Carrier, Connection, ConnectionConfig, ConnectionEvent, Dialect, Event, EventId, Input,
+    Instant, PackedEvent, Policy, Role, SendOptions, TransmitBuf,
 };
 
 #[global_allocator]
@@ -49,7 +49,7 @@ fn main() -> ExitCode {
             connection.send(NOW, event).expect("there is room");
         });
         let case = format!("call, {name}");
-        report(2.0, &case, event, &mut |connection, event| {
+        report(1.0, &case, event, &mut |connection, event| {
             let call = connection.call(NOW, event, Duration::from_secs(1));
             connection.cancel(call.expect("there is room"));
         });
@@ -70,6 +70,11 @@ fn main() -> ExitCode {
         report(0.0, &case, event, &mut |connection, _| {
             connection.send_packed(NOW, &packed).expect("there is room");
         });
+    }
+    let echoed = echo();
+    println!("echo of a call\t{echoed:.2}\t");
+    if echoed > 1.0 {
+        over.push("echo of a call".to_owned());
     }
     if over.is_empty() {
         return ExitCode::SUCCESS;
@@ -118,6 +123,44 @@ fn report(name: &str, event: &Event, hand_over: &mut HandOver<'_>) -> f64 {
         each(total_bytes)
     );
     each(total_blocks)
+}
+
+/// The allocations of a call that comes in and is answered with its own data.
+fn echo() -> f64 {
+    let builder = ConnectionConfig::builder(Role::Server, Dialect::SenteLite, Carrier::Lines);
+    let config = builder.build().expect("the parts fit");
+    let mut connection = Connection::new(config, [1; 32], NOW);
+    connection.accept(NOW, Accept::new("u"));
+    let mut out = TransmitBuf::new();
+    let mut chunk = BytesMut::with_capacity(1 << 16);
+    let mut round = || {
+        chunk.clear();
+        chunk.reserve(1 << 12);
+        chunk.extend_from_slice(b"[[:chat/message {:text \"hello\", :n 1}] \"4c2ab8\"]\n");
+        connection.handle_input(NOW, Input::Bytes(&mut chunk));
+        while let Some(event) = connection.poll_event() {
+            let ConnectionEvent::Message(message) = event else {
+                continue;
+            };
+            let (token, data) = (message.reply.expect("a call"), message.event.data);
+            let replied = connection.reply(NOW, token, data.expect("it has data"));
+            replied.expect("the caller waits");
+        }
+        while connection.poll_transmit(&mut out).is_some() {
+            out.advance(out.remaining());
+            connection.handle_transmitted(NOW);
+        }
+    };
+    for _ in 0..100 {
+        round();
+    }
+    let profiler = Profiler::builder().testing().build();
+    for _ in 0..EVENTS {
+        round();
+    }
+    let taken = HeapStats::get();
+    drop(profiler);
+    taken.total_blocks as f64 / EVENTS as f64
 }
 
 fn open() -> Connection {

@@ -14,6 +14,7 @@
 
 pub mod cases;
 pub mod documents;
+pub mod engine;
 pub mod goals;
 pub mod measure;
 pub mod message;

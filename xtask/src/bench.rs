@@ -1,6 +1,8 @@
-//! `cargo xtask bench`: what the EDN codec, the packers and whole servers cost beside others.
+//! `cargo xtask bench`: what the EDN codec, the engine, the packers and whole servers cost beside
+//! others.
 
 mod e2e;
+mod engine;
 mod packers;
 mod quick;
 mod tools;
@@ -12,16 +14,20 @@ use crate::workspace::{Task, Workspace};
 
 /// What `cargo xtask bench --help` prints.
 pub(crate) const HELP: &str = "\
-Measures the EDN codec, the packers, or whole servers, beside others.
+Measures the EDN codec, the engine, the packers, or whole servers, beside others.
 
 Usage: cargo xtask bench [edn] [--write]
        cargo xtask bench edn --quick [--peers] [FILTER]
+       cargo xtask bench core [--write]
        cargo xtask bench packers [--write]
        cargo xtask bench e2e [--write] [--quick] [--only NAME].. [--list]
 
 `edn`: without --quick everything is measured (instructions, allocations, time) and printed as one page
 with the goals and whether they are reached. What is missing is installed: valgrind by apt-get,
 gungraun-runner by cargo below the target directory.
+
+`core`: the instructions of the engine's hot paths, beside the least that serde_json takes. They are
+held to benches/baselines/core.tsv, and with --write become it.
 
 `packers`: the bytes of a few messages with every packer, with and without gzip, and the
 instructions of packing and unpacking them, as one page.
@@ -31,7 +37,7 @@ load, as one page with ratios, figures and plots. It builds them all first, and 
 packages of those that run on Node; both stay below the target directory.
 
 Options:
-      --write  Also write the page to docs/benchmarks/edn.md, packers.md or e2e.md
+      --write  Also write the page to docs/benchmarks/edn.md, core.md, packers.md or e2e.md
       --only NAME  With e2e: only this work; may be given more than once. --list names them
       --quick  Count instructions per operation only, as the difference of two runs under callgrind.
                The megabyte is left out unless FILTER says `large`. With e2e: fewer, shorter rounds
@@ -41,8 +47,8 @@ Options:
 Arguments:
   FILTER       With --quick: only the cases whose name (work/document/codec) contains this
 
-Exit status: 0 measured, whatever the figures are, 1 something could not be built or run, 2 wrong
-usage.
+Exit status: 0 measured, whatever the figures are, 1 something could not be built or run, or with
+core takes more than it did, 2 wrong usage.
 ";
 
 /// Where the results are kept, from the root.
@@ -52,6 +58,7 @@ const PAGE: &str = "docs/benchmarks/edn.md";
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Options {
     e2e: Option<e2e::Options>,
+    core: bool,
     packers: bool,
     write: bool,
     quick: bool,
@@ -79,8 +86,12 @@ pub(crate) fn parse(arguments: &[String]) -> Result<Options, String> {
     }
     options.filter = match words.as_slice() {
         [] | ["edn"] => None,
-        ["packers"] if options.quick || options.peers => {
+        ["core" | "packers"] if options.quick || options.peers => {
             return Err("--quick and --peers go with edn".to_owned());
+        }
+        ["core"] => {
+            options.core = true;
+            None
         }
         ["packers"] => {
             options.packers = true;
@@ -90,7 +101,7 @@ pub(crate) fn parse(arguments: &[String]) -> Result<Options, String> {
         ["edn", _, unexpected, ..] => return Err(format!("unexpected argument: {unexpected}")),
         [other, ..] => {
             return Err(format!(
-                "there are no such benchmarks: {other}; try `edn`, `packers` or `e2e`"
+                "there are no such benchmarks: {other}; try `edn`, `core`, `packers` or `e2e`"
             ));
         }
     };
@@ -111,6 +122,9 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<(), String
     let valgrind = tools::valgrind(workspace)?;
     if options.quick {
         return quick::run(workspace, options);
+    }
+    if options.core {
+        return engine::run(workspace, options, &valgrind);
     }
     if options.packers {
         return packers::run(workspace, options, &valgrind);
@@ -209,6 +223,14 @@ mod tests {
         assert_eq!(parsed(""), Ok(Options::default()));
         assert_eq!(parsed("edn"), Ok(Options::default()));
         assert!(parsed("edn --write").unwrap().write);
+    }
+
+    #[test]
+    fn the_engine_is_counted_at_once_and_written_on_demand() {
+        let options = parsed("core").unwrap();
+        assert!(options.core && !options.write);
+        assert!(parsed("core --write").unwrap().write);
+        assert!(parsed("core --quick").is_err());
     }
 
     #[test]
