@@ -4,6 +4,7 @@
 //! users, presence and channels in its hub, and has the handlers of a
 //! [`Router`](sente_adapters::Router) answer what clients say. See there.
 
+mod admit;
 mod builder;
 mod channels;
 mod clock;
