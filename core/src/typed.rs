@@ -5,6 +5,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use bytes::Bytes;
+#[cfg(feature = "json")]
 use memchr::memchr2;
 use sente_edn::serde::Options;
 use sente_edn::{Dialect, Limits as EdnLimits, Value};
@@ -278,39 +279,52 @@ fn pack_onto<T: Serialize + ?Sized>(
     out: &mut Vec<u8>,
 ) -> Result<(), TypedError> {
     let name = packer.name();
+    #[cfg(feature = "json")]
     let start = out.len();
+    #[cfg(not(feature = "json"))]
+    let _ = limits;
     match packer.format() {
         "edn" => {
             make_room(out);
             // Text that a type holds raw is put on one line there.
-            return sente_edn::serde::append(data, out)
-                .map_err(|error| TypedError::from_edn(name, &error));
+            sente_edn::serde::append(data, out).map_err(|error| TypedError::from_edn(name, &error))
         }
         #[cfg(feature = "json")]
         "json" => {
             make_room(out);
             write_json(data, out).map_err(|error| TypedError::new(name, None, error))?;
+            one_line(packer, limits, start, out)
         }
         #[cfg(feature = "msgpack")]
         "msgpack" => {
             make_room(out);
-            return crate::packer::msgpack::to_writer(out, data)
-                .map_err(|error| TypedError::new(name, None, error));
+            crate::packer::msgpack::to_writer(out, data)
+                .map_err(|error| TypedError::new(name, None, error))
         }
         _ => {
             let value = sente_edn::serde::to_value(data)
                 .map_err(|error| TypedError::from_edn(name, &error))?;
-            return packer.pack(&value, out).map_err(TypedError::from_pack);
+            packer.pack(&value, out).map_err(TypedError::from_pack)
         }
     }
-    // Only text that a type holds raw can have line breaks in it.
+}
+
+/// Packs what was appended from `start` on again, if it is not on one line: only text that a type
+/// holds raw can have line breaks in it.
+#[cfg(feature = "json")]
+fn one_line(
+    packer: &dyn Packer,
+    limits: &Limits,
+    start: usize,
+    out: &mut Vec<u8>,
+) -> Result<(), TypedError> {
     let packed = out.get(start..).unwrap_or_default();
     if memchr2(b'\n', b'\r', packed).is_none() {
         return Ok(());
     }
     let value = packer
         .unpack(packed, limits)
-        .map_err(|error| TypedError::from_unpack(name, &error))?;
+        .map_err(|error| TypedError::from_unpack(packer.name(), &error))?;
     out.truncate(start);
     packer.pack(&value, out).map_err(TypedError::from_pack)
 }

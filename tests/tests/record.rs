@@ -59,8 +59,7 @@ fn recorded() -> Lines {
         .send(Instant::from_millis(1_301), event("[:te/xt \"\\n\"]"))
         .unwrap();
     let _ = server.poll_transmit(&mut out);
-    let lines = tape.0.lock().unwrap().clone();
-    lines
+    tape.0.lock().unwrap().clone()
 }
 
 #[test]

@@ -245,7 +245,7 @@ impl Connection {
     #[inline]
     fn note(&mut self, at: Instant, entry: impl FnOnce() -> Entry) {
         if let Some(tape) = &mut self.tape {
-            tape.note(at, &entry());
+            write_down(tape, at, entry);
         }
     }
 
@@ -361,6 +361,14 @@ impl Connection {
 
     #[cold]
     fn recorded_event(&mut self) -> Option<ConnectionEvent> {
+        if self.tape.is_some() {
+            return self.next_event_noted();
+        }
+        self.next_event()
+    }
+
+    #[cold]
+    fn next_event_noted(&mut self) -> Option<ConnectionEvent> {
         let event = self.next_event();
         self.note(self.now, || {
             Entry::PolledEvent(event.as_ref().map(Outcome::of_event))
@@ -393,9 +401,10 @@ impl Connection {
     pub fn poll_answer(&mut self) -> Option<ConnectionEvent> {
         let popped = self.recv.pop_answer(&self.config.limits);
         let event = popped.map(|popped| self.given_out(popped));
-        self.note(self.now, || {
-            Entry::PolledAnswer(event.as_ref().map(Outcome::of_event))
-        });
+        if self.tape.is_some() {
+            let outcome = event.as_ref().map(Outcome::of_event);
+            self.note(self.now, || Entry::PolledAnswer(outcome));
+        }
         event
     }
 
@@ -586,4 +595,11 @@ impl Connection {
             self.push_message(ConnectionEvent::BadEventsSuppressed(count), 0);
         }
     }
+}
+
+/// Out of the way of those who do not record.
+#[cold]
+#[inline(never)]
+fn write_down(tape: &mut Tape, at: Instant, entry: impl FnOnce() -> Entry) {
+    tape.note(at, &entry());
 }
