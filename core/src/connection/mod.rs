@@ -245,7 +245,7 @@ impl Connection {
     #[inline]
     fn note(&mut self, at: Instant, entry: impl FnOnce() -> Entry) {
         if let Some(tape) = &mut self.tape {
-            write_down(tape, at, entry);
+            tape.note(at, entry);
         }
     }
 
@@ -595,11 +595,4 @@ impl Connection {
             self.push_message(ConnectionEvent::BadEventsSuppressed(count), 0);
         }
     }
-}
-
-/// Out of the way of those who do not record.
-#[cold]
-#[inline(never)]
-fn write_down(tape: &mut Tape, at: Instant, entry: impl FnOnce() -> Entry) {
-    tape.note(at, &entry());
 }

@@ -94,8 +94,11 @@ impl Tape {
         Self(recorder)
     }
 
-    pub(crate) fn note(&mut self, at: Instant, entry: &Entry) {
-        self.0.line(&one_line(&entry.to_value(at)));
+    /// Out of the way of those who do not record.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn note(&mut self, at: Instant, entry: impl FnOnce() -> Entry) {
+        self.0.line(&one_line(&entry().to_value(at)));
     }
 }
 

@@ -1,7 +1,7 @@
 //! Sente's endpoint over HTTP: WebSockets by upgrade, and Ajax long polling.
 //!
 //! [`SenteService`] is a `tower::Service` that answers the requests of Sente's clients, for any HTTP
-//! server; [`serve()`] is a small one, and with the feature `axum` there is a [`router()`]. It decides
+//! server; [`serve()`] is a small one, and with the feature `axum` there is a `router`. It decides
 //! nothing: an [`HttpHost`] lets clients in, and takes each as an [`Arrival`] with a `Handle` and
 //! `Events`. The [`Server`](crate::Server) is one; [`Door`] is a host of rules and limits alone.
 //!
