@@ -340,19 +340,19 @@ impl Incoming {
     /// # Cancel safety
     /// Dropped, the client is let go without an answer.
     pub async fn refuse(self, status: u16, reason: &str) {
-        self.refuse_with(status, &[], reason).await;
+        self.refuse_with(status, &[], &format!("{reason}\n")).await;
     }
 
-    /// The same with these headers in the answer, name and value.
+    /// The same with these headers, name and value, and this body, which is sent as it is.
     ///
     /// # Cancel safety
     /// As for [`refuse`](Self::refuse).
-    pub async fn refuse_with(self, status: u16, headers: &[(&str, &str)], reason: &str) {
+    pub async fn refuse_with(self, status: u16, headers: &[(&str, &str)], body: &str) {
         if let Way::WebSocket(asked) = self.way {
             let mut link = asked.link.into_inner();
             // A client that is gone needs no answer.
             let runtime = &*self.runtime;
-            let _ = websocket::refuse(runtime, &mut *link, status, headers, reason).await;
+            let _ = websocket::refuse(runtime, &mut *link, status, headers, body).await;
         }
     }
 }

@@ -133,7 +133,7 @@ pub(crate) async fn read_request(
             Some(Ok(request)) => break request,
             Some(Err(error)) => {
                 if let Some(status) = error.status() {
-                    refuse(runtime, &mut *link, status, &[], &error.to_string()).await?;
+                    refuse(runtime, &mut *link, status, &[], &format!("{error}\n")).await?;
                 }
                 return Ok(None);
             }
@@ -152,7 +152,7 @@ pub(crate) async fn read_request(
             &mut *link,
             problem.status(),
             problem.headers(),
-            &problem.to_string(),
+            &format!("{problem}\n"),
         )
         .await?;
         return Ok(None);
@@ -202,7 +202,7 @@ pub(crate) async fn refuse(
     body: &str,
 ) -> io::Result<()> {
     let mut out = TransmitBuf::new();
-    ServerUpgrade::refuse(status, headers, &format!("{body}\n"), &mut out).map_err(invalid)?;
+    ServerUpgrade::refuse(status, headers, body, &mut out).map_err(invalid)?;
     link::write_all(link, &mut out).await?;
     link::shutdown(link).await?;
     timeout(runtime, LAST_WORDS, async {

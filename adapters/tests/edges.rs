@@ -490,3 +490,33 @@ async fn a_killed_child_is_waited_for_without_its_grace() {
     let end = ended(&handle).await;
     assert_eq!(end.exit.unwrap().signal(), Some(9));
 }
+
+#[tokio::test]
+async fn a_refusal_of_ones_own_is_sent_word_for_word() {
+    let options = ListenOptions::default();
+    let mut listener = Listener::bind(&url("ws://127.0.0.1:0/"), options)
+        .await
+        .unwrap();
+    let Address::Ws(at) = listener.url().address.clone() else {
+        panic!("it listens for WebSockets");
+    };
+    let mut client = TcpStream::connect((at.host.as_str(), at.port))
+        .await
+        .unwrap();
+    let request = "GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+                   Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    client.write_all(request.as_bytes()).await.unwrap();
+    let incoming = soon(listener.accept()).await.unwrap().unwrap();
+    let headers = [("X-Why", "tea")];
+    let (_, answer) = tokio::join!(
+        incoming.refuse_with(418, &headers, "short\nand stout"),
+        async {
+            let mut answer = String::new();
+            soon(client.read_to_string(&mut answer)).await.unwrap();
+            answer
+        }
+    );
+    assert!(answer.starts_with("HTTP/1.1 418 "), "{answer}");
+    assert!(answer.contains("\r\nX-Why: tea\r\n"), "{answer}");
+    assert!(answer.ends_with("\r\n\r\nshort\nand stout"), "{answer:?}");
+}
