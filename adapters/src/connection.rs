@@ -59,7 +59,9 @@ pub(crate) fn start(
 }
 
 impl Handle {
-    /// Closes now: what is queued is given up.
+    /// Closes now: what is queued is given up. A WebSocket waits for the peer's goodbye, 5 s at
+    /// most; what the peer says until then is told as far as the receive queue has room for it, and
+    /// nobody has to take it.
     pub fn close(&self) {
         self.shared.with_waking(Connection::close);
     }

@@ -2,10 +2,10 @@
 #![allow(missing_docs)]
 
 use sente_core::{
-    CallError, Carrier, CloseReason, Connection, ConnectionConfig, ConnectionEvent, Dialect, Hello,
-    Input, Instant, Limits, Role, SendError, State,
+    Accept, CallError, Carrier, CloseReason, Connection, ConnectionConfig, ConnectionEvent,
+    Dialect, Hello, Input, Instant, Limits, Role, SendError, State,
 };
-use sente_tests::{Pair, config, edn, event, events, messages, millis, seconds};
+use sente_tests::{Pair, RawPeer, config, edn, event, events, messages, millis, seconds};
 
 const LINKS: [(Dialect, Carrier); 6] = [
     (Dialect::Sente, Carrier::WebSocket),
@@ -208,7 +208,7 @@ fn quiet_peers_ping_each_other_and_stay() {
 fn a_silent_peer_is_given_up_after_interval_and_timeout() {
     let config = config(Role::Server, Dialect::Sente, Carrier::WebSocket);
     let mut server = Connection::new(config, [1; 32], Instant::EPOCH);
-    server.accept(Instant::EPOCH, sente_core::Accept::new("u"));
+    server.accept(Instant::EPOCH, Accept::new("u"));
     let mut ended = None;
     while ended.is_none() {
         let at = server.poll_timeout().unwrap();
@@ -261,4 +261,107 @@ fn the_peers_close_code_and_reason_read_as_a_sentence() {
     ] {
         assert_eq!(reason.to_string(), said);
     }
+}
+
+/// A pair whose client has room for one of the three events that were sent to it.
+fn pair_with_an_unread_client(dialect: Dialect, carrier: Carrier) -> Pair {
+    let mut limits = Limits::default();
+    limits.max_recv_messages = 1;
+    let mut pair = pair_with(dialect, carrier, limits);
+    for n in 0..3 {
+        let text = format!("[:some/event {n}]");
+        pair.server.send(pair.now, event(&text)).unwrap();
+    }
+    pair.drive();
+    assert!(!pair.client.wants_read(), "{carrier:?}");
+    pair
+}
+
+fn said(told: &[ConnectionEvent]) -> usize {
+    let is_message = |event: &&ConnectionEvent| matches!(event, ConnectionEvent::Message(_));
+    told.iter().filter(is_message).count()
+}
+
+#[test]
+fn a_close_waits_for_nobody_who_reads_nothing() {
+    for (dialect, carrier) in LINKS {
+        for drained_first in [false, true] {
+            let mut pair = pair_with_an_unread_client(dialect, carrier);
+            if drained_first {
+                pair.client.drain(pair.now, pair.now + seconds(60));
+                pair.drive();
+            }
+            pair.client.close(pair.now);
+            pair.drive();
+            let case = format!("{dialect:?} {carrier:?} {drained_first}");
+            assert_eq!(pair.client.state(), State::Closed, "{case}");
+            assert!(pair.client.is_finished(), "{case}");
+            let told = events(&mut pair.client);
+            assert_eq!(said(&told), 1, "{case} {told:?}");
+            assert!(
+                matches!(
+                    told.last(),
+                    Some(ConnectionEvent::Closed(CloseReason::Requested))
+                ),
+                "{case} {told:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_time_for_closing_ends_though_nobody_reads() {
+    for dialect in [Dialect::Sente, Dialect::SenteLite] {
+        for cut in [false, true] {
+            let mut pair = pair_with_an_unread_client(dialect, Carrier::WebSocket);
+            let within = if cut { 2 } else { 60 };
+            if cut {
+                let asked = event("[:some/question 1]");
+                pair.client.call(pair.now, asked, seconds(600)).unwrap();
+            }
+            pair.client.drain(pair.now, pair.now + seconds(within));
+            pair.advance(millis(1_900));
+            assert_ne!(pair.client.state(), State::Closed, "there may be room yet");
+            pair.advance(millis(5_200));
+            assert_eq!(pair.client.state(), State::Closed, "{dialect:?} {cut}");
+            assert_eq!(messages(&mut pair.client).len(), 1);
+            // The peer takes no more bytes, either.
+            pair.advance(seconds(5));
+            assert!(pair.client.is_finished(), "{dialect:?} {cut}");
+        }
+    }
+}
+
+/// A server that has room for one event, and its peer.
+fn small_server() -> (Connection, RawPeer) {
+    let mut limits = Limits::default();
+    limits.max_recv_messages = 1;
+    let config = ConnectionConfig::builder(Role::Server, Dialect::SenteLite, Carrier::WebSocket);
+    let config = config.limits(limits).build().unwrap();
+    let mut server = Connection::new(config, [5; 32], Instant::EPOCH);
+    server.accept(Instant::EPOCH, Accept::new("u"));
+    events(&mut server);
+    (server, RawPeer::new(Role::Client))
+}
+
+#[test]
+fn what_arrives_after_a_close_is_told_while_there_is_room() {
+    let (mut server, mut peer) = small_server();
+    server.close(Instant::EPOCH);
+    peer.say(&mut server, Instant::EPOCH, "[:a/b 1]");
+    peer.say(&mut server, Instant::EPOCH, "[:a/b 2]");
+    assert_eq!(messages(&mut server).len(), 1);
+}
+
+#[test]
+fn nothing_is_told_behind_what_a_close_has_dropped() {
+    let (mut server, mut peer) = small_server();
+    peer.say(&mut server, Instant::EPOCH, "[:a/b 1]");
+    peer.say(&mut server, Instant::EPOCH, "[:a/b 2]");
+    server.close(Instant::EPOCH);
+    let first = messages(&mut server);
+    assert_eq!(first.len(), 1);
+    peer.say(&mut server, Instant::EPOCH, "[:a/b 3]");
+    assert!(messages(&mut server).is_empty(), "the second is missing");
+    assert!(server.wants_read(), "for the peer's goodbye");
 }

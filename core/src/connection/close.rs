@@ -10,11 +10,24 @@ use super::{
     State,
 };
 
+/// What becomes of what arrives and finds no room in the receive queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unread {
+    /// It waits until the application has made room.
+    Waits,
+    /// The end does not wait for that any more: it will be dropped, and what follows with it.
+    MayDrop,
+    /// That has happened.
+    Dropped,
+}
+
 impl Connection {
     /// Ends the connection now: events that are queued come back as `Undelivered`, pending calls
     /// settle, whether they have left or not.
     /// A WebSocket says goodbye with code 1000 and waits for the answer, at most for the close
-    /// timeout; `Closed` follows then.
+    /// timeout; `Closed` follows then. What the peer says until then is told as far as the receive
+    /// queue has room for it, and is dropped from the first event on that finds none: nobody has to
+    /// take events for the connection to end.
     pub fn close(&mut self, now: Instant) {
         self.close_with(now, 1000, "");
     }
@@ -29,8 +42,26 @@ impl Connection {
     pub(super) fn close_now(&mut self, code: u16, reason: &str) {
         if self.framer.websocket().is_none() {
             self.finish(CloseReason::Requested);
-        } else if self.say_goodbye(self.now, code, reason) {
+        } else {
+            self.say_goodbye(self.now, code, reason);
+            self.end_waiting();
             self.process();
+        }
+    }
+
+    /// The peer had its time to answer our goodbye.
+    pub(super) fn closing_timed_out(&mut self) {
+        if self.state == State::Closing {
+            // Nothing more is read, so the end need not wait for a share of the budget.
+            self.recv.set_allowance(usize::MAX, &self.config.limits);
+            self.end_waiting();
+        }
+    }
+
+    /// The end waits no longer for room in the receive queue.
+    pub(super) fn end_waiting(&mut self) {
+        if self.state == State::Closing && self.unread == Unread::Waits {
+            self.unread = Unread::MayDrop;
         }
     }
 

@@ -125,9 +125,14 @@ impl Framer {
         }
     }
 
-    pub(super) fn handle_timeout(&mut self, now: Instant) {
-        if let Self::WebSocket(websocket) = self {
-            websocket.handle_timeout(now);
+    /// Says what time it is. Whether the time for the closing handshake is over.
+    pub(super) fn handle_timeout(&mut self, now: Instant) -> bool {
+        match self {
+            Self::WebSocket(websocket) => {
+                websocket.handle_timeout(now);
+                websocket.has_timed_out()
+            }
+            Self::LengthPrefixed(_) | Self::Lines(_) => false,
         }
     }
 

@@ -36,6 +36,7 @@ use crate::record::{Entry, Outcome, Recorder, Tape};
 use crate::state::{LinkInput, first_link_state, next_link};
 use crate::time::Instant;
 use crate::wire::RecentIds;
+use close::Unread;
 use enqueue::Pressure;
 use framer::Framer;
 use receive::Incoming;
@@ -136,6 +137,7 @@ pub struct Connection {
     backlog: bool,
     /// Whether there was no room since the keepalive last looked: then silence says nothing.
     recv_stopped: bool,
+    unread: Unread,
     hello_seen: bool,
     recent_ids: RecentIds,
     /// Calls received and not answered yet.
@@ -206,6 +208,7 @@ impl Connection {
             close_reason: None,
             backlog: false,
             recv_stopped: false,
+            unread: Unread::Waits,
             hello_seen: false,
             recent_ids: RecentIds::default(),
             owed_replies: 0,
@@ -318,7 +321,9 @@ impl Connection {
         }
         self.check_keepalive(now);
         // Last, since what came before may have begun to close.
-        self.framer.handle_timeout(now);
+        if self.framer.handle_timeout(now) {
+            self.closing_timed_out();
+        }
         self.process();
         if self.cut_deadline.is_some_and(|at| at <= now) {
             self.cut_deadline = None;
@@ -434,6 +439,7 @@ impl Connection {
                 (!websocket.wants_shutdown() || self.lingers) && !self.is_finished()
             }
             (State::Closed, _) => self.lingers && !self.is_finished(),
+            (State::Closing, _) if self.unread == Unread::Dropped => true,
             _ => self.has_recv_room() && !self.backlog && self.has_reply_room(),
         }
     }
@@ -585,14 +591,5 @@ impl Connection {
 
     fn ended_badly(&self) -> bool {
         matches!(self.ended, Some(CloseReason::Failed(_)))
-    }
-
-    fn report_suppressed(&mut self) {
-        let count = core::mem::take(&mut self.bad_suppressed);
-        self.bad_since = None;
-        self.bad_reported = 0;
-        if count > 0 {
-            self.push_message(ConnectionEvent::BadEventsSuppressed(count), 0);
-        }
     }
 }

@@ -23,6 +23,7 @@ use crate::trace::Traceparent;
 use crate::wire::{self, Handshake, Packet, Packets};
 
 use super::Connection;
+use super::close::Unread;
 use super::config::RecvPolicy;
 use super::event::{BadEvent, ConnectionEvent, HelloReceived, Input, Opened, State};
 use super::framer::Framed;
@@ -101,8 +102,14 @@ impl Connection {
             self.handle_end();
         }
         while self.state != State::Accepting {
+            if self.unread == Unread::MayDrop
+                && !self.has_recv_room()
+                && self.recv.stays_full(&self.config.limits)
+            {
+                self.unread = Unread::Dropped;
+            }
             // After the end everything is dropped, and needs no room.
-            let over = self.state == State::Closed;
+            let over = self.drops_all();
             self.backlog = !over && !self.has_recv_room();
             if self.backlog {
                 self.recv_stopped = true;
@@ -127,7 +134,7 @@ impl Connection {
                 Some(Framed::Life) => {}
                 Some(Framed::Frame(frame)) => {
                     self.stats.frames_received += 1;
-                    if self.state != State::Closed {
+                    if !over {
                         self.handle_frame(&frame);
                     }
                 }
@@ -139,6 +146,11 @@ impl Connection {
                 }
             }
         }
+    }
+
+    /// Whether what arrives is told to nobody any more.
+    fn drops_all(&self) -> bool {
+        self.state == State::Closed || self.unread == Unread::Dropped
     }
 
     /// Everything received has been decoded; if nothing more will come, says so.
@@ -478,6 +490,15 @@ impl Connection {
             reply,
         };
         self.push_message(ConnectionEvent::BadEvent(bad), end + span_len(callback));
+    }
+
+    pub(super) fn report_suppressed(&mut self) {
+        let count = core::mem::take(&mut self.bad_suppressed);
+        self.bad_since = None;
+        self.bad_reported = 0;
+        if count > 0 {
+            self.push_message(ConnectionEvent::BadEventsSuppressed(count), 0);
+        }
     }
 
     /// Queues what the peer said, counted, so that it cannot make the queue grow past its limits.

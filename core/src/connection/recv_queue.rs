@@ -299,10 +299,17 @@ impl RecvQueue {
     /// Whether something could be dropped to make room, and may be: an allowance that is used up is
     /// first asked to be raised, and without one nothing is taken at all.
     pub(super) fn can_shed(&self, limits: &Limits) -> bool {
-        let own_limits = self.held_messages >= limits.max_recv_messages
-            || self.held_bytes >= limits.max_recv_bytes;
-        let full = self.allowance > 0 && (own_limits || self.refused);
-        full && !(self.messages.is_empty() && self.calls.is_empty())
+        self.allowance > 0
+            && self.stays_full(limits)
+            && !(self.messages.is_empty() && self.calls.is_empty())
+    }
+
+    /// Whether only the application can make room: a larger allowance would be of no use, or there
+    /// is none.
+    pub(super) const fn stays_full(&self, limits: &Limits) -> bool {
+        self.refused
+            || self.held_messages >= limits.max_recv_messages
+            || self.held_bytes >= limits.max_recv_bytes
     }
 
     /// Drops the oldest message nobody waits on, or else the oldest call, whose token is given

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use sente_adapters::CallFailure;
-use sente_core::{CallError, ConnectionEvent, SendError, State};
+use sente_core::{CallError, CloseReason, ConnectionEvent, RecvStatus, SendError, State};
 
 use crate::peer::{event, number};
 use crate::transports::{Rig, Setup};
@@ -46,6 +46,9 @@ pub(crate) const CASES: &[Case] = &[
     ("one byte at a time is enough", |rig| Box::pin(is_slow(rig))),
     ("a busy connection closes at once", |rig| {
         Box::pin(closes_while_busy(rig))
+    }),
+    ("a connection nobody reads closes at once", |rig| {
+        Box::pin(closes_unread(rig))
     }),
     ("what is over leaves nothing behind", |rig| {
         Box::pin(leaves_nothing(rig))
@@ -253,6 +256,28 @@ async fn closes_while_busy(rig: &Rig) {
     pair.ours.handle().close();
     pair.ours.ended().await;
     while pair.ours.next().await.is_some() {}
+}
+
+/// Nobody takes what arrives, until there is no room for more; then nobody has to for it to end.
+async fn closes_unread(rig: &Rig) {
+    let mut pair = rig.open().await;
+    pair.ours
+        .send(event("test/burst", format!("1000 {}", 32 * 1024)))
+        .await
+        .unwrap();
+    while pair.ours.handle().recv_capacity().status != RecvStatus::Full {
+        rig.pause(Duration::from_millis(1)).await;
+    }
+    pair.ours.handle().close();
+    pair.ours.ended().await;
+    let mut last = None;
+    while let Some(event) = pair.ours.next().await {
+        last = Some(event);
+    }
+    assert!(
+        matches!(last, Some(ConnectionEvent::Closed(CloseReason::Requested))),
+        "{last:?}"
+    );
 }
 
 async fn leaves_nothing(rig: &Rig) {

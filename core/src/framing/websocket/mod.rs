@@ -177,6 +177,11 @@ impl WebSocket {
         }
     }
 
+    /// Whether the closing handshake took too long.
+    pub(crate) const fn has_timed_out(&self) -> bool {
+        self.timed_out
+    }
+
     /// The next event; `None` means that more bytes (or time) are needed. Each call decodes no
     /// more than one event. Messages that were sent before the peer saw our Close frame are still
     /// given out; [`WebSocketEvent::Closed`] is the last event, and comes exactly once.
