@@ -6,10 +6,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use sente_adapters::{
-    ChildId, NoChild, Restart, SupervisedCallError, Supervisor, SupervisorError, SupervisorEvent,
-    SupervisorEvents, SupervisorOptions, Url,
+    ChildId, NoChild, Restart, SupervisedCallError, SupervisedSendError, Supervisor,
+    SupervisorError, SupervisorEvent, SupervisorEvents, SupervisorOptions, Url,
 };
-use sente_core::{ConnectionEvent, Event};
+use sente_core::{ConnectionEvent, Event, Limits};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -238,4 +238,26 @@ async fn only_commands_can_be_supervised() {
             .to_string()
             .contains("tcp://127.0.0.1:1 is no exec: URL")
     );
+}
+
+#[tokio::test]
+async fn an_event_that_found_no_room_in_time_is_given_back() {
+    let mut limits = Limits::default();
+    limits.max_send_messages = 1;
+    let mut options = options(1);
+    options.connect.limits = Some(limits);
+    let (supervisor, mut events) = Supervisor::start(&peer("echo.py"), options).unwrap();
+    let (child, _) = started(&mut events).await;
+    let handle = supervisor.handle(child).unwrap();
+    let held = soon(handle.reserve(100)).await.unwrap();
+    let late = soon(supervisor.send(event("[:a/late 1]"), Duration::ZERO)).await;
+    let Err(SupervisedSendError::Timeout { event: back, .. }) = late else {
+        panic!("{late:?}");
+    };
+    assert_eq!(back.to_value().unwrap().to_string(), "[:a/late 1]");
+    // Its turn in the line is given up, too.
+    drop(held);
+    soon(supervisor.send(*back, PATIENCE)).await.unwrap();
+    soon(handle.flush()).await.unwrap();
+    assert_eq!(handle.stats().events_queued, 1);
 }

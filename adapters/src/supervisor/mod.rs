@@ -10,13 +10,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use sente_core::{Backoff, Event, Payload, SendError};
+use sente_core::{Backoff, Event, Payload, SendError, SendOptions};
 use thiserror::Error;
 use tokio::sync::{Notify, mpsc, watch};
 
 use crate::connect::ConnectOptions;
 use crate::handle::{CallFailure, Handle};
-use crate::runtime::{Runtime, chosen, ready_or, sleep, timeout};
+use crate::line::{self, Unsent};
+use crate::runtime::{Runtime, chosen, ready_or, sleep};
 use crate::url::{Address, Url};
 
 pub use event::{ChildId, SupervisorEvent, SupervisorEvents};
@@ -156,10 +157,10 @@ impl Supervisor {
     }
 
     /// Sends to the child with the fewest calls under way, waiting for room; while no child runs,
-    /// for one that does.
+    /// for one that does. All of it takes `within` at most.
     ///
     /// # Errors
-    /// [`SupervisedSendError`].
+    /// [`SupervisedSendError`], each with the event.
     ///
     /// # Cancel safety
     /// As for [`Handle::send`].
@@ -173,8 +174,12 @@ impl Supervisor {
                 });
             }
         };
-        let sent = timeout(&*self.shared.runtime, left, handle.send(event)).await;
-        Ok(sent.ok_or(SupervisedSendError::Timeout)??)
+        let late = sleep(&*self.shared.runtime, left);
+        match line::send_or(&handle, event, SendOptions::new(), late).await {
+            Ok(_) => Ok(()),
+            Err(Unsent::Refused(error)) => Err(error.into()),
+            Err(Unsent::Late((), event)) => Err(SupervisedSendError::Timeout { event }),
+        }
     }
 
     /// The handle of a child, while it runs.
@@ -284,9 +289,13 @@ pub enum SupervisedSendError {
     /// The child did not take it; the event is in the error.
     #[error(transparent)]
     Send(#[from] SendError),
-    /// The child's queue had no room for it in time. The event is gone.
+    /// The child's queue had no room for it in time, or its send rate did not allow it.
     #[error("the child had no room for the event in time")]
-    Timeout,
+    #[non_exhaustive]
+    Timeout {
+        /// The event.
+        event: Box<Event>,
+    },
 }
 
 /// Why no child could be asked.
