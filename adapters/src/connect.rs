@@ -26,7 +26,7 @@ use crate::handle::Handle;
 use crate::link::{Link, LinkLayer, Transport};
 use crate::record::{self, Recordings};
 use crate::runtime::{Runtime, chosen, timeout};
-use crate::seed::{conn_id, random};
+use crate::seed::conn_id;
 use crate::sockets::{TcpOptions, abstract_address, dial_tcp, dial_unix};
 #[cfg(feature = "tls")]
 use crate::tls::ClientTls;
@@ -263,7 +263,7 @@ async fn establish(
     let clock = Clock::start(runtime.clone());
     let id = conn_id()?;
     let record = options.record.as_ref();
-    let mut connection = record::connection(config, random()?, clock.now(), record)?;
+    let mut connection = record::connection(config, id, clock.now(), record)?;
     deflate::set(&mut connection, transport.deflate.take());
     if role == Role::Server {
         connection.accept(clock.now(), stock_accept(&id.to_string()));

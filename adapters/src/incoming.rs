@@ -22,7 +22,7 @@ use crate::link::{Held, Link, LinkLayer, Transport};
 use crate::listen::{ListenError, ListenOptions};
 use crate::record::{self, Recordings};
 use crate::runtime::{Runtime, chosen};
-use crate::seed::{conn_id, random};
+use crate::seed::conn_id;
 #[cfg(feature = "tls")]
 use crate::tls::ServerTls;
 use crate::url::{Address, Url, dialect_of, offered_in};
@@ -327,8 +327,7 @@ impl Incoming {
             Way::WebSocket(asked) => asked.accept(peer, &config).await?,
         };
         let clock = Clock::start(runtime);
-        let (seed, now) = (random()?, clock.now());
-        let mut connection = record::connection(config, seed, now, record.as_ref())?;
+        let mut connection = record::connection(config, id, clock.now(), record.as_ref())?;
         deflate::set(&mut connection, transport.deflate.take());
         connection.accept(clock.now(), accept);
         Ok(start(connection, clock, id, transport, &budget))

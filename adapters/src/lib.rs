@@ -93,7 +93,7 @@ pub use listen::{ListenError, ListenOptions, Listener};
 pub use messages::MessageLink;
 pub use modules::{Attached, HandleOutbox, Told};
 pub use permit::Permit;
-pub use record::Recordings;
+pub use record::{RecordingLimits, Recordings};
 pub use router::{
     Answer, AnyHandle, Context, Data, Extension, FromContext, Handler, HandlerFailure, IntoAnswer,
     MissingExtension, NoReply, NotOfThisType, Outcome, RouteError, Routed, Router, Serving, State,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::BytesMut;
 #[cfg(feature = "deflate")]
 use sente_core::framing::websocket::Deflate;
-use sente_core::{Accept, ConnId, Connection, ConnectionConfig};
+use sente_core::{Accept, ConnId, ConnectionConfig};
 
 use crate::budget::SharedRecvBudget;
 use crate::clock::Clock;
@@ -14,8 +14,9 @@ use crate::connection::start;
 use crate::events::Events;
 use crate::handle::Handle;
 use crate::link::{Link, Transport};
+use crate::record::{self, Recordings};
 use crate::runtime::{Runtime, chosen};
-use crate::seed::{conn_id, random};
+use crate::seed::conn_id;
 
 /// A server's connection over a stream that is a WebSocket already: an HTTP server has answered the
 /// upgrade with 101.
@@ -39,6 +40,8 @@ pub struct WebSocketStart {
     /// The budget of received bytes its connections share. Default
     /// [`SharedRecvBudget::of_process`].
     pub budget: Option<SharedRecvBudget>,
+    /// Where the connection is recorded. Default: nowhere.
+    pub record: Option<Recordings>,
     /// Where it runs. Default: the runtime it is started on.
     pub runtime: Option<Arc<dyn Runtime>>,
     /// permessage-deflate as the upgrade agreed on it. Default not.
@@ -56,6 +59,7 @@ impl WebSocketStart {
             id: None,
             rest: BytesMut::new(),
             budget: None,
+            record: None,
             runtime: None,
             #[cfg(feature = "deflate")]
             deflate: None,
@@ -65,7 +69,8 @@ impl WebSocketStart {
     /// Starts to drive the connection over `link`, on a task of its own.
     ///
     /// # Errors
-    /// No runtime was named and the caller is on none, or the system has no random bytes.
+    /// No runtime was named and the caller is on none, the system has no random bytes, or the
+    /// connection cannot be recorded.
     pub fn start(self, link: Box<dyn Link>) -> io::Result<(Handle, Events)> {
         let id = match self.id {
             Some(id) => id,
@@ -74,7 +79,8 @@ impl WebSocketStart {
         let mut transport = Transport::new(link, self.peer);
         transport.rest = self.rest;
         let clock = Clock::start(chosen(self.runtime.as_ref())?);
-        let mut connection = Connection::new(self.config, random()?, clock.now());
+        let record = self.record.as_ref();
+        let mut connection = record::connection(self.config, id, clock.now(), record)?;
         #[cfg(feature = "deflate")]
         if let Some(agreed) = self.deflate {
             connection.set_deflate(agreed);

@@ -6,7 +6,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use support::{root, run};
+use support::{Server, root, run};
 
 /// Records a session with a child that echoes.
 fn record(file: &Path) {
@@ -48,6 +48,75 @@ fn what_was_recorded_is_shown_again() {
         events.out
     );
     assert!(events.out.contains(r#"data: Some("é")"#), "{}", events.out);
+}
+
+#[test]
+fn what_a_server_recorded_of_its_connections_is_shown_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let recordings = directory.path().join("recordings");
+    let server = Server::start(&["--record", recordings.to_str().unwrap()]);
+    let urls = [
+        server.ws("chsk"),
+        server.ws(""),
+        server.tcp().to_owned(),
+        server.unix().to_owned(),
+    ];
+    for url in &urls {
+        let ran = run(&["call", url, &format!("[:test/echo {url:?}]")], b"");
+        assert_eq!(ran.code, Some(0), "{url}: {}", ran.err);
+    }
+    let ended = server.stop("TERM");
+    let said = format!("recorded 4 connections in {}; ", recordings.display());
+    assert!(ended.err.contains(&said), "{}", ended.err);
+    assert!(
+        ended
+            .err
+            .contains("not recorded: 0 connections, and 0 lines of others"),
+        "{}",
+        ended.err
+    );
+    let entries = fs::read_dir(&recordings).unwrap();
+    let mut files: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    assert_eq!(files.len(), urls.len());
+    for (file, url) in files.iter().zip(&urls) {
+        let ran = run(&["replay", file.to_str().unwrap()], b"");
+        assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""), "{url}");
+        assert!(ran.out.contains(url), "{}", ran.out);
+    }
+}
+
+#[test]
+fn a_server_says_what_it_did_not_record() {
+    let directory = tempfile::tempdir().unwrap();
+    let flags = [
+        "--record",
+        directory.path().to_str().unwrap(),
+        "--set",
+        "record.max-connections=2",
+    ];
+    let server = Server::start(&flags);
+    for url in [server.ws("chsk"), server.ws(""), server.tcp().to_owned()] {
+        let ran = run(&["call", &url, "[:test/echo 1]"], b"");
+        assert_eq!(ran.code, Some(0), "{url}: {}", ran.err);
+    }
+    let ended = server.stop("TERM");
+    assert!(
+        ended.err.contains("not recorded: 1 connections"),
+        "{}",
+        ended.err
+    );
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 2);
+}
+
+#[test]
+fn a_directory_that_cannot_be_made_is_a_usage_error() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let name = file.path().to_str().unwrap();
+    let ran = run(&["serve", "--ws", "127.0.0.1:0", "--record", name], b"");
+    assert_eq!(ran.code, Some(2));
+    let said = format!("cannot record in {name}: ");
+    assert!(ran.err.contains(&said), "{}", ran.err);
 }
 
 #[test]

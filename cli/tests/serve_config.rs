@@ -469,6 +469,13 @@ fn paths_in_a_file_are_beside_it() {
     let ran = folder.check(&[]);
     assert_eq!((ran.code, ran.out.as_str()), (Some(0), ""), "{}", ran.err);
     assert!(ran.err.contains("nothing is wrong"), "{}", ran.err);
+    let folder = Folder::with(&format!("{WS}[record]\ndir = \"kept\"\n"));
+    let printed = folder.print(&[]).out;
+    let dir = format!("dir = {:?}", folder.path("kept"));
+    assert!(printed.contains(&dir), "{printed}");
+    let checked = folder.check(&[]);
+    assert_eq!(checked.code, Some(0), "{}", checked.err);
+    assert!(!folder.path("kept").exists(), "a check makes nothing");
 }
 
 #[test]

@@ -126,8 +126,8 @@ where
     let clock = Clock::start(runtime.clone());
     let mut client = Client::new(config, random()?, clock.now());
     if let Some(recordings) = record {
-        client.record_links(move |_| match recordings.begin() {
-            Ok(recorder) => Some(recorder),
+        client.record_links(move |_| match recordings.begin(None) {
+            Ok(recorder) => recorder,
             Err(error) => {
                 tracing::error!("{error}");
                 None

@@ -83,6 +83,10 @@ pub(crate) struct ServeArgs {
     /// How log lines look [default: text]
     #[arg(long, value_enum, value_name = "FORMAT", help_heading = HOW)]
     pub(crate) log_format: Option<LogFormat>,
+    /// Record every connection but those of Ajax to a file of its own in this directory, tokens
+    /// included, for sente replay; --set record.max-connections and the like say how much
+    #[arg(long, value_name = "DIR", help_heading = HOW)]
+    pub(crate) record: Option<PathBuf>,
     /// How long connections may take to finish when the server ends [default: 3s]
     #[arg(long, value_name = "TIME", value_parser = duration, help_heading = HOW)]
     pub(crate) drain: Option<std::time::Duration>,

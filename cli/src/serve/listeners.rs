@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use sente_adapters::{Address, ListenOptions, Listener, Url, WsUrl};
+use sente_adapters::{Address, ListenOptions, Listener, Recordings, Url, WsUrl};
 use sente_core::framing::websocket::DeflateConfig;
 use sente_core::{Dialect, Keepalive};
 use sente_server::http::{ServeOptions, serve};
@@ -20,6 +20,7 @@ use super::parts::{Part, Work};
 use super::site::Site;
 use crate::exit::Failure;
 use crate::logs::Logs;
+use crate::output::say;
 
 /// Starts to listen.
 pub(crate) async fn bind(url: &Url, options: ListenOptions) -> Result<Listener, Failure> {
@@ -101,6 +102,53 @@ impl Part for LogFile {
         Box::pin(async {
             let _ = self.logs.set_file(None);
         })
+    }
+}
+
+/// The files that connections are recorded in.
+pub(super) struct Recorder {
+    directory: PathBuf,
+    pub(super) recordings: Recordings,
+}
+
+impl Recorder {
+    /// The recorder that a configuration asks for, with its directory made.
+    ///
+    /// # Errors
+    /// Where there can be no directory.
+    pub(super) fn of(config: &Config) -> Result<Option<Self>, Failure> {
+        let Some(directory) = config.record.dir.clone() else {
+            return Ok(None);
+        };
+        let recordings = Recordings::in_directory(&directory).map_err(|error| {
+            let directory = directory.display();
+            Failure::usage(format!("cannot record in {directory}: {error}"))
+        })?;
+        Ok(Some(Self {
+            directory,
+            recordings: recordings.with_limits(config.record.to_limits()),
+        }))
+    }
+}
+
+impl Part for Recorder {
+    fn name(&self) -> String {
+        "recorder".to_owned()
+    }
+
+    fn start(&mut self) -> Work<'_, Result<String, Failure>> {
+        Box::pin(async { Ok(format!("records in {}", self.directory.display())) })
+    }
+
+    fn stop(&mut self, _: Instant) -> Work<'_, ()> {
+        say!(
+            "recorded {} connections in {}; not recorded: {} connections, and {} lines of others",
+            self.recordings.begun(),
+            self.directory.display(),
+            self.recordings.skipped(),
+            self.recordings.lost(),
+        );
+        Box::pin(ready(()))
     }
 }
 

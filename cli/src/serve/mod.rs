@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use admission::Tokens;
 pub(crate) use args::{ABOUT, ServeArgs};
 use config::{Environment, Loaded, LogFormat};
-use listeners::{Answers, Hub, LogFile, Socket, Urls, Web, listen_options};
+use listeners::{Answers, Hub, LogFile, Recorder, Socket, Urls, Web, listen_options};
 pub(crate) use listeners::{bind, parse};
 use parts::Parts;
 use reload::Reload;
@@ -57,6 +57,11 @@ pub(crate) async fn run(args: ServeArgs, verbose: u8, mut signals: Signals) -> O
         logs: logs.clone(),
         path: config.log.file.clone(),
     });
+    let recorder = Recorder::of(config)?;
+    let record = recorder.as_ref().map(|it| it.recordings.clone());
+    if let Some(recorder) = recorder {
+        parts.add(recorder);
+    }
     let answers = Answers::default();
     parts.add(Hub {
         server: server.clone(),
@@ -66,16 +71,17 @@ pub(crate) async fn run(args: ServeArgs, verbose: u8, mut signals: Signals) -> O
     let tokens = Tokens::new(&loaded, &generated);
     let mut stdio = None;
     for listen in &config.listen {
-        let options = listen_options(config, listen)?;
+        let mut options = listen_options(config, listen)?;
+        options.record.clone_from(&record);
         match &listen.url.0.address {
             Address::Stdio => stdio = Some(options),
             Address::Ws(address) if !listen.is_secure() => {
                 let (shown, packer) = packer_of(listen);
-                let (board, tokens) = (parts.board(), tokens.clone());
+                let inside = (parts.board(), tokens.clone());
                 parts.add(Web {
                     address: address.clone(),
                     shown,
-                    site: Site::new(&server, config, listen, packer, board, tokens)?,
+                    site: Site::new(&server, config, listen, packer, record.as_ref(), inside)?,
                     urls: urls.clone(),
                     answers: answers.clone(),
                     stop: None,
@@ -128,6 +134,10 @@ async fn serve_parent(
     let mut options = ConnectOptions::default();
     options.dialect = listening.dialect;
     options.packer = listening.packer;
+    options.limits = listening.limits;
+    options.keepalive = listening.keepalive;
+    options.flush_window = listening.flush_window;
+    options.record = listening.record;
     let (handle, events) = connect(&parse("stdio:")?, &options)
         .await
         .map_err(|error| Failure::closed(format!("cannot use standard input: {error}")))?;

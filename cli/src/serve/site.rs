@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use bytes::Buf;
 use http::{Method, Request, Response, StatusCode};
 use http_body::Body;
-use sente_adapters::Url;
+use sente_adapters::{Recordings, Url};
 use sente_core::ajax::AjaxConfig;
 use sente_core::framing::websocket::DeflateConfig;
 use sente_core::packer::{self, Edn, Packer};
@@ -59,8 +59,8 @@ impl Site {
         config: &Config,
         listen: &Listen,
         packer: Arc<dyn Packer>,
-        board: Board,
-        tokens: Tokens,
+        record: Option<&Recordings>,
+        (board, tokens): (Board, Tokens),
     ) -> Result<Self, Failure> {
         let inspector = inspector(config, listen, &*packer);
         let mut endpoints = BTreeMap::new();
@@ -68,7 +68,11 @@ impl Site {
         let by_path = listen.packer_by_path.iter();
         let by_path = by_path.map(|(path, packer)| (path.clone(), packer.0.clone()));
         for (path, packer) in all.into_iter().chain(by_path) {
-            let service = |dialect| service(server, config, listen, &packer, dialect);
+            let service = |dialect| {
+                let mut http = http_config(config, listen, &packer, dialect)?;
+                http.record = record.cloned();
+                Ok::<_, Failure>(SenteService::new(server.clone(), http))
+            };
             let both = Endpoints {
                 sente: service(Dialect::Sente)?,
                 sente_lite: service(Dialect::SenteLite)?,
@@ -297,13 +301,12 @@ fn inspector(config: &Config, listen: &Listen, packer: &dyn Packer) -> Option<Pa
     Some(page.service(&path.0, |_| true))
 }
 
-fn service(
-    server: &Server,
+fn http_config(
     config: &Config,
     listen: &Listen,
     packer: &Arc<dyn Packer>,
     dialect: Dialect,
-) -> Result<SenteService<Server>, Failure> {
+) -> Result<HttpConfig, Failure> {
     let limits = config.limits.to_limits();
     let mut websocket = ConnectionConfig::builder(Role::Server, dialect, Carrier::WebSocket)
         .packer(packer.clone())
@@ -332,7 +335,7 @@ fn service(
         }
         _ => None,
     };
-    Ok(SenteService::new(server.clone(), http))
+    Ok(http)
 }
 
 /// The packer of a listener: its own, else what its URL says, else EDN.

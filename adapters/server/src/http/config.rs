@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::request::Parts;
-use sente_adapters::SharedRecvBudget;
+use sente_adapters::{Recordings, SharedRecvBudget};
 use sente_core::admission::Origins;
 use sente_core::ajax::{AjaxConfig, AjaxConfigError};
 use sente_core::packer::{Edn, Packer};
@@ -52,6 +52,9 @@ pub struct HttpConfig {
     /// The budget of received bytes its connections share. Default
     /// [`SharedRecvBudget::of_process`].
     pub recv_budget: Option<SharedRecvBudget>,
+    /// Where the WebSockets are recorded. Sessions of Ajax are not, see [`Recordings`]. Default:
+    /// nowhere.
+    pub record: Option<Recordings>,
     /// Where a request comes from. Default: the address of its socket.
     pub remote: RemoteAddress,
 }
@@ -87,6 +90,7 @@ impl HttpConfig {
             behind_timeout: Duration::from_secs(10),
             upgrade_timeout: Duration::from_secs(10),
             recv_budget: None,
+            record: None,
             remote: RemoteAddress::default(),
         })
     }

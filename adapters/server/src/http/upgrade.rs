@@ -91,6 +91,7 @@ impl<H: HttpHost> Inner<H> {
         let mut start = WebSocketStart::new(config, accept, peer);
         start.id = Some(id);
         start.budget.clone_from(&self.config.recv_budget);
+        start.record.clone_from(&self.config.record);
         #[cfg(feature = "deflate")]
         {
             start.deflate = deflate;

@@ -172,6 +172,8 @@ fn changes(args: &ServeArgs, environment: &Environment) -> Result<Vec<Change>, F
     text("--inspector", "http.inspector", args.inspector.as_deref());
     let file = path("--log-file", args.log_file.as_deref())?;
     text("--log-file", "log.file", file.as_deref());
+    let directory = path("--record", args.record.as_deref())?;
+    text("--record", "record.dir", directory.as_deref());
     let drain = args.drain.map(|time| super::Time(time).spell());
     text("--drain", "shutdown.drain", drain.as_deref());
     let format = args
@@ -238,7 +240,12 @@ fn beside(table: &mut Table, folder: &Path) {
             *path = folder.join(&*path).to_string_lossy().into_owned();
         }
     };
-    for (section, name) in [("admission", "auth-token-file"), ("log", "file")] {
+    let paths = [
+        ("admission", "auth-token-file"),
+        ("log", "file"),
+        ("record", "dir"),
+    ];
+    for (section, name) in paths {
         if let Some(Value::Table(inner)) = table.get_mut(section) {
             join(inner, name);
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use sente_adapters::{Address, Security};
+use sente_adapters::{Address, RecordingLimits, Security};
 use sente_core::{InboxLimits, Limits as CoreLimits};
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +33,7 @@ pub(crate) struct Config {
     pub(crate) ajax: Ajax,
     pub(crate) http: Http,
     pub(crate) log: Log,
+    pub(crate) record: Record,
     pub(crate) shutdown: Shutdown,
 }
 
@@ -376,6 +377,47 @@ impl Default for Log {
             file: None,
             format: LogFormat::Text,
         }
+    }
+}
+
+/// Where connections are recorded, and how much.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(
+    default,
+    deny_unknown_fields,
+    rename_all = "kebab-case",
+    expecting = "a table"
+)]
+pub(crate) struct Record {
+    pub(crate) dir: Option<PathBuf>,
+    pub(crate) max_connections: Count,
+    pub(crate) max_bytes: Size,
+    pub(crate) max_total_bytes: Size,
+}
+
+impl Default for Record {
+    fn default() -> Self {
+        let limits = RecordingLimits::default();
+        let size = |bytes| Size(usize::try_from(bytes).unwrap_or(usize::MAX));
+        let count = usize::try_from(limits.max_recordings);
+        Self {
+            dir: None,
+            max_connections: Count(count.unwrap_or(usize::MAX)),
+            max_bytes: size(limits.max_bytes),
+            max_total_bytes: size(limits.max_total_bytes),
+        }
+    }
+}
+
+impl Record {
+    /// As recordings take it.
+    pub(crate) fn to_limits(&self) -> RecordingLimits {
+        let number = |number| u64::try_from(number).unwrap_or(u64::MAX);
+        let mut limits = RecordingLimits::default();
+        limits.max_recordings = number(self.max_connections.0);
+        limits.max_bytes = number(self.max_bytes.0);
+        limits.max_total_bytes = number(self.max_total_bytes.0);
+        limits
     }
 }
 
