@@ -38,7 +38,8 @@ impl Configs {
             let mut builder = ConnectionConfig::builder(Role::Server, dialect, carrier)
                 .packer(packer.clone())
                 .flush_window(options.flush_window)
-                .keep_dropped(options.keep_dropped);
+                .keep_dropped(options.keep_dropped)
+                .small_frames(options.small_frames);
             if let Some(limits) = &options.limits {
                 builder = builder.limits(limits.clone());
             }

@@ -60,6 +60,16 @@ pub struct ConnectOptions {
     pub flush_window: Option<Duration>,
     /// How many bytes of dropped events `ConnectionEvent::Dropped` brings along. Default 0.
     pub keep_dropped: usize,
+    /// Keeps what leaves under so many bytes for a peer that loses larger messages: sente-lite's
+    /// Babashka client needs [`BABASHKA_FRAME_BYTES`](sente_core::BABASHKA_FRAME_BYTES), its others and
+    /// Sente's need nothing. Default: as large as the limits let them be. See
+    /// [`small_frames`](sente_core::ConnectionConfigBuilder::small_frames) for what happens to a
+    /// single event that is larger.
+    pub small_frames: Option<usize>,
+    /// Whether a client hands every event over as `[:chsk/recv event]`, for handlers that were written
+    /// for `:wrap-recv-evs?` of Sente and sente-lite. Does nothing as a server. Default `false`. See
+    /// [`wrap_received`](sente_core::ConnectionConfigBuilder::wrap_received).
+    pub wrap_received: bool,
     /// How many events this side sends at most. Default: no limit.
     pub send_rate: Option<Rate>,
     /// How long connecting may take, handshake included. Default 10 s.
@@ -172,6 +182,8 @@ impl ConnectOptions {
             .handshake_timeout(patience)
             .flush_window(self.flush_window)
             .keep_dropped(self.keep_dropped)
+            .small_frames(self.small_frames)
+            .wrap_received(self.wrap_received)
             .send_rate(self.send_rate);
         if let Some(limits) = &self.limits {
             builder = builder.limits(limits.clone());

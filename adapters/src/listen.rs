@@ -51,6 +51,12 @@ pub struct ListenOptions {
     pub flush_window: Option<Duration>,
     /// How many bytes of dropped events `ConnectionEvent::Dropped` brings along. Default 0.
     pub keep_dropped: usize,
+    /// Keeps what leaves under so many bytes for clients that lose larger messages: sente-lite's on
+    /// Babashka need [`BABASHKA_FRAME_BYTES`](sente_core::BABASHKA_FRAME_BYTES), its others and Sente's
+    /// need nothing. Default: as large as the limits let them be. See
+    /// [`small_frames`](sente_core::ConnectionConfigBuilder::small_frames) for what happens to a
+    /// single event that is larger.
+    pub small_frames: Option<usize>,
     /// The extensions granted to clients that offer them. Default all; a client that offers none
     /// sees stock frames only.
     pub extensions: Option<Extensions>,

@@ -10,7 +10,7 @@ use sente_adapters::{
     ConnectOptions, Events, ListenOptions, Listener, RecordingLimits, Recordings, Url, connect,
 };
 use sente_core::record::Replay;
-use sente_core::{Accept, ConnectionEvent, Event};
+use sente_core::{Accept, BABASHKA_FRAME_BYTES, ConnectionEvent, Event};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -105,6 +105,53 @@ async fn served_connections_replay_exactly() {
         assert_eq!(replayed(file), [message.clone(), message], "{url}");
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(file), mode(&directory)), (0o600, 0o700));
+    }
+}
+
+#[tokio::test]
+async fn frames_for_peers_that_lose_large_ones_are_an_option_of_both_sides() {
+    let folder = tempfile::tempdir().unwrap();
+    for url in ["ws://127.0.0.1:0/", "tcp://127.0.0.1:0"] {
+        let mut options = ListenOptions::default();
+        options.small_frames = Some(BABASHKA_FRAME_BYTES);
+        let mut listener = Listener::bind(&url.parse().unwrap(), options)
+            .await
+            .unwrap();
+        let url = listener.url().clone();
+        let mut options = ConnectOptions::default();
+        options.small_frames = Some(500);
+        options.wrap_received = true;
+        options.record = Some(Recordings::new(folder.path().join("client")));
+        let (client, server) = tokio::join!(connect(&url, &options), async {
+            let incoming = listener.accept().await.unwrap().unwrap();
+            incoming.accept(Accept::new("ada")).await.unwrap()
+        });
+        let (from, mut to) = client.unwrap();
+        let (back, mut events) = server;
+        let sized = |bytes| event(&format!("[:test/say {:?}]", "x".repeat(bytes)));
+        // Each side warns of the single event that is larger than what the other is to get.
+        from.send(sized(1_000)).await.unwrap();
+        back.send(sized(15_000)).await.unwrap();
+        back.send(sized(20_000)).await.unwrap();
+        for (events, bytes) in [(&mut to, 1_000), (&mut events, 20_000)] {
+            loop {
+                match events.next().await.unwrap() {
+                    ConnectionEvent::LargeFrame { size, received } => {
+                        assert!(!received && size > bytes && size < bytes + 100, "{size}");
+                        break;
+                    }
+                    ConnectionEvent::Message(message) if bytes == 1_000 => {
+                        assert_eq!(message.event.id.as_str(), "chsk/recv");
+                    }
+                    _ => {}
+                }
+            }
+        }
+        let recording = fs::read_to_string(folder.path().join("client")).unwrap();
+        let header = recording.lines().next().unwrap();
+        for part in [":small-frames 500", ":wrap-received true"] {
+            assert!(header.contains(part), "{part} in {header}");
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use support::{Server, root, run};
+use support::{Live, Server, root, run};
 
 /// Records a session with a child that echoes.
 fn record(file: &Path) {
@@ -83,6 +83,35 @@ fn what_a_server_recorded_of_its_connections_is_shown_again() {
         let ran = run(&["replay", file.to_str().unwrap()], b"");
         assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""), "{url}");
         assert!(ran.out.contains(url), "{}", ran.out);
+    }
+}
+
+#[test]
+fn a_listener_keeps_messages_small_for_clients_that_lose_large_ones() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    let text = "[[listen]]\nurl = \"ws://127.0.0.1:0/\"\nsmall-frames = 16000\n\
+                [[listen]]\nurl = \"tcp://127.0.0.1:0\"\nsmall-frames = \"8KiB\"\n\
+                [record]\ndir = \"recordings\"\n";
+    fs::write(path("serve.toml"), text).unwrap();
+    let file = path("serve.toml");
+    let live = Live::start(&["--config", file.to_str().unwrap()]);
+    let mut headers = Vec::new();
+    for _ in 0..2 {
+        let ran = run(&["call", &live.url(), "[:test/echo 1]"], b"");
+        assert_eq!(ran.code, Some(0), "{}", ran.err);
+    }
+    live.signal("TERM");
+    let (code, said) = live.end();
+    assert_eq!(code, Some(0), "{said}");
+    for entry in fs::read_dir(path("recordings")).unwrap() {
+        let text = fs::read_to_string(entry.unwrap().path()).unwrap();
+        headers.push(text.lines().next().unwrap().to_owned());
+    }
+    assert_eq!(headers.len(), 2);
+    for size in [":small-frames 16000", ":small-frames 8192"] {
+        let found = headers.iter().any(|header| header.contains(size));
+        assert!(found, "{size} in {headers:?}");
     }
 }
 

@@ -135,7 +135,7 @@ fn a_fault_names_its_file_line_column_and_key_and_shows_the_place() {
     assert_eq!(
         said,
         "error: serve.toml:4:1: listen[0].packr: there is no key packr here; did you mean packer? \
-         There are url, dialect, packer, packer-by-path, deflate, tls\n  \
+         There are url, dialect, packer, packer-by-path, deflate, small-frames, tls\n  \
          4 | packr = \"edn\"\n    | ^^^^^\n"
     );
 }

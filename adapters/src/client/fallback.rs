@@ -119,7 +119,8 @@ impl Fallback {
             .handshake_timeout(options.patience())
             .request_timeout(self.request_timeout)
             .max_parallel_calls(self.max_parallel_calls)
-            .keep_dropped(options.keep_dropped);
+            .keep_dropped(options.keep_dropped)
+            .wrap_received(options.wrap_received);
         let mut token = options.csrf_token.clone();
         let given = form_urlencoded::parse(at.query.as_bytes()).into_owned();
         for (name, value) in given.chain(options.params.iter().cloned()) {

@@ -44,6 +44,7 @@ pub(super) fn listen_options(config: &Config, listen: &Listen) -> Result<ListenO
     options.limits = Some(config.limits.to_limits());
     options.flush_window = config.queue.flush_window.value().map(|window| window.0);
     options.keepalive = keepalive(config);
+    options.small_frames = listen.small_frames.value().map(|size| size.0);
     options.deflate = listen.deflate.then(DeflateConfig::default);
     let by_path = listen.packer_by_path.iter();
     options.packer_by_path = by_path

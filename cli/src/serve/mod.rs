@@ -137,6 +137,7 @@ async fn serve_parent(
     options.limits = listening.limits;
     options.keepalive = listening.keepalive;
     options.flush_window = listening.flush_window;
+    options.small_frames = listening.small_frames;
     options.record = listening.record;
     let (handle, events) = connect(&parse("stdio:")?, &options)
         .await

@@ -312,6 +312,7 @@ fn http_config(
         .packer(packer.clone())
         .limits(limits.clone())
         .flush_window(config.queue.flush_window.value().map(|window| window.0))
+        .small_frames(listen.small_frames.value().map(|size| size.0))
         .deflate(listen.deflate.then(DeflateConfig::default));
     if let Some(keepalive) = keepalive(config) {
         websocket = websocket.keepalive(Some(keepalive));

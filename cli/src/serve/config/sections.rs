@@ -68,6 +68,8 @@ pub(crate) struct Listen {
     #[serde(default)]
     pub(crate) deflate: bool,
     #[serde(default)]
+    pub(crate) small_frames: Or<Size, Off>,
+    #[serde(default)]
     pub(crate) tls: Option<Tls>,
 }
 
@@ -89,6 +91,7 @@ impl Listen {
             packer: None,
             packer_by_path: BTreeMap::new(),
             deflate: false,
+            small_frames: Or::NONE,
             tls: None,
         }
     }
