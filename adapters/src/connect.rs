@@ -241,22 +241,26 @@ pub async fn connect_over(
     options: &ConnectOptions,
 ) -> Result<(Handle, Events), ConnectError> {
     let runtime = chosen(options.runtime.as_ref())?;
-    let link: Box<dyn Link> = Box::new(link);
-    let opening = async {
-        let is_message_based = link.is_message_based();
-        let link = LinkLayer::around(options.layer.as_ref(), link);
-        let link = options.secured(url, link).await?;
-        let transport = match &url.address {
-            Address::Ws(at) => {
-                let dialect = options.dialect.unwrap_or_else(|| url.default_dialect());
-                websocket::ask(link, at, dialect, options).await?
-            }
-            _ => Transport::new(link, url.to_string()),
-        };
-        let config = options.config_at(url, is_message_based)?;
-        Ok((transport, config))
+    establish(&runtime, take_up(url, Box::new(link), options), options).await
+}
+
+/// Has a link that is open carry what `url` says, and makes the configuration of what runs over it.
+pub(crate) async fn take_up(
+    url: &Url,
+    link: Box<dyn Link>,
+    options: &ConnectOptions,
+) -> Result<(Transport, Arc<ConnectionConfig>), ConnectError> {
+    let is_message_based = link.is_message_based();
+    let link = LinkLayer::around(options.layer.as_ref(), link);
+    let link = options.secured(url, link).await?;
+    let transport = match &url.address {
+        Address::Ws(at) => {
+            let dialect = options.dialect.unwrap_or_else(|| url.default_dialect());
+            websocket::ask(link, at, dialect, options).await?
+        }
+        _ => Transport::new(link, url.to_string()),
     };
-    establish(&runtime, opening, options).await
+    Ok((transport, options.config_at(url, is_message_based)?))
 }
 
 /// Has the transport opened, starts to drive the connection and, as a client, waits for the

@@ -80,7 +80,9 @@ pub use budget::SharedRecvBudget;
 pub use child::{ChildOptions, StderrLines};
 #[cfg(feature = "http-client")]
 pub use client::Fallback;
-pub use client::{ClientEvents, ClientHandle, ClientOptions, keep_connected};
+pub use client::{
+    ClientEvents, ClientHandle, ClientOptions, Endpoint, keep_connected, keep_connected_to,
+};
 pub use connect::{ConnectError, ConnectOptions, connect, connect_over};
 pub use dispatch::{Dispatched, Dispatcher, HandlerPanic, Received, Responder};
 pub use duplex::Duplex;

@@ -116,7 +116,8 @@ mod wire;
 pub use budget::{RecvBudget, RecvBudgetLimits};
 pub use client::{
     Attempt, Backoff, Client, ClientConfig, ClientConfigBuilder, ClientEvent, ClientState,
-    ClientStats, Connect, ConnectFailure, OnOffline, StateChange,
+    ClientStats, Connect, ConnectFailure, EndpointChange, EndpointStatus, Endpoints, OnOffline,
+    StateChange,
 };
 #[cfg(feature = "serde")]
 pub use connection::TypedSendError;

@@ -39,6 +39,10 @@ pub struct Rig {
     pub now: Instant,
     /// What becomes of attempts.
     pub dial: Dial,
+    /// What becomes of those at each endpoint; where there is none, `dial` says it.
+    pub dials: Vec<Dial>,
+    /// Which endpoint each attempt went to.
+    pub asked: Vec<usize>,
     /// Whether bytes pass: cleared, the network is a black hole.
     pub carries: bool,
     /// When each attempt was made.
@@ -62,6 +66,8 @@ impl Rig {
             former: Vec::new(),
             now: Instant::EPOCH,
             dial: Dial::Answered,
+            dials: Vec::new(),
+            asked: Vec::new(),
             carries: true,
             dialled: Vec::new(),
             hanging: None,
@@ -187,7 +193,9 @@ impl Rig {
             return false;
         };
         self.dialled.push(self.now);
-        match self.dial.clone() {
+        self.asked.push(connect.endpoint);
+        let dial = self.dials.get(connect.endpoint).unwrap_or(&self.dial);
+        match dial.clone() {
             Dial::Answered => {
                 let server_config = self.server_config.clone();
                 let mut server = Connection::new(server_config, [9; 32], self.now);

@@ -16,12 +16,12 @@ use http::{Request, Response};
 use http_support::{PATIENCE, event, message, open_to_all, serve_any, soon};
 use hyper::body::Incoming;
 use sente_adapters::{
-    AsyncIo, ClientEvents, ClientHandle, ClientOptions, ConnectOptions, Fallback, Runtime,
-    keep_connected,
+    AsyncIo, ClientEvents, ClientHandle, ClientOptions, ConnectOptions, Endpoint, Fallback,
+    Runtime, Url, keep_connected, keep_connected_to,
 };
 use sente_core::admission::{Admission, CsrfCheck, CsrfToken, GateLimits};
 use sente_core::{
-    Backoff, ClientEvent, ConnectFailure, ConnectionEvent, Event, EventId, Extensions,
+    Backoff, ClientEvent, ConnectFailure, ConnectionEvent, Event, EventId, Extensions, OnOffline,
 };
 use sente_server::http::{Arrival, ArrivalLink, Arrivals, Door, DoorPlace, HttpConfig};
 use sente_server::http::{SenteBody, SenteService};
@@ -297,4 +297,51 @@ async fn a_client_without_a_fallback_does_not_poll() {
         .await;
     }
     assert!(!handle.is_over_ajax());
+}
+
+#[tokio::test]
+async fn polling_may_be_one_endpoint_of_many() {
+    let mut rig = Rig::new(open_to_all()).await;
+    let mut options = ClientOptions::default();
+    options.on_offline = OnOffline::buffer();
+    options.return_every = Some(Duration::from_millis(10));
+    options.backoff.min = Duration::from_millis(1);
+    let url: Url = format!("ws://{}/chsk?uid=ada", rig.address)
+        .parse()
+        .unwrap();
+    let connect = || {
+        let mut options = ConnectOptions::default();
+        options.csrf_token = Some("t0k".to_owned());
+        options
+    };
+    let nobody: Url = "unix:@sente-nobody-is-there".parse().unwrap();
+    let endpoints = [
+        Endpoint::new(url.clone(), connect()),
+        Endpoint::from(nobody),
+        Endpoint::long_polling(url.clone(), connect(), Fallback::default()),
+    ];
+    let (handle, mut events) = keep_connected_to(options, endpoints).unwrap();
+    handle.send(event("[:a/say 1]")).await.unwrap();
+    until(&mut events, |told| matches!(told, ClientEvent::Opened(_))).await;
+    assert!(handle.is_over_ajax());
+    assert_eq!(handle.endpoint().name, format!("{url} by long polling"));
+    let ArrivalLink::Ajax(_server, mut heard) = rig.arrival().await.link else {
+        panic!("a websocket");
+    };
+    let said = message(&mut heard).await;
+    assert_eq!(said.event.to_value().unwrap().to_string(), "[:a/say 1]");
+    rig.blocks.store(false, Ordering::SeqCst);
+    until(&mut events, |told| matches!(told, ClientEvent::Reopened(_))).await;
+    assert!(!handle.is_over_ajax());
+    assert_eq!(handle.endpoint().name, url.to_string());
+    let ArrivalLink::WebSocket(_server, mut heard) = rig.arrival().await.link else {
+        panic!("ajax");
+    };
+    handle.send(event("[:a/say 2]")).await.unwrap();
+    let said = loop {
+        if let ConnectionEvent::Message(said) = soon(heard.next()).await.unwrap() {
+            break said;
+        }
+    };
+    assert_eq!(said.event.to_value().unwrap().to_string(), "[:a/say 2]");
 }

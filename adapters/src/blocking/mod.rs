@@ -34,7 +34,7 @@ use async_io::block_on;
 use sente_core::{Client, Connect, ConnectFailure};
 
 use crate::runtime::{AsyncIo, Runtime};
-use crate::{ClientOptions, ConnectError, ConnectOptions, Url};
+use crate::{ClientOptions, ConnectError, ConnectOptions, Endpoint, Url};
 
 pub use events::{Events, NotYet};
 pub use handle::Handle;
@@ -67,6 +67,21 @@ where
     options.runtime.get_or_insert_with(threads);
     let target = move |attempt| ready(target(attempt));
     let (handle, events) = crate::keep_connected(options, target)?;
+    Ok((handle.into(), events.into()))
+}
+
+/// Connects to the first of `endpoints` that answers, and whenever the link is lost again, as
+/// [`keep_connected_to`](crate::keep_connected_to), on a thread of its own.
+///
+/// # Errors
+/// That there are no endpoints; what the system says when it has no randomness to give, which does
+/// not happen once it has started.
+pub fn keep_connected_to(
+    mut options: ClientOptions,
+    endpoints: impl IntoIterator<Item = Endpoint>,
+) -> io::Result<(Handle<Client>, Events<Client>)> {
+    options.runtime.get_or_insert_with(threads);
+    let (handle, events) = crate::keep_connected_to(options, endpoints)?;
     Ok((handle.into(), events.into()))
 }
 

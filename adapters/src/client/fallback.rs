@@ -8,7 +8,9 @@ use sente_core::ajax::{AjaxClientConfig, AjaxConfigError};
 use sente_core::{ConnectFailure, Dialect};
 
 use super::ClientOptions;
+use super::endpoint::Endpoint;
 use super::polling::Polls;
+use super::search::Search;
 use crate::connect::ConnectOptions;
 use crate::fetch::Fetcher;
 use crate::runtime::Runtime;
@@ -63,6 +65,14 @@ impl Ways {
         }
     }
 
+    /// Each attempt says itself which way it goes.
+    pub(super) const fn none() -> Self {
+        Self {
+            fallback: None,
+            in_vain: 0,
+        }
+    }
+
     /// Notes whether a WebSocket had its handshake.
     pub(super) const fn web_socket(&mut self, opened: bool) {
         self.in_vain = if opened {
@@ -85,27 +95,56 @@ impl Ways {
         runtime: &Arc<dyn Runtime>,
         url: &Url,
         options: &ConnectOptions,
+        client_id: &str,
     ) -> Result<Option<Polls>, ConnectFailure> {
-        let dialect = options.dialect.unwrap_or_else(|| url.default_dialect());
-        match (&url.address, &self.fallback) {
-            (Address::Ws(at), Some(fallback))
-                if dialect == Dialect::Sente && self.in_vain >= fallback.after.get() =>
+        match &self.fallback {
+            Some(fallback)
+                if self.in_vain >= fallback.after.get() && can_be_polled(url, options) =>
             {
-                let config = fallback.config(url, at, options);
-                let config = config.map_err(|error| ConnectFailure::Final(error.to_string()))?;
-                let (runtime, options) = (runtime.clone(), options.clone());
-                Ok(Some(Polls {
-                    fetcher: Fetcher::new(runtime, url.clone(), at.clone(), options),
-                    config,
-                    return_every: fallback.return_every,
-                }))
+                // Back to a WebSocket at the only endpoint there is.
+                let search = Search {
+                    candidates: vec![(0, Endpoint::new(url.clone(), options.clone()))],
+                    every: fallback.return_every,
+                    client_id: client_id.to_owned(),
+                };
+                fallback.polls(runtime, url, options, search).map(Some)
             }
             _ => Ok(None),
         }
     }
 }
 
+/// Whether Sente's dialect over a WebSocket is spoken there, which can be had by Ajax, too.
+fn can_be_polled(url: &Url, options: &ConnectOptions) -> bool {
+    let dialect = options.dialect.unwrap_or_else(|| url.default_dialect());
+    matches!(url.address, Address::Ws(_)) && dialect == Dialect::Sente
+}
+
 impl Fallback {
+    /// What polls at `url`, while `search` looks for something better.
+    pub(super) fn polls(
+        &self,
+        runtime: &Arc<dyn Runtime>,
+        url: &Url,
+        options: &ConnectOptions,
+        search: Search,
+    ) -> Result<Polls, ConnectFailure> {
+        let Address::Ws(at) = &url.address else {
+            return Err(not_polled(url));
+        };
+        if !can_be_polled(url, options) {
+            return Err(not_polled(url));
+        }
+        let config = self.config(url, at, options);
+        let config = config.map_err(|error| ConnectFailure::Final(error.to_string()))?;
+        let (runtime, options) = (runtime.clone(), options.clone());
+        Ok(Polls {
+            fetcher: Fetcher::new(runtime, url.clone(), at.clone(), options),
+            config,
+            search,
+        })
+    }
+
     /// The configuration of a link that polls at `url` with what a WebSocket would have asked with.
     fn config(
         &self,
@@ -144,4 +183,10 @@ impl Fallback {
         }
         builder.build()
     }
+}
+
+fn not_polled(url: &Url) -> ConnectFailure {
+    ConnectFailure::Final(format!(
+        "{url}: only Sente's dialect over a WebSocket can be had by long polling"
+    ))
 }

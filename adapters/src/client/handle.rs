@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sente_core::{Client, ClientState, ClientStats, CloseReason};
+use sente_core::{Client, ClientState, ClientStats, CloseReason, EndpointStatus};
 use tokio::sync::watch;
 
 use crate::events::Events;
@@ -109,6 +109,22 @@ impl Handle<Client> {
     #[must_use]
     pub fn is_over_ajax(&self) -> bool {
         self.shared.lock().machine.is_over_ajax()
+    }
+
+    /// The endpoint of the present attempt or link, or of the next one, and how it has fared.
+    #[must_use]
+    pub fn endpoint(&self) -> EndpointStatus {
+        let inner = self.shared.lock();
+        let client = &inner.machine;
+        let status = client.endpoints().get(client.endpoint()).cloned();
+        status.unwrap_or_default()
+    }
+
+    /// How each endpoint has fared, in the order of preference; one without a name unless the client
+    /// was [given a list](crate::keep_connected_to).
+    #[must_use]
+    pub fn endpoints(&self) -> Vec<EndpointStatus> {
+        self.shared.lock().machine.endpoints().to_vec()
     }
 
     /// The label of this client, the same for all its attempts.

@@ -1,6 +1,8 @@
 //! A connection that comes back, on a task of its own.
 
 mod attempts;
+mod dialling;
+mod endpoint;
 #[cfg(feature = "http-client")]
 mod fallback;
 mod handle;
@@ -8,29 +10,39 @@ mod handle;
 mod no_fallback;
 #[cfg(feature = "http-client")]
 mod polling;
+mod search;
+mod targets;
 
-use std::future::Future;
+use std::convert::Infallible;
+use std::future::{Future, pending};
 use std::io;
+use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::time::Duration;
 
+use sente_core::packer::{Edn, Packer};
 use sente_core::{
     Attempt, Backoff, Carrier, Client, ClientConfig, ConfigError, Connect, ConnectFailure,
-    ConnectionConfig, Dialect, Input, OnOffline, Role, State, Transmit, TransmitBuf,
+    ConnectionConfig, Dialect, Endpoints, Input, OnOffline, Role, State, Transmit, TransmitBuf,
 };
 use tokio::sync::{Notify, watch};
 
 use crate::budget::SharedRecvBudget;
 use crate::clock::Clock;
-use crate::connect::{ConnectError, ConnectOptions, dial};
+use crate::connect::ConnectOptions;
 use crate::driver::{Driven, Wants, drive};
 use crate::engine::ClientFacts;
 use crate::link::Transport;
 use crate::record::Recordings;
-use crate::runtime::{Runtime, chosen, ready_or, timeout};
+use crate::runtime::{Either, Runtime, chosen, either, ready_or};
 use crate::seed::random;
 use crate::shared::Shared;
-use crate::url::{Address, Url};
+use crate::url::Url;
+use endpoint::{Aim, as_client};
+use search::{Found, Search};
+use targets::{Asked, Listed, Targets};
 
+pub use endpoint::Endpoint;
 #[cfg(feature = "http-client")]
 pub use fallback::Fallback;
 #[cfg(feature = "http-client")]
@@ -49,12 +61,24 @@ pub struct ClientOptions {
     pub backoff: Backoff,
     /// What happens to events sent while no link is open. Default [`OnOffline::Refuse`].
     pub on_offline: OnOffline,
+    /// Whether what was still queued on a link when it was lost is kept for the next one, where
+    /// `on_offline` keeps events, see
+    /// [`keep_undelivered`](sente_core::ClientConfigBuilder::keep_undelivered). Default no: it comes
+    /// back as undelivered.
+    pub keep_undelivered: bool,
     /// Whether to reconnect. Default yes.
     pub auto_reconnect: bool,
     /// The label of this client for servers that speak Sente over WebSocket, unless the options of
     /// an attempt name one. Default a random UUID, the same for all attempts.
     pub client_id: Option<String>,
-    /// When to poll instead, where a WebSocket does not get through. Default: never.
+    /// How many attempts in a row are made at one endpoint of a list until the next has its turn.
+    /// Default 1. For [`keep_connected_to`] only.
+    pub attempts_each: NonZeroU32,
+    /// How long after a link opened, and again and again after that, the endpoints before its own
+    /// in a list are tried. `None` for never. Default 60 s. For [`keep_connected_to`] only.
+    pub return_every: Option<Duration>,
+    /// When to poll instead, where a WebSocket does not get through. Default: never. Not looked at
+    /// by [`keep_connected_to`], whose list may have an [`Endpoint::long_polling`].
     #[cfg(feature = "http-client")]
     pub fallback: Option<Fallback>,
     /// Where the links are recorded, one after the other, but for those over Ajax. Default: nowhere.
@@ -68,8 +92,11 @@ impl Default for ClientOptions {
         Self {
             backoff: Backoff::default(),
             on_offline: OnOffline::Refuse,
+            keep_undelivered: false,
             auto_reconnect: true,
             client_id: None,
+            attempts_each: NonZeroU32::MIN,
+            return_every: Some(Duration::from_secs(60)),
             #[cfg(feature = "http-client")]
             fallback: None,
             record: None,
@@ -119,10 +146,88 @@ where
     F: FnMut(Connect) -> Fut + Send + 'static,
     Fut: Future<Output = Result<(Url, ConnectOptions), ConnectFailure>> + Send,
 {
+    start(options, None, Arc::new(Edn), Asked(target))
+}
+
+/// Connects to the first of `endpoints` that answers, and whenever the link is lost again, on a task
+/// of its own.
+///
+/// The order is that of preference. Which endpoint has its turn follows from what failed alone, as
+/// [`Endpoints`] says; while one is in use that is not the first, those before it are tried from time
+/// to time ([`ClientOptions::return_every`]), and the client changes to the first that opens, in a
+/// moment in which nothing is queued and no call is pending: the present link is drained first. An
+/// endpoint that polls is not tried so, only in its turn.
+///
+/// What is sent while no link is open is kept where [`ClientOptions::on_offline`] says so, and with
+/// [`ClientOptions::keep_undelivered`] what a lost link still had queued, too; it leaves on whatever
+/// link opens next, once and in order. For that all endpoints have to speak the packer of the first;
+/// what another cannot carry comes back as undelivered. A call is made on a link that is open, and
+/// settles with it.
+///
+/// [`ClientEvent::EndpointChanged`](sente_core::ClientEvent) tells of each change with its reason,
+/// [`endpoint`](crate::Handle::endpoint) and [`endpoints`](crate::Handle::endpoints) say where the
+/// client is and what failed at each, and a client that gives up names the failures of all in its
+/// last state.
+///
+/// ```no_run
+/// use sente_adapters::{ClientOptions, ConnectOptions, Endpoint, Url, keep_connected_to};
+/// use sente_core::{ClientEvent, OnOffline};
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut options = ClientOptions::default();
+/// options.on_offline = OnOffline::buffer();
+/// options.keep_undelivered = true;
+/// let endpoints = [
+///     Endpoint::from("ws://example.org/chsk".parse::<Url>()?),
+///     Endpoint::new("tcp://example.org:4000".parse()?, ConnectOptions::default()),
+///     Endpoint::from("unix:/run/sente.sock".parse::<Url>()?),
+/// ];
+/// let (client, mut events) = keep_connected_to(options, endpoints)?;
+/// while let Some(event) = events.next().await {
+///     if let ClientEvent::EndpointChanged(change) = event {
+///         println!("on to {}, since {:?}", change.new_name, change.reason);
+///     }
+/// }
+/// # drop(client);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// As for [`keep_connected`], and that there are no endpoints.
+pub fn keep_connected_to(
+    options: ClientOptions,
+    endpoints: impl IntoIterator<Item = Endpoint>,
+) -> io::Result<(ClientHandle, ClientEvents)> {
+    let endpoints: Arc<[Endpoint]> = endpoints.into_iter().collect();
+    let Some(first) = endpoints.first() else {
+        let none = "no endpoint to connect to";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, none));
+    };
+    let packer = first.packer().unwrap_or_else(|| Arc::new(Edn));
+    let mut names = Endpoints::new(endpoints.iter().map(Endpoint::name));
+    names.attempts = options.attempts_each;
+    let targets = Listed {
+        return_every: options.return_every,
+        endpoints,
+    };
+    start(options, Some(names), packer, targets)
+}
+
+/// Starts a client whose attempts go to `targets`; what is kept offline is packed by `packer`.
+fn start(
+    mut options: ClientOptions,
+    endpoints: Option<Endpoints>,
+    packer: Arc<dyn Packer>,
+    targets: impl Targets + 'static,
+) -> io::Result<(ClientHandle, ClientEvents)> {
     let runtime = chosen(options.runtime.as_ref())?;
-    let record = options.record.clone();
-    let ways = Ways::new(&options);
-    let config = config(options).map_err(io::Error::other)?;
+    let record = options.record.take();
+    let ways = match endpoints {
+        Some(_) => Ways::none(),
+        None => Ways::new(&options),
+    };
+    let config = config(options, endpoints, packer).map_err(io::Error::other)?;
     let clock = Clock::start(runtime.clone());
     let mut client = Client::new(config, random()?, clock.now());
     if let Some(recordings) = record {
@@ -143,18 +248,26 @@ where
     let held = shared.hold();
     runtime.spawn(Box::pin(async move {
         let over = Over(shared);
-        run(&over.0, target, ways).await;
+        run(&over.0, targets, ways).await;
     }));
     Ok(held)
 }
 
 /// What events sent offline are packed with. Each attempt makes its own for its link.
-fn config(options: ClientOptions) -> Result<Arc<ClientConfig>, ConfigError> {
+fn config(
+    options: ClientOptions,
+    endpoints: Option<Endpoints>,
+    packer: Arc<dyn Packer>,
+) -> Result<Arc<ClientConfig>, ConfigError> {
     let link = ConnectionConfig::builder(Role::Client, Dialect::SenteLite, Carrier::WebSocket);
-    let mut builder = ClientConfig::builder(link.build()?)
+    let mut builder = ClientConfig::builder(link.packer(packer).build()?)
         .backoff(options.backoff)
         .on_offline(options.on_offline)
+        .keep_undelivered(options.keep_undelivered)
         .auto_reconnect(options.auto_reconnect);
+    if let Some(endpoints) = endpoints {
+        builder = builder.endpoints(endpoints);
+    }
     if let Some(id) = options.client_id {
         builder = builder.client_id(id);
     }
@@ -162,27 +275,21 @@ fn config(options: ClientOptions) -> Result<Arc<ClientConfig>, ConfigError> {
 }
 
 /// Dials and drives one link after another.
-async fn run<F, Fut>(shared: &Arc<Shared<Client>>, mut target: F, mut ways: Ways)
-where
-    F: FnMut(Connect) -> Fut,
-    Fut: Future<Output = Result<(Url, ConnectOptions), ConnectFailure>>,
-{
-    // A WebSocket that got through while the client was polling.
-    let mut found = None;
+async fn run(shared: &Arc<Shared<Client>>, mut targets: impl Targets, mut ways: Ways) {
+    let runtime = shared.clock.runtime();
+    // What got through while another link stood.
+    let mut found: Option<Found> = None;
     while let Some(connect) = shared.next_attempt().await {
-        let attempt = connect.attempt;
+        let (attempt, endpoint) = (connect.attempt, connect.endpoint);
         let client_id = connect.client_id.clone();
+        let search = targets.search(endpoint, &client_id);
+        let ready = found.take().filter(|found| found.endpoint == endpoint);
         let opening = async {
-            match found.take() {
-                Some(dialled) => Ok(Way::Transport(Box::new(dialled))),
+            match ready {
+                Some(found) => Ok(Way::Transport(Box::new(found.dialled))),
                 None => {
-                    open(
-                        shared.clock.runtime(),
-                        target(connect),
-                        client_id,
-                        &mut ways,
-                    )
-                    .await
+                    let aim = targets.aim(connect).await?;
+                    open(runtime, aim, &client_id, &mut ways, &search).await
                 }
             }
         };
@@ -209,8 +316,20 @@ where
                 shared: shared.clone(),
                 attempt,
             };
-            if let Some(child) = drive(&link, transport).await {
-                child.finish(std::future::pending()).await;
+            let child = if search.is_worth_it() {
+                let seeking = async {
+                    found = Some(search.run(shared).await);
+                    pending::<Infallible>().await
+                };
+                match either(drive(&link, transport), seeking).await {
+                    Either::First(child) => child,
+                    Either::Second(never) => match never {},
+                }
+            } else {
+                drive(&link, transport).await
+            };
+            if let Some(child) = child {
+                child.finish(pending()).await;
             }
             ways.web_socket(opened() > before);
         }
@@ -227,48 +346,38 @@ enum Way {
 }
 
 /// Opens the transport of one attempt, or finds out that it is to be polled.
+#[cfg_attr(
+    not(feature = "http-client"),
+    expect(unused_variables, reason = "only what polls takes the search along")
+)]
 async fn open(
     runtime: &Arc<dyn Runtime>,
-    target: impl Future<Output = Result<(Url, ConnectOptions), ConnectFailure>>,
-    client_id: String,
+    aim: Aim,
+    client_id: &str,
     ways: &mut Ways,
+    search: &Search,
 ) -> Result<Way, ConnectFailure> {
-    let (url, mut options) = target.await?;
-    if options.role_at(&url) != Role::Client {
-        return Err(ConnectFailure::Final(format!(
-            "{url}: the child would be the client; a client that reconnects is one itself"
-        )));
-    }
-    let dialect = options.dialect.unwrap_or_else(|| url.default_dialect());
-    if matches!(url.address, Address::Ws(_)) && dialect == Dialect::Sente {
-        options.client_id.get_or_insert(client_id);
-    }
-    if let Some(polls) = ways.polls(runtime, &url, &options)? {
-        return Ok(Way::Polls(Box::new(polls)));
-    }
-    let dialled = dial_at(runtime, &url, &options).await;
+    let aim = match aim {
+        Aim::Dial(url, mut options) => {
+            as_client(&url, &mut options, client_id)?;
+            if let Some(polls) = ways.polls(runtime, &url, &options, client_id)? {
+                return Ok(Way::Polls(Box::new(polls)));
+            }
+            Aim::Dial(url, options)
+        }
+        #[cfg(feature = "http-client")]
+        Aim::Poll(url, mut options, polling) => {
+            as_client(&url, &mut options, client_id)?;
+            let polls = polling.polls(runtime, &url, &options, search.clone())?;
+            return Ok(Way::Polls(Box::new(polls)));
+        }
+        other @ Aim::TakeUp(..) => other,
+    };
+    let dialled = aim.open(runtime, client_id).await;
     if dialled.is_err() {
         ways.web_socket(false);
     }
     dialled.map(|dialled| Way::Transport(Box::new(dialled)))
-}
-
-async fn dial_at(
-    runtime: &Arc<dyn Runtime>,
-    url: &Url,
-    options: &ConnectOptions,
-) -> Result<Dialled, ConnectFailure> {
-    let patience = options.patience();
-    let dialled = timeout(&**runtime, patience, dial(runtime, url, options));
-    match dialled.await {
-        Some(Ok((transport, config))) => Ok((transport, config, options.budget())),
-        Some(Err(error @ ConnectError::Config(_))) => Err(ConnectFailure::Final(error.to_string())),
-        Some(Err(error)) => Err(ConnectFailure::Retry(format!("{url}: {error}"))),
-        None => {
-            let late = ConnectError::Timeout(patience);
-            Err(ConnectFailure::Retry(format!("{url}: {late}")))
-        }
-    }
 }
 
 /// The link of one attempt, as the loop drives it.

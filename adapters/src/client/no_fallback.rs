@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use sente_core::{Attempt, Client, ConnectFailure};
 
-use super::{ClientOptions, Dialled};
+use super::ClientOptions;
+use super::search::Found;
 use crate::connect::ConnectOptions;
 use crate::runtime::Runtime;
 use crate::shared::Shared;
@@ -15,6 +16,10 @@ pub(super) struct Ways;
 
 impl Ways {
     pub(super) const fn new(_: &ClientOptions) -> Self {
+        Self
+    }
+
+    pub(super) const fn none() -> Self {
         Self
     }
 
@@ -35,6 +40,7 @@ impl Ways {
         _: &Arc<dyn Runtime>,
         _: &Url,
         _: &ConnectOptions,
+        _: &str,
     ) -> Result<Option<Polls>, ConnectFailure> {
         Ok(None)
     }
@@ -44,7 +50,7 @@ impl Ways {
 pub(super) enum Polls {}
 
 impl Polls {
-    pub(super) async fn run(self, _: &Arc<Shared<Client>>, _: Attempt) -> Option<Dialled> {
+    pub(super) async fn run(self, _: &Arc<Shared<Client>>, _: Attempt) -> Option<Found> {
         match self {}
     }
 }

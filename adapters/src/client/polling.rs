@@ -1,11 +1,10 @@
 //! A client's link over Ajax: its requests, and the WebSocket that is tried meanwhile.
 
 use std::collections::HashMap;
-use std::future::{Future, pending};
+use std::future::pending;
 use std::io;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::future::{AbortHandle, Abortable, Aborted};
@@ -13,41 +12,33 @@ use futures_util::stream::FuturesUnordered;
 use sente_core::ajax::{AjaxClientConfig, AjaxSend, Exchange, Response};
 use sente_core::{Attempt, Client, Instant};
 
-use super::{Dialled, dial_at};
+use super::search::{Found, QUIET_WITHIN, Search, is_quiet, leave_for};
 use crate::fetch::Fetcher;
-use crate::runtime::{Either, either, sleep};
+use crate::runtime::{Either, either};
 use crate::shared::Shared;
-
-/// How long a moment is waited for in which nothing would be lost.
-const QUIET_WITHIN: Duration = Duration::from_secs(5);
 
 /// What an attempt by Ajax needs.
 pub(super) struct Polls {
     pub(super) fetcher: Fetcher,
     pub(super) config: Arc<AjaxClientConfig>,
-    pub(super) return_every: Option<Duration>,
+    /// What is tried meanwhile.
+    pub(super) search: Search,
 }
 
-/// A WebSocket that got through, on its way.
-type Found<'a> = Pin<Box<dyn Future<Output = Dialled> + Send + 'a>>;
-
 impl Polls {
-    /// Makes the requests of a link until it is not needed any more. A WebSocket that got through
-    /// meanwhile, for which the link was left.
-    pub(super) async fn run(
-        self,
-        shared: &Arc<Shared<Client>>,
-        attempt: Attempt,
-    ) -> Option<Dialled> {
+    /// Makes the requests of a link until it is not needed any more. What got through meanwhile, for
+    /// which the link was left.
+    pub(super) async fn run(self, shared: &Arc<Shared<Client>>, attempt: Attempt) -> Option<Found> {
         let budget = self.fetcher.options().budget();
         if !shared.begin_polling(attempt, self.config.clone(), &budget) {
             return None;
         }
         let mut requests = FuturesUnordered::new();
         let mut under_way: HashMap<Exchange, AbortHandle> = HashMap::new();
-        let mut finding = self.find(shared);
+        let runtime = shared.clock.runtime();
+        let mut finding = Box::pin(self.search.next(runtime));
         // What is to be changed to, and until when a quiet moment is waited for.
-        let mut found: Option<(Dialled, Instant)> = None;
+        let mut found: Option<(Found, Instant)> = None;
         loop {
             while let Some(exchange) = shared.with(|client, _| client.poll_abort()) {
                 if let Some(request) = under_way.remove(&exchange) {
@@ -60,24 +51,24 @@ impl Polls {
                 requests.push(Abortable::new(self.make(send), registration));
             }
             let (wanted, quiet, due, now) = shared.with(|client, now| {
-                let quiet = client.pending_calls() == 0 && client.send_capacity().messages == 0;
+                let quiet = is_quiet(client);
                 (client.is_wanted(attempt), quiet, client.poll_timeout(), now)
             });
             if !wanted {
                 return None;
             }
-            if let Some((dialled, until)) = found.take() {
-                if quiet && under_way.len() <= 1 {
-                    // The poll that waits is all there is.
-                    shared.with(Client::reconnect);
+            if let Some((better, until)) = found.take() {
+                // The poll that waits is all there is.
+                let idle = quiet && under_way.len() <= 1;
+                if idle && shared.with(|client, now| leave_for(client, now, &better)) {
                     while shared.with(|client, _| client.poll_abort()).is_some() {}
-                    return Some(dialled);
+                    return Some(better);
                 }
                 if until > now {
-                    found = Some((dialled, until));
+                    found = Some((better, until));
                 } else {
                     // Busy as it is: what was found has waited too long.
-                    finding = self.find(shared);
+                    finding = Box::pin(self.search.next(runtime));
                 }
             }
             let due = [due, found.as_ref().map(|(_, until)| *until)];
@@ -113,7 +104,7 @@ impl Polls {
                 Either::First(Either::Second(Either::Second(()))) => {
                     shared.with(Client::handle_timeout);
                 }
-                Either::Second(dialled) => found = Some((dialled, now + QUIET_WITHIN)),
+                Either::Second(better) => found = Some((better, now + QUIET_WITHIN)),
             }
         }
     }
@@ -122,22 +113,5 @@ impl Polls {
         let limit = self.config.limits().max_frame_bytes;
         let answer = self.fetcher.fetch(&send.request, limit).await;
         (send.exchange, answer)
-    }
-
-    /// Tries a WebSocket from time to time, until one gets through.
-    fn find<'a>(&'a self, shared: &'a Arc<Shared<Client>>) -> Found<'a> {
-        Box::pin(async move {
-            let Some(every) = self.return_every else {
-                return pending().await;
-            };
-            let runtime = shared.clock.runtime();
-            loop {
-                sleep(&**runtime, every).await;
-                match dial_at(runtime, self.fetcher.url(), self.fetcher.options()).await {
-                    Ok(dialled) => return dialled,
-                    Err(failure) => tracing::debug!(?failure, "a websocket is still in vain"),
-                }
-            }
-        })
     }
 }

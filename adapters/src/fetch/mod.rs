@@ -52,10 +52,6 @@ impl Fetcher {
         }
     }
 
-    pub(crate) const fn url(&self) -> &Url {
-        &self.url
-    }
-
     pub(crate) const fn options(&self) -> &ConnectOptions {
         &self.options
     }

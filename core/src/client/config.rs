@@ -5,6 +5,7 @@ use alloc::sync::Arc;
 use core::time::Duration;
 
 use super::backoff::Backoff;
+use super::endpoints::Endpoints;
 use crate::connection::{ConfigError, ConnectionConfig};
 use crate::profile::Role;
 
@@ -28,6 +29,8 @@ pub struct ClientConfig {
     pub(crate) on_offline: OnOffline,
     pub(crate) client_id: Option<String>,
     pub(crate) goodbye_timeout: Duration,
+    pub(crate) endpoints: Endpoints,
+    pub(crate) keep_undelivered: bool,
 }
 
 impl ClientConfig {
@@ -41,6 +44,8 @@ impl ClientConfig {
             on_offline: OnOffline::Refuse,
             client_id: None,
             goodbye_timeout: Duration::from_secs(1),
+            endpoints: Endpoints::new([""]),
+            keep_undelivered: false,
         }
     }
 
@@ -61,6 +66,8 @@ pub struct ClientConfigBuilder {
     on_offline: OnOffline,
     client_id: Option<String>,
     goodbye_timeout: Duration,
+    endpoints: Endpoints,
+    keep_undelivered: bool,
 }
 
 impl ClientConfigBuilder {
@@ -98,6 +105,24 @@ impl ClientConfigBuilder {
         self
     }
 
+    /// The endpoints that attempts go to, in turn: [`Connect`](super::Connect) says which. Default
+    /// one without a name.
+    pub fn endpoints(mut self, endpoints: Endpoints) -> Self {
+        self.endpoints = endpoints;
+        self
+    }
+
+    /// Whether events that were still queued on a link when it was lost are kept for the next, ahead
+    /// of what was sent since, instead of coming back as undelivered. Default no. Only where
+    /// [`OnOffline::Buffer`] keeps events, and within its limits: those that have no place come back.
+    ///
+    /// None is sent twice: only events that never left the queue are kept, with normal priority and
+    /// without a policy. What had left, and what was under way over Ajax, may have arrived or not.
+    pub fn keep_undelivered(mut self, on: bool) -> Self {
+        self.keep_undelivered = on;
+        self
+    }
+
     /// The finished configuration.
     ///
     /// # Errors
@@ -113,6 +138,8 @@ impl ClientConfigBuilder {
             on_offline: self.on_offline,
             client_id: self.client_id,
             goodbye_timeout: self.goodbye_timeout,
+            endpoints: self.endpoints,
+            keep_undelivered: self.keep_undelivered,
         }))
     }
 }
@@ -133,7 +160,8 @@ pub enum OnOffline {
     /// its room or its rate lets them go one by one.
     ///
     /// Only what was sent while offline is kept. What was queued on a link that was lost comes back
-    /// as undelivered: nothing is sent twice behind the application's back.
+    /// as undelivered, unless [`ClientConfigBuilder::keep_undelivered`] says otherwise: nothing is
+    /// sent twice behind the application's back.
     Buffer {
         /// How many events are kept.
         max_messages: usize,

@@ -37,9 +37,11 @@ impl Client {
         }
         self.dial_due = false;
         self.stats.attempts = self.stats.attempts.saturating_add(1);
+        self.turns.dialled();
         Some(Connect {
             attempt: self.attempt,
             number: self.number,
+            endpoint: self.endpoint(),
             client_id: self.client_id.clone(),
             reason: self.last_end.clone(),
         })
@@ -125,6 +127,7 @@ impl Client {
             ConnectFailure::Final(text) => (text, true),
             ConnectFailure::Retry(text) => (text, false),
         };
+        self.turns.note(text.clone());
         self.last_end = Some(CloseReason::ConnectFailed(text.clone()));
         self.log.push(ClientEvent::ConnectFailed {
             attempt,
@@ -132,10 +135,11 @@ impl Client {
             failure,
         });
         if last {
-            self.step(ClientInput::Over);
-        } else {
-            self.retry();
+            self.turns.give_up();
         }
+        let old = self.endpoint();
+        let turn = self.turns.after_failure(self.failures.saturating_add(1));
+        self.retry(old, turn);
         self.settle();
     }
 
@@ -221,7 +225,10 @@ impl Client {
             return Some(self.completed(event));
         }
         let mut link = self.link.take_if(|link| !link.over)?;
-        if let Some(event) = link.connection.poll_event() {
+        // What is kept for the next link is not told.
+        while self.log.is_empty()
+            && let Some(event) = link.connection.poll_event()
+        {
             self.tell(&mut link, event);
         }
         self.link = Some(link);

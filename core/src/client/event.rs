@@ -5,6 +5,7 @@ use alloc::string::String;
 
 use thiserror::Error;
 
+use super::endpoints::EndpointChange;
 use super::state::{Attempt, ClientState};
 use crate::connection::{ConnectionEvent, Opened, Stats};
 use crate::error::CloseReason;
@@ -37,6 +38,8 @@ pub enum ClientEvent {
         /// What the driver said.
         failure: ConnectFailure,
     },
+    /// Another endpoint has its turn.
+    EndpointChanged(Box<EndpointChange>),
     /// As many attempts as `Backoff::max_attempts` allows have failed in a row: none follows.
     GaveUp {
         /// How many were made.
@@ -82,6 +85,8 @@ pub struct Connect {
     pub attempt: Attempt,
     /// Which one it is in a row without a stable link, counted from 1.
     pub number: u32,
+    /// Which of the client's [endpoints](super::Endpoints) it goes to, counted from 0.
+    pub endpoint: usize,
     /// The label of this client, the same for all its attempts.
     pub client_id: String,
     /// Why the last link or attempt ended, if one has.
@@ -111,6 +116,8 @@ pub struct ClientStats {
     pub attempts: u64,
     /// Attempts that failed before there was a link.
     pub connect_failures: u64,
+    /// How often another endpoint had its turn.
+    pub endpoint_changes: u64,
     /// Links that opened.
     pub opened: u64,
     /// Links that opened after the first.

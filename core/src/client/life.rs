@@ -1,10 +1,12 @@
 //! How a client gets from one state to the next: links that open and end, attempts that fail.
 
 use alloc::boxed::Box;
-use alloc::string::String;
+use alloc::string::{String, ToString};
+use core::time::Duration;
 
 use rand_chacha::rand_core::Rng;
 
+use super::endpoints::Turn;
 use super::{
     Attempt, Carried, Client, ClientEvent, ClientInput, ClientPhase, ClientState, CloseReason,
     ConnectionEvent, Input, Instant, State, StateChange,
@@ -118,25 +120,35 @@ impl Client {
 
     /// An attempt failed, or a link was lost, for the reason in `last_end`: waits for the next
     /// attempt, or closes.
-    pub(super) fn retry(&mut self) {
+    pub(super) fn retry(&mut self, old: usize, turn: Turn) {
         self.failures = self.failures.saturating_add(1);
         let backoff = &self.config.backoff;
         let exhausted = backoff
             .max_attempts
-            .is_some_and(|max| self.number >= max.get());
-        if self.auto_reconnect && !exhausted {
+            .is_some_and(|max| self.number >= self.turns.allowed(max));
+        if self.auto_reconnect && !exhausted && turn != Turn::Over {
             let random = self.rng.next_u64();
-            let delay = match &self.custom_delay {
-                Some(custom) => (custom.0)(self.failures, random),
-                None => backoff.delay(self.failures, random),
+            let delay = match (turn, &self.custom_delay) {
+                (Turn::After(failures), Some(custom)) => (custom.0)(failures, random),
+                (Turn::After(failures), None) => backoff.delay(failures, random),
+                (Turn::AtOnce | Turn::Over, _) => Duration::ZERO,
             };
             self.retry_at = self.now + delay;
+            let left = self.turns.all().get(old);
+            let reason = left.and_then(|left| left.last_failure.clone());
+            self.tell_endpoint(old, reason);
             self.step(ClientInput::Lost);
             return;
         }
-        if self.auto_reconnect {
+        self.turns.stay_at(old);
+        if self.auto_reconnect && turn != Turn::Over {
             let attempts = self.number;
             self.log.push(ClientEvent::GaveUp { attempts });
+        }
+        if let Some(reasons) = self.turns.failures()
+            && matches!(self.last_end, Some(CloseReason::ConnectFailed(_)))
+        {
+            self.last_end = Some(CloseReason::ConnectFailed(reasons));
         }
         self.step(ClientInput::Over);
     }
@@ -163,9 +175,25 @@ impl Client {
                 link.ended = Some(reason.clone());
                 ClientEvent::Closed(reason)
             }
+            ConnectionEvent::Undelivered(events) if self.keeps_undelivered(link) => {
+                let rest = self.keep_again(events);
+                if rest.is_empty() {
+                    return;
+                }
+                ClientEvent::Link(ConnectionEvent::Undelivered(rest))
+            }
             other => ClientEvent::Link(other),
         };
         self.log.push(event);
+    }
+
+    /// Whether what `link` had queued is for the link after it.
+    fn keeps_undelivered(&self, link: &Link) -> bool {
+        // Over Ajax the events of a post under way are among the undelivered, and may have arrived.
+        self.config.keep_undelivered
+            && self.auto_reconnect
+            && (link.followed || link.leaving != Leaving::Requested)
+            && matches!(link.connection, Carried::Bytes(_))
     }
 
     /// The first handshake of a link came.
@@ -173,6 +201,7 @@ impl Client {
         link.opened_at = Some(self.now);
         link.reopened = self.stats.opened > 0;
         self.stats.opened = self.stats.opened.saturating_add(1);
+        self.turns.opened();
         if link.reopened {
             self.stats.reconnects = self.stats.reconnects.saturating_add(1);
         }
@@ -219,8 +248,9 @@ impl Client {
             CloseReason::Requested
         });
         // Where the next attempt is wanted already, it has its number.
-        if !link.followed {
-            self.forgive(link.opened_at);
+        let stable = !link.followed && self.forgive(link.opened_at);
+        if link.leaving != Leaving::Requested {
+            self.turns.note(reason.to_string());
         }
         self.last_end = Some(reason);
         let until = self.now + self.config.goodbye_timeout;
@@ -230,17 +260,26 @@ impl Client {
             Leaving::Requested => {
                 self.step(ClientInput::Over);
             }
-            Leaving::No | Leaving::PeerFinished => self.retry(),
+            Leaving::No | Leaving::PeerFinished => {
+                let old = self.endpoint();
+                let failures = self.failures.saturating_add(1);
+                let turn = self.turns.after_loss(stable, failures);
+                self.retry(old, turn);
+            }
         }
     }
 
     /// Forgets the failures before a link that has been open, since `opened_at`, for long enough.
-    pub(super) fn forgive(&mut self, opened_at: Option<Instant>) {
+    /// Whether that is so.
+    pub(super) fn forgive(&mut self, opened_at: Option<Instant>) -> bool {
         let stable_for = self.config.backoff.stable_for;
-        if opened_at.is_some_and(|since| since + stable_for <= self.now) {
+        let stable = opened_at.is_some_and(|since| since + stable_for <= self.now);
+        if stable {
             self.failures = 0;
             self.number = 0;
+            self.turns.was_stable();
         }
+        stable
     }
 
     /// Lets the transport of the link go, whatever it had still to say.

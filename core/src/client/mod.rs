@@ -5,6 +5,7 @@ mod backoff;
 mod carried;
 mod config;
 mod drive;
+mod endpoints;
 mod event;
 mod life;
 mod log;
@@ -30,6 +31,7 @@ use crate::record::LinkRecorders;
 use crate::state::{ClientInput, ClientPhase};
 use crate::time::Instant;
 use backoff::CustomDelay;
+use endpoints::Turns;
 use life::{Leaving, Link};
 use log::Log;
 use offline::Offline;
@@ -38,6 +40,7 @@ pub(crate) use carried::Carried;
 
 pub use backoff::Backoff;
 pub use config::{ClientConfig, ClientConfigBuilder, OnOffline};
+pub use endpoints::{EndpointChange, EndpointStatus, Endpoints};
 pub use event::{ClientEvent, ClientStats, Connect, ConnectFailure, StateChange};
 pub use state::{Attempt, ClientState};
 
@@ -120,6 +123,7 @@ pub struct Client {
     number: u32,
     /// The newest attempt, and whether it is still to be given to the driver.
     attempt: Attempt,
+    turns: Turns,
     dial_due: bool,
     /// When the next attempt is due, once one is waited for.
     retry_at: Instant,
@@ -164,6 +168,7 @@ impl Client {
             failures: 0,
             number: 0,
             attempt: Attempt::none(link_salt),
+            turns: Turns::new(&config.endpoints),
             dial_due: false,
             retry_at: now,
             link: None,
@@ -389,7 +394,12 @@ impl Client {
     fn begin_series(&mut self) {
         let is_left = |link: &Link| link.leaving == Leaving::Requested;
         let begins = match self.state.phase() {
-            ClientPhase::Closed | ClientPhase::Idle => true,
+            ClientPhase::Closed | ClientPhase::Idle => {
+                let old = self.endpoint();
+                self.turns.reset();
+                self.tell_endpoint(old, None);
+                true
+            }
             ClientPhase::Draining => self.link.as_ref().is_some_and(is_left),
             _ => false,
         };

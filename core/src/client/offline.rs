@@ -74,6 +74,12 @@ impl Offline {
         Some((packed(item.clone(), &self.format)?, options))
     }
 
+    /// Keeps an event whose room is known.
+    fn put(&mut self, event: &PackedEvent, options: &SendOptions) {
+        let hold = Hold::of(&options.policy);
+        self.queue.push(outgoing(event), options.priority, hold);
+    }
+
     fn pop(&mut self) {
         if let Some(priority) = self.queue.next_lane() {
             self.queue.frame_begins(priority);
@@ -115,19 +121,57 @@ impl Client {
     /// Keeps an event that may be kept, or does with it what its policy says; `None` where there is
     /// no room.
     pub(super) fn keep(&mut self, event: &PackedEvent, options: &SendOptions) -> Option<Sent> {
-        let item = Outgoing::Event {
-            packed: event.bytes().clone(),
-            callback: None,
-            sealed: event.sealed.clone(),
-            portable: event.portable,
-        };
-        let sent = self.admit(item, options);
+        let sent = self.admit(outgoing(event), options);
         if sent.is_none() {
             self.offline.refused = true;
         } else if options.flush {
             self.offline.flush_before = self.offline.queue.queued();
         }
         sent
+    }
+
+    /// Keeps what a lost link had queued, ahead of what was sent since; gives back what has no place.
+    pub(super) fn keep_again(&mut self, events: Vec<PackedEvent>) -> Vec<PackedEvent> {
+        if !self.offline.keeps() {
+            return events;
+        }
+        let mut later = Vec::new();
+        while let Some(kept) = self.offline.front() {
+            self.offline.pop();
+            later.push(kept);
+        }
+        let (bytes, count) = later
+            .iter()
+            .fold((0_usize, 0_usize), |(bytes, count), kept| {
+                (
+                    bytes.saturating_add(kept.0.bytes().len()),
+                    count.saturating_add(1),
+                )
+            });
+        // What was sent since keeps its place.
+        let mut left = self.offline.limits.clone();
+        left.max_send_bytes = left.max_send_bytes.saturating_sub(bytes);
+        left.max_send_messages = left.max_send_messages.saturating_sub(count);
+        let mut rest = Vec::new();
+        for event in events {
+            let fits = rest.is_empty()
+                && event.format() == self.offline.format()
+                && self.offline.queue.has_room(event.bytes().len(), &left);
+            if fits {
+                self.stats.kept_offline = self.stats.kept_offline.saturating_add(1);
+                let options = SendOptions::new();
+                self.offline.put(&event, &options);
+            } else {
+                rest.push(event);
+            }
+        }
+        for (event, options) in later {
+            self.offline.put(&event, &options);
+            if options.flush {
+                self.offline.flush_before = self.offline.queue.queued();
+            }
+        }
+        rest
     }
 
     /// As a connection admits an event whose turn to be written never comes.
@@ -218,6 +262,15 @@ impl Client {
         if self.offline.is_empty() && core::mem::take(&mut self.offline.refused) {
             self.log.push(ClientEvent::Link(ConnectionEvent::SendReady));
         }
+    }
+}
+
+fn outgoing(event: &PackedEvent) -> Outgoing {
+    Outgoing::Event {
+        packed: event.bytes().clone(),
+        callback: None,
+        sealed: event.sealed.clone(),
+        portable: event.portable,
     }
 }
 
