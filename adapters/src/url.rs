@@ -102,8 +102,9 @@ pub enum Security {
 }
 
 impl Address {
-    /// Whether TLS is spoken there.
-    pub(crate) const fn is_secure(&self) -> bool {
+    /// Whether TLS is spoken there: `wss://` and `tls://`.
+    #[must_use]
+    pub const fn is_secure(&self) -> bool {
         match self {
             Self::Tls { .. } => true,
             Self::Ws(url) => matches!(url.security, Security::Tls),

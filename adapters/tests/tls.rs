@@ -125,6 +125,23 @@ async fn a_server_of_another_name_or_authority_is_refused() {
 }
 
 #[tokio::test]
+async fn a_server_at_another_address_can_be_expected_by_its_name() {
+    let server = identity_of("inside.example");
+    for at in ["wss://127.0.0.1:0/", "tls://127.0.0.1:0"] {
+        let url = serve(at, server.server()).await;
+        let expecting = |name: &str| server.trusted().expecting(name).unwrap();
+        let handle = dial(&url, Some(expecting("inside.example"))).await.unwrap();
+        assert_eq!(certificates_seen(&handle).await, Some(0), "{url}");
+        for wrong in [server.trusted(), expecting("outside.example")] {
+            let error = dial(&url, Some(wrong)).await.unwrap_err().to_string();
+            assert!(error.contains("not valid for name"), "{error}");
+        }
+    }
+    let error = server.trusted().expecting("no name").unwrap_err();
+    assert_eq!(error.to_string(), "\"no name\" is no name of a server");
+}
+
+#[tokio::test]
 async fn a_server_that_asks_lets_only_its_clients_in_and_sees_who_they_are() {
     let (server, client, stranger) = (
         identity_of("localhost"),
@@ -151,6 +168,19 @@ async fn a_listener_needs_a_certificate_and_pem_has_to_be_what_it_says() {
         Err(TlsError::NoCertificate)
     ));
     let (one, other) = (identity_of("a"), identity_of("b"));
+    let (chain, key) = (one.chain.as_bytes(), one.key.as_bytes());
+    let problem = |chain: &[u8], key: &[u8]| match ServerTls::new(chain, key) {
+        Err(error) => error,
+        Ok(_) => panic!("it is none"),
+    };
+    assert_eq!(problem(key, key), TlsError::NoCertificate);
+    assert_eq!(problem(chain, chain), TlsError::NoKey);
+    let cut_off = "it is cut off: a section of it does not end".to_owned();
+    assert_eq!(problem(&chain[..100], key), TlsError::Pem(cut_off.clone()));
+    assert_eq!(problem(chain, &key[..100]), TlsError::Key(cut_off));
+    let damaged = one.key.replacen("M", "!", 1);
+    let damaged = problem(chain, damaged.as_bytes()).to_string();
+    assert_eq!(damaged, "it is damaged: a section of it is no Base64");
     assert!(ServerTls::new(one.chain.as_bytes(), other.key.as_bytes()).is_err());
 }
 

@@ -179,7 +179,8 @@ pub(crate) struct BenchArgs {
 /// Whom to speak to, and how.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct LinkArgs {
-    /// ws://HOST:PORT/PATH, tcp://HOST:PORT, unix:/PATH, exec:COMMAND or stdio:
+    /// ws://HOST:PORT/PATH, wss://HOST/PATH, tcp://HOST:PORT, tls://HOST:PORT, unix:/PATH,
+    /// exec:COMMAND or stdio:
     #[arg(value_name = "URL")]
     pub(crate) url: Url,
     /// The dialect to speak [default: for ws:// what the URL says, sente-lite elsewhere]
@@ -207,6 +208,25 @@ pub(crate) struct LinkArgs {
     /// links of --reconnect after the first go to FILE.1, FILE.2 and so on
     #[arg(long, value_name = "FILE")]
     pub(crate) record: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) tls: TlsArgs,
+}
+
+/// How TLS is spoken with a server. All files are PEM.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct TlsArgs {
+    /// Trust the authorities in FILE alone [default: those the system trusts]
+    #[arg(long, value_name = "FILE", help_heading = TLS)]
+    pub(crate) ca: Option<PathBuf>,
+    /// Show the server the certificate in FILE, which may be a chain that begins with it
+    #[arg(long, value_name = "FILE", help_heading = TLS, requires = "key")]
+    pub(crate) cert: Option<PathBuf>,
+    /// The private key of the certificate
+    #[arg(long, value_name = "FILE", help_heading = TLS, requires = "cert")]
+    pub(crate) key: Option<PathBuf>,
+    /// Expect a server of this name, whatever the URL says
+    #[arg(long, value_name = "NAME", help_heading = TLS)]
+    pub(crate) server_name: Option<String>,
 }
 
 /// `sente replay`.
@@ -409,6 +429,8 @@ fn header(text: &str) -> Result<(String, String), String> {
     }
     Ok((name.to_owned(), value.to_owned()))
 }
+
+const TLS: &str = "TLS (wss:// and tls:// only)";
 
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 

@@ -13,6 +13,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use crate::args::{LinkArgs, PackerName};
 use crate::exit::{Exit, Failure};
 use crate::output::{escape, say};
+use crate::tls;
 
 /// What kind of way a URL names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -265,6 +266,12 @@ pub(crate) fn options(args: &LinkArgs, deadline: Instant) -> Result<ConnectOptio
             .push(("csrf-token".to_owned(), token.clone()));
     }
     options.headers.clone_from(&args.header);
+    #[cfg(feature = "tls")]
+    {
+        options.tls = tls::of_client(&args.url, &args.tls)?;
+    }
+    #[cfg(not(feature = "tls"))]
+    tls::of_client(&args.url, &args.tls)?;
     options.connect_timeout = Some(deadline.saturating_duration_since(Instant::now()));
     Ok(options)
 }
@@ -275,7 +282,9 @@ fn refused(url: &Url, error: &ConnectError) -> Failure {
         ConnectError::NoHandshake { .. } | ConnectError::Timeout(_) => Exit::Timeout,
         _ => Exit::Closed,
     };
-    Failure::new(exit, format!("cannot connect to {url}: {error}"))
+    let message = format!("cannot connect to {url}: {error}");
+    let hint = tls::hint(&message);
+    Failure::new(exit, message + hint)
 }
 
 /// How many bytes of a bad frame are shown.

@@ -17,6 +17,7 @@ mod serve;
 mod server;
 mod signals;
 mod text;
+mod tls;
 
 use clap::Parser;
 

@@ -11,7 +11,7 @@ use std::io;
 use std::sync::Arc;
 
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
@@ -24,7 +24,11 @@ pub use rustls;
 
 /// How a client speaks TLS: whom it trusts, and how it shows who it is. Cheap to clone.
 #[derive(Clone)]
-pub struct ClientTls(Arc<ClientConfig>);
+pub struct ClientTls {
+    config: Arc<ClientConfig>,
+    /// Whom the server's certificate is for, if that is not the host of the URL.
+    server: Option<ServerName<'static>>,
+}
 
 impl ClientTls {
     /// Trusts the authorities the system trusts.
@@ -32,13 +36,16 @@ impl ClientTls {
     /// # Errors
     /// [`TlsError::NoRoots`] if the system names none.
     pub fn system() -> Result<Self, TlsError> {
-        let mut roots = RootCertStore::empty();
-        let found = rustls_native_certs::load_native_certs();
-        let (added, _) = roots.add_parsable_certificates(found.certs);
-        if added == 0 {
-            return Err(TlsError::NoRoots);
-        }
-        Self::of(roots, None)
+        Self::of(roots_of_system()?, None)
+    }
+
+    /// Trusts the authorities the system trusts, and shows the server a certificate of its own:
+    /// mutual TLS. In PEM; the chain begins with the client's certificate.
+    ///
+    /// # Errors
+    /// [`TlsError`]: something is missing, cannot be read, or does not fit together.
+    pub fn system_with_identity(chain: &[u8], key: &[u8]) -> Result<Self, TlsError> {
+        Self::of(roots_of_system()?, Some((chain, key)))
     }
 
     /// Trusts these authorities alone: certificates in PEM.
@@ -58,6 +65,19 @@ impl ClientTls {
         Self::of(roots_of(roots)?, Some((chain, key)))
     }
 
+    /// Expects the server's certificate to be for `name`, a DNS name or an IP address, and asks the
+    /// server for that one: for a server that is reached at another address than it has a certificate
+    /// for. Default: the host of the URL.
+    ///
+    /// # Errors
+    /// [`TlsError::ServerName`] if that is neither.
+    pub fn expecting(mut self, name: &str) -> Result<Self, TlsError> {
+        let server = ServerName::try_from(name.to_owned());
+        let server = server.map_err(|_| TlsError::ServerName(name.to_owned()))?;
+        self.server = Some(server);
+        Ok(self)
+    }
+
     fn of(roots: RootCertStore, identity: Option<(&[u8], &[u8])>) -> Result<Self, TlsError> {
         let builder = ClientConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()?
@@ -66,13 +86,16 @@ impl ClientTls {
             Some((chain, key)) => builder.with_client_auth_cert(chain_of(chain)?, key_of(key)?)?,
             None => builder.with_no_client_auth(),
         };
-        Ok(Self(Arc::new(config)))
+        Ok(Self::from(Arc::new(config)))
     }
 }
 
 impl From<Arc<ClientConfig>> for ClientTls {
     fn from(config: Arc<ClientConfig>) -> Self {
-        Self(config)
+        Self {
+            config,
+            server: None,
+        }
     }
 }
 
@@ -135,18 +158,27 @@ pub enum TlsError {
     /// Certificate and key do not fit together, or the provider cannot use them.
     #[error("{0}")]
     Config(#[from] rustls::Error),
+    /// Not a private key in PEM.
+    #[error("{0}")]
+    Key(String),
     /// No certificate, where one was to be.
     #[error("there is no certificate in it")]
     NoCertificate,
+    /// No private key, where one was to be.
+    #[error("there is no private key in it")]
+    NoKey,
     /// The system trusts nobody.
     #[error("the system names no authorities to trust")]
     NoRoots,
-    /// Not PEM, or not what it was to be.
+    /// Not certificates in PEM.
     #[error("{0}")]
     Pem(String),
     /// Authorities that cannot judge clients.
     #[error("{0}")]
     Roots(String),
+    /// Neither a DNS name nor an IP address.
+    #[error("{0:?} is no name of a server")]
+    ServerName(String),
 }
 
 /// Speaks TLS to the server `host` over `link`.
@@ -159,8 +191,11 @@ pub(crate) async fn connect(
         Some(tls) => tls.clone(),
         None => ClientTls::system().map_err(invalid)?,
     };
-    let name = ServerName::try_from(host.to_owned()).map_err(invalid)?;
-    let session = rustls::ClientConnection::new(config.0, name).map_err(invalid)?;
+    let name = match config.server {
+        Some(name) => name,
+        None => ServerName::try_from(host.to_owned()).map_err(invalid)?,
+    };
+    let session = rustls::ClientConnection::new(config.config, name).map_err(invalid)?;
     let link = TlsLink::handshake(link, session.into()).await?;
     Ok(Box::new(link))
 }
@@ -190,6 +225,16 @@ fn server_builder() -> Result<rustls::ConfigBuilder<ServerConfig, rustls::WantsV
     Ok(ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?)
 }
 
+fn roots_of_system() -> Result<RootCertStore, TlsError> {
+    let mut roots = RootCertStore::empty();
+    let found = rustls_native_certs::load_native_certs();
+    let (added, _) = roots.add_parsable_certificates(found.certs);
+    if added == 0 {
+        return Err(TlsError::NoRoots);
+    }
+    Ok(roots)
+}
+
 fn roots_of(pem: &[u8]) -> Result<RootCertStore, TlsError> {
     let mut roots = RootCertStore::empty();
     for certificate in chain_of(pem)? {
@@ -200,7 +245,7 @@ fn roots_of(pem: &[u8]) -> Result<RootCertStore, TlsError> {
 
 fn chain_of(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
-    let chain = chain.map_err(|error| TlsError::Pem(error.to_string()))?;
+    let chain = chain.map_err(|error| TlsError::Pem(in_plain_words(&error)))?;
     if chain.is_empty() {
         return Err(TlsError::NoCertificate);
     }
@@ -208,5 +253,19 @@ fn chain_of(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError> {
 }
 
 fn key_of(pem: &[u8]) -> Result<PrivateKeyDer<'static>, TlsError> {
-    PrivateKeyDer::from_pem_slice(pem).map_err(|error| TlsError::Pem(error.to_string()))
+    PrivateKeyDer::from_pem_slice(pem).map_err(|error| match error {
+        pem::Error::NoItemsFound => TlsError::NoKey,
+        error => TlsError::Key(in_plain_words(&error)),
+    })
+}
+
+/// What is wrong with PEM, without a word of what is in it: it may be a key.
+fn in_plain_words(error: &pem::Error) -> String {
+    let said = match error {
+        pem::Error::MissingSectionEnd { .. } => "it is cut off: a section of it does not end",
+        pem::Error::IllegalSectionStart { .. } => "a line of it begins a section and is not whole",
+        pem::Error::Base64Decode(_) => "it is damaged: a section of it is no Base64",
+        _ => return error.to_string(),
+    };
+    said.to_owned()
 }

@@ -52,22 +52,11 @@ pub(super) fn listen_options(config: &Config, listen: &Listen) -> Result<ListenO
         .collect();
     #[cfg(feature = "tls")]
     if let Some(files) = &listen.tls {
-        options.tls = Some(certificate(files)?);
+        let client_ca = files.client_ca.as_deref();
+        let tls = crate::tls::of_server(&files.cert, &files.key, client_ca)?;
+        options.tls = Some(tls);
     }
     Ok(options)
-}
-
-#[cfg(feature = "tls")]
-fn certificate(files: &super::config::Tls) -> Result<sente_adapters::tls::ServerTls, Failure> {
-    let read = |path: &std::path::Path| {
-        let wrong = |error| Failure::usage(format!("cannot read {}: {error}", path.display()));
-        std::fs::read(path).map_err(wrong)
-    };
-    let (chain, key) = (read(&files.cert)?, read(&files.key)?);
-    sente_adapters::tls::ServerTls::new(&chain, &key).map_err(|error| {
-        let (cert, key) = (files.cert.display(), files.key.display());
-        Failure::usage(format!("{cert} and {key}: {error}"))
-    })
 }
 
 /// When to ping and give up; `None` for the default of each dialect.

@@ -227,12 +227,11 @@ fn admission(config: &Config) -> Result<(), Wrong> {
         ));
     }
     let asks = asks_for_a_token(config);
-    let tcp = |listen: &Listen| {
-        let address = &listen.url.0.address;
-        matches!(
-            address,
-            Address::Tcp { .. } | Address::Tls { .. } | Address::UnixAbstract(_)
-        )
+    let tcp = |listen: &Listen| match &listen.url.0.address {
+        Address::Tcp { .. } | Address::UnixAbstract(_) => true,
+        // Its clients show a certificate instead.
+        Address::Tls { .. } => !listen.asks_for_certificates(),
+        _ => false,
     };
     if let (true, Some(number)) = (asks, config.listen.iter().position(tcp)) {
         return Err(Wrong::at(

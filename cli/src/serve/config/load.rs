@@ -255,6 +255,7 @@ fn beside(table: &mut Table, folder: &Path) {
         if let Some(Value::Table(tls)) = listen.get_mut("tls") {
             join(tls, "cert");
             join(tls, "key");
+            join(tls, "client-ca");
         }
     }
 }

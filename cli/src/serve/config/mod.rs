@@ -9,8 +9,6 @@ mod units;
 mod values;
 
 pub(crate) use load::{Environment, Loaded};
-#[cfg(feature = "tls")]
-pub(crate) use sections::Tls;
 pub(crate) use sections::{Config, Http, Listen};
 pub(crate) use units::{Pace, Time};
 pub(crate) use values::{Csrf, LogFormat, Secret};

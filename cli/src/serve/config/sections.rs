@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use sente_adapters::{Address, RecordingLimits, Security};
+use sente_adapters::RecordingLimits;
 use sente_core::{InboxLimits, Limits as CoreLimits};
 use serde::{Deserialize, Serialize};
 
@@ -75,12 +75,13 @@ pub(crate) struct Listen {
 
 impl Listen {
     /// Whether its URL asks for TLS.
-    pub(crate) fn is_secure(&self) -> bool {
-        match &self.url.0.address {
-            Address::Ws(url) => url.security == Security::Tls,
-            Address::Tls { .. } => true,
-            _ => false,
-        }
+    pub(crate) const fn is_secure(&self) -> bool {
+        self.url.0.address.is_secure()
+    }
+
+    /// Whether its clients have to show a certificate.
+    pub(crate) fn asks_for_certificates(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some())
     }
 
     /// A listener as it is without further words.
@@ -103,6 +104,8 @@ impl Listen {
 pub(crate) struct Tls {
     pub(crate) cert: PathBuf,
     pub(crate) key: PathBuf,
+    #[serde(default)]
+    pub(crate) client_ca: Option<PathBuf>,
 }
 
 /// Who may connect, and how many.
