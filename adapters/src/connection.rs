@@ -19,7 +19,6 @@ use crate::engine::ConnectionFacts;
 use crate::events::Events;
 use crate::handle::{End, Handle};
 use crate::link::Transport;
-use crate::process::Child;
 use crate::shared::Shared;
 
 const DROPPED: &str = "the transport was dropped";
@@ -29,7 +28,7 @@ pub(crate) fn start(
     mut connection: Connection,
     clock: Clock,
     id: ConnId,
-    transport: Transport,
+    mut transport: Transport,
     budget: &SharedRecvBudget,
 ) -> (Handle, Events) {
     let driver = Arc::new(Notify::new());
@@ -42,17 +41,19 @@ pub(crate) fn start(
         end: Ending::default(),
         id,
         packer: connection.config().packer().clone(),
-        peer: transport.peer.clone(),
-        pid: transport.child.as_ref().and_then(Child::pid),
+        peer: std::mem::take(&mut transport.peer).into_boxed_str(),
+        pid: transport.child.as_ref().and_then(|child| child.pid()),
     };
     let runtime = clock.runtime().clone();
     let shared = Shared::new(connection, clock, driver, Some(share), facts);
     let held = shared.hold();
+    let transport = Box::new(transport);
     runtime.spawn(Box::pin(async move {
         let mut over = Over { shared, exit: None };
         let child = drive(&*over.shared, transport).await;
         if let Some(child) = child {
-            over.exit = child.finish(over.shared.facts.kill.notified()).await;
+            // Few peers are children, and no other is to keep room for this.
+            over.exit = Box::pin(child.finish(over.shared.facts.kill.notified())).await;
         }
     }));
     held

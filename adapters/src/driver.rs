@@ -50,10 +50,10 @@ pub(crate) trait Driven: Send + Sync + 'static {
 
 /// Drives `machine` over `transport` until the transport is not needed any more and dropped. Gives
 /// back the child, if the peer is one: it sees the end of its input only now.
-pub(crate) async fn drive(machine: &impl Driven, transport: Transport) -> Option<Child> {
-    let Transport {
-        link, rest, child, ..
-    } = transport;
+///
+/// The transport is boxed: a task keeps the room of what it was begun with as long as it lives.
+pub(crate) async fn drive(machine: &impl Driven, transport: Box<Transport>) -> Option<Box<Child>> {
+    let (link, rest, child) = transport.into_parts();
     let clock = machine.clock();
     let mut driver = Driver {
         machine,
@@ -105,7 +105,7 @@ struct Driver<'a, M> {
     machine: &'a M,
     /// `None` once it is not needed any more.
     link: Option<Box<dyn Link>>,
-    child: Option<Child>,
+    child: Option<Box<Child>>,
     child_ended: bool,
     /// When the output of a child that has ended counts as ended too. Runs only while it is read.
     orphaned: Option<Instant>,

@@ -302,7 +302,7 @@ pub(crate) struct ConnectionFacts {
     pub(crate) end: Ending,
     pub(crate) id: ConnId,
     pub(crate) packer: Arc<dyn Packer>,
-    pub(crate) peer: String,
+    pub(crate) peer: Box<str>,
     pub(crate) pid: Option<u32>,
 }
 

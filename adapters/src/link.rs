@@ -133,7 +133,7 @@ pub(crate) struct Transport {
     pub(crate) link: Box<dyn Link>,
     /// Bytes that were read before the engine took over, such as those behind an HTTP head.
     pub(crate) rest: BytesMut,
-    pub(crate) child: Option<Child>,
+    pub(crate) child: Option<Box<Child>>,
     /// What the upgrade of a WebSocket agreed on.
     pub(crate) deflate: Option<Agreed>,
     /// What to call the other side in messages.
@@ -149,6 +149,14 @@ impl Transport {
             deflate: None,
             peer,
         }
+    }
+
+    /// The stream, what was read of it already, and the child at its other end.
+    pub(crate) fn into_parts(self: Box<Self>) -> (Box<dyn Link>, BytesMut, Option<Box<Child>>) {
+        let Self {
+            link, rest, child, ..
+        } = *self;
+        (link, rest, child)
     }
 }
 

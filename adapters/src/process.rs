@@ -89,7 +89,10 @@ impl Child {
 
     /// Waits for the end of the child, whose pipes have been dropped, and kills it after a grace
     /// or when `kill` comes.
-    pub(crate) async fn finish(mut self, kill: impl Future<Output = ()>) -> Option<ExitStatus> {
+    pub(crate) async fn finish(
+        mut self: Box<Self>,
+        kill: impl Future<Output = ()>,
+    ) -> Option<ExitStatus> {
         let runtime = self.runtime.clone();
         let grace = self.grace;
         let ending = ready_or(poll_fn(|cx| self.poll_ended(cx)), kill);
@@ -202,7 +205,7 @@ pub(crate) fn spawn(
         ));
     }
     let mut transport = Transport::new(Box::new(link), program.clone());
-    transport.child = Some(child);
+    transport.child = Some(Box::new(child));
     Ok(transport)
 }
 

@@ -321,15 +321,16 @@ async fn run(shared: &Arc<Shared<Client>>, mut targets: impl Targets, mut ways: 
                     found = Some(search.run(shared).await);
                     pending::<Infallible>().await
                 };
-                match either(drive(&link, transport), seeking).await {
+                match either(drive(&link, Box::new(transport)), seeking).await {
                     Either::First(child) => child,
                     Either::Second(never) => match never {},
                 }
             } else {
-                drive(&link, transport).await
+                drive(&link, Box::new(transport)).await
             };
             if let Some(child) = child {
-                child.finish(pending()).await;
+                // Few peers are children, and no other is to keep room for this.
+                Box::pin(child.finish(pending())).await;
             }
             ways.web_socket(opened() > before);
         }

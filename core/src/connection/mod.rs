@@ -1,5 +1,6 @@
 //! One open transport, either role, either dialect: the machine in the middle of everything.
 
+mod chance;
 mod close;
 mod config;
 mod deliver;
@@ -23,8 +24,6 @@ use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 
 use bytes::Bytes;
-use rand_chacha::ChaCha12Rng;
-use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use crate::calls::{CallName, Calls};
 use crate::error::{CallError, CloseReason};
@@ -36,6 +35,7 @@ use crate::record::{Entry, Outcome, Recorder, Tape};
 use crate::state::{LinkInput, first_link_state, next_link};
 use crate::time::Instant;
 use crate::wire::RecentIds;
+use chance::{Beginning, Chance};
 use close::Unread;
 use enqueue::Pressure;
 use framer::Framer;
@@ -79,13 +79,14 @@ pub struct Connection {
     config: Arc<ConnectionConfig>,
     profile: Profile,
     framer: Framer,
-    rng: ChaCha12Rng,
+    chance: Chance,
     /// Marks this connection's reply tokens.
     serial: u64,
     now: Instant,
     state: State,
 
-    accept: Option<Accept>,
+    /// What is said again where a hello may come: on byte streams.
+    accept: Option<Box<Accept>>,
     handshakes: u32,
     handshake_deadline: Option<Instant>,
     drain_deadline: Option<Instant>,
@@ -157,10 +158,7 @@ impl Connection {
     /// every connection, or fixed in a test.
     #[must_use]
     pub fn new(config: Arc<ConnectionConfig>, seed: [u8; 32], now: Instant) -> Self {
-        let mut rng = ChaCha12Rng::from_seed(seed);
-        let serial = rng.next_u64();
-        let mut mask_seed = [0; 32];
-        rng.fill_bytes(&mut mask_seed);
+        let (chance, Beginning { serial, mask_seed }) = Chance::new(seed);
         let profile = config.profile;
         // On a byte stream everybody begins as a sente-lite peer, whatever the hello asks for.
         let dialect = match (profile.stream, profile.role, &config.hello) {
@@ -171,7 +169,7 @@ impl Connection {
         let mut connection = Self {
             framer: Framer::new(&config, mask_seed),
             profile: Profile { dialect, ..profile },
-            rng,
+            chance,
             serial,
             now,
             state: first_link_state(profile.role),
@@ -294,6 +292,7 @@ impl Connection {
     pub fn handle_timeout(&mut self, now: Instant) {
         self.note(now, || Entry::Timeout);
         self.tick(now);
+        self.recv.settle();
         let now = self.now;
         while let Some(call) = self.calls.expire(now) {
             self.push_event(ConnectionEvent::Settled {

@@ -456,7 +456,7 @@ impl Connection {
         self.push_message(ConnectionEvent::Hello(hello), span_len(data));
         if let Some(mut accept) = self.accept.take() {
             accept.offered = offered;
-            self.send_handshake(accept, false);
+            self.send_handshake(*accept, false);
         }
     }
 

@@ -269,6 +269,15 @@ impl RecvQueue {
         self.pop_from(Lane::Answer, limits)
     }
 
+    /// Gives back the room of what is empty. For when nothing has come for a while.
+    pub(super) fn settle(&mut self) {
+        for lane in [&mut self.answers, &mut self.calls, &mut self.messages] {
+            if lane.is_empty() {
+                *lane = VecDeque::new();
+            }
+        }
+    }
+
     /// Takes a `SendReady` out that is not true any more.
     pub(super) const fn take_send_ready_back(&mut self) {
         self.send_ready = None;
@@ -388,6 +397,10 @@ impl RecvQueue {
             return Some((ConnectionEvent::SendReady, false));
         }
         let queued = self.lane(lane).pop_front()?;
+        if lane == Lane::Other && self.others.is_empty() {
+            // They are seldom: most connections open and then have none for as long as they live.
+            self.others = VecDeque::new();
+        }
         self.uncount(queued.counted, limits);
         Some((queued.event, queued.counted.is_some()))
     }

@@ -5,7 +5,6 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use bytes::Bytes;
-use rand_chacha::rand_core::Rng;
 use sente_edn::Value;
 
 use crate::calls::CallName;
@@ -271,7 +270,9 @@ impl Connection {
             dialect: self.profile.dialect,
             extensions: self.profile.extensions,
         };
-        self.accept = Some(accept);
+        if self.profile.stream {
+            self.accept = Some(Box::new(accept));
+        }
         self.push_event(ConnectionEvent::Opened(opened));
     }
 
@@ -280,7 +281,7 @@ impl Connection {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let mut length = 6;
         loop {
-            let bits = self.rng.next_u64();
+            let bits = self.chance.next();
             let mut text = [b'0'; 16];
             for (at, byte) in text.iter_mut().take(length).enumerate() {
                 let digit = usize::try_from((bits >> (4 * at)) & 15).unwrap_or(0);

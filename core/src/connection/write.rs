@@ -1,5 +1,6 @@
 //! The bytes of a connection: what leaves next, in which frames, and when it was written.
 
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
@@ -122,6 +123,10 @@ impl Connection {
             };
             if self.framer.write(kind, &[Part::Shared(&frame)], out) {
                 self.stats.frames_sent += 1;
+            }
+            if self.control.is_empty() {
+                // They are seldom, and the room for them would be kept for all the time between.
+                self.control = VecDeque::new();
             }
         }
     }
