@@ -61,6 +61,12 @@ pub struct Case {
 pub const CASES: &[Case] = &[
     Case::new("frame-in/lines", || frame_in(Carrier::Lines)),
     Case::new("frame-in/websocket", || frame_in(Carrier::WebSocket)),
+    Case {
+        events: EVENTS,
+        ..Case::new("frame-in/websocket, many at once", || {
+            frames_in(Carrier::WebSocket)
+        })
+    },
     Case::new("call-in/lines", call_in),
     Case::new("event-out/lines", || event_out(Carrier::Lines)),
     Case::new("event-out/websocket", || event_out(Carrier::WebSocket)),
@@ -74,6 +80,10 @@ pub const CASES: &[Case] = &[
     },
     Case::new("call", call),
     Case::new("echo", echo),
+    Case {
+        events: EVENTS,
+        ..Case::new("echo/websocket, many at once", echoes)
+    },
     Case::new(FILLED, fill),
     Case::new("floor: frame-in, serde_json", frame_in_json),
     Case::new("floor: event-out, serde_json", event_out_json),
@@ -184,7 +194,7 @@ impl Arriving {
 
     fn fill(&mut self) {
         self.buffer.clear();
-        self.buffer.reserve(1 << 12);
+        self.buffer.reserve(self.frame.len().max(1 << 12));
         self.buffer.extend_from_slice(&self.frame);
     }
 
@@ -208,6 +218,25 @@ fn frame_in(carrier: Carrier) -> Operation {
         registry.dispatch(&message.event, |_, handler| seen += *handler);
         assert_eq!(seen, 1);
         black_box(message);
+    })
+}
+
+/// As many frames as one read may bring.
+fn frames_in(carrier: Carrier) -> Operation {
+    let mut connection = server(carrier);
+    let mut registry: Registry<u32> = Registry::new();
+    registry.on(Pattern::Id(id()), 1);
+    let mut arriving = Arriving::new(many(framed(carrier, EDN)));
+    Box::new(move || {
+        arriving.arrive(&mut connection);
+        let mut seen = 0;
+        while let Some(event) = connection.poll_event() {
+            if let ConnectionEvent::Message(message) = event {
+                registry.dispatch(&message.event, |_, handler| seen += u64::from(*handler));
+                black_box(message);
+            }
+        }
+        assert_eq!(seen, EVENTS);
     })
 }
 
@@ -249,6 +278,27 @@ fn echo() -> Operation {
         connection
             .reply(NOW, token, data.expect("it has data"))
             .expect("the caller waits");
+        flush(&mut connection, &mut out);
+    })
+}
+
+/// The same with as many calls as one read may bring.
+fn echoes() -> Operation {
+    let mut connection = server(Carrier::WebSocket);
+    let frame = format!("[{EDN} \"4c2ab8\"]");
+    let mut arriving = Arriving::new(many(framed(Carrier::WebSocket, &frame)));
+    let mut out = TransmitBuf::new();
+    Box::new(move || {
+        arriving.arrive(&mut connection);
+        while let Some(event) = connection.poll_event() {
+            let ConnectionEvent::Message(message) = event else {
+                continue;
+            };
+            let (token, data) = (message.reply.expect("a call"), message.event.data);
+            connection
+                .reply(NOW, token, data.expect("it has data"))
+                .expect("the caller waits");
+        }
         flush(&mut connection, &mut out);
     })
 }
@@ -380,14 +430,21 @@ fn open(role: Role, carrier: Carrier, limits: Limits) -> Connection {
     connection
 }
 
+fn many(frame: Vec<u8>) -> Vec<u8> {
+    let count = usize::try_from(EVENTS).expect("they are few");
+    frame.repeat(count)
+}
+
 /// A frame as a server receives it.
 fn framed(carrier: Carrier, message: &str) -> Vec<u8> {
     const MASK: [u8; 4] = [0x21, 0x43, 0x65, 0x87];
     match carrier {
         Carrier::WebSocket => {
             let length = u8::try_from(message.len()).expect("it is short");
-            let mut frame = vec![0x81, 0x80 | length];
-            assert!(length < 126, "it has a short header");
+            let mut frame = vec![0x81, 0x80 | length.min(126)];
+            if length >= 126 {
+                frame.extend_from_slice(&[0, length]);
+            }
             frame.extend_from_slice(&MASK);
             let masked = message.bytes().zip(MASK.iter().cycle());
             frame.extend(masked.map(|(byte, key)| byte ^ key));

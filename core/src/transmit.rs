@@ -5,6 +5,8 @@ use alloc::vec::Vec;
 
 use bytes::{Buf, Bytes};
 
+use crate::framing::websocket::Part;
+
 /// Bytes on their way to the transport, filled by the engine and drained by the driver.
 ///
 /// Small pieces are copied into one scratch buffer, so that many of them leave in one write;
@@ -45,14 +47,7 @@ impl TransmitBuf {
     pub fn put_slice_mut(&mut self, bytes: &[u8]) -> &mut [u8] {
         let start = self.scratch.len();
         self.scratch.extend_from_slice(bytes);
-        let end = self.scratch.len();
-        if start != end {
-            self.remaining = self.remaining.saturating_add(end - start);
-            match self.segments.back_mut() {
-                Some(Segment::Scratch(_, last)) if *last == start => *last = end,
-                _ => self.segments.push_back(Segment::Scratch(start, end)),
-            }
-        }
+        self.count_from(start);
         self.scratch.get_mut(start..).unwrap_or_default()
     }
 
@@ -63,6 +58,51 @@ impl TransmitBuf {
         } else {
             self.remaining = self.remaining.saturating_add(bytes.len());
             self.segments.push_back(Segment::Shared(bytes.clone()));
+        }
+    }
+
+    /// Appends a frame: what stands before its message, the parts of that, and what stands behind it.
+    pub(crate) fn put_frame(&mut self, before: &[u8], parts: &[Part<'_>], behind: &[u8]) {
+        let mut len = before.len().saturating_add(behind.len());
+        for part in parts {
+            len = len.saturating_add(part.as_slice().len());
+        }
+        if len >= Self::SHARE_FROM {
+            return self.put_large_frame(before, parts, behind);
+        }
+        let start = self.scratch.len();
+        self.scratch.reserve(len);
+        self.scratch.extend_from_slice(before);
+        for part in parts {
+            self.scratch.extend_from_slice(part.as_slice());
+        }
+        self.scratch.extend_from_slice(behind);
+        self.count_from(start);
+    }
+
+    #[inline(never)]
+    fn put_large_frame(&mut self, before: &[u8], parts: &[Part<'_>], behind: &[u8]) {
+        self.put_slice(before);
+        for part in parts {
+            match part {
+                Part::Slice(bytes) => self.put_slice(bytes),
+                Part::Shared(bytes) => self.put_shared(bytes),
+            }
+        }
+        self.put_slice(behind);
+    }
+
+    /// Counts what was appended to the scratch buffer from `start` on.
+    #[inline]
+    fn count_from(&mut self, start: usize) {
+        let end = self.scratch.len();
+        if start == end {
+            return;
+        }
+        self.remaining = self.remaining.saturating_add(end.saturating_sub(start));
+        match self.segments.back_mut() {
+            Some(Segment::Scratch(_, last)) if *last == start => *last = end,
+            _ => self.segments.push_back(Segment::Scratch(start, end)),
         }
     }
 

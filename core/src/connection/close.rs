@@ -114,6 +114,7 @@ impl Connection {
         self.settle_as_closed();
         self.fail_reservations();
         self.held_until = None;
+        self.take_ahead_back();
         self.scratch.settle();
         // What is not queued any more, but not written either, is with the driver.
         let taken_to = self.queue.oldest();

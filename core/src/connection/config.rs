@@ -5,7 +5,6 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use bytes::Bytes;
 use sente_edn::{Keyword, Map, Value};
 use thiserror::Error;
 
@@ -15,9 +14,11 @@ use crate::framing::Kind;
 #[cfg(feature = "deflate")]
 use crate::framing::websocket::DeflateConfig;
 use crate::limits::Limits;
-use crate::packer::{Edn, Packer, Tokens, edn_limits};
+use crate::packer::{Edn, Packer, edn_limits};
 use crate::profile::{Carrier, Dialect, Keepalive, Profile, Role};
 use crate::queue::{Rate, WaterMarks};
+
+use super::atoms::Atoms;
 
 /// The configuration connections share: build it once, hand out clones of the `Arc`.
 ///
@@ -510,80 +511,6 @@ impl Accept {
                 ])
             }
         }
-    }
-}
-
-/// The protocol's own values, packed once.
-#[derive(Debug)]
-pub(crate) struct Atoms {
-    pub(crate) nil: Bytes,
-    pub(crate) ping: Bytes,
-    pub(crate) ping_event: Bytes,
-    pub(crate) pong_event: Bytes,
-    pub(crate) pong: Bytes,
-    pub(crate) error: Bytes,
-    pub(crate) batch_id: Bytes,
-    pub(crate) reply_id: Bytes,
-    pub(crate) callback_key: Bytes,
-    pub(crate) data_key: Bytes,
-    /// How a callback id of ours is packed, where that is the same for all.
-    pub(crate) callback: Option<CallbackForm>,
-    pub(crate) single: Tokens,
-    pub(crate) pair: Tokens,
-    pub(crate) map: Tokens,
-}
-
-impl Atoms {
-    pub(super) fn new(packer: &dyn Packer) -> Option<Self> {
-        let pack = |value: Value| {
-            let mut out = Vec::new();
-            packer.pack(&value, &mut out).ok()?;
-            Some(Bytes::from(out))
-        };
-        Some(Self {
-            nil: pack(Value::Nil)?,
-            ping: pack(keyword("chsk/ws-ping"))?,
-            ping_event: pack(vector([keyword("chsk/ws-ping")]))?,
-            pong_event: pack(vector([keyword("chsk/ws-pong")]))?,
-            pong: pack(Value::from("pong"))?,
-            error: pack(keyword("chsk/error"))?,
-            batch_id: pack(keyword("batch/events"))?,
-            reply_id: pack(keyword("chsk/reply"))?,
-            callback_key: pack(keyword("cb-uuid"))?,
-            data_key: pack(keyword("data"))?,
-            callback: CallbackForm::find(pack),
-            single: packer.sequence(1),
-            pair: packer.sequence(2),
-            map: packer.map(2),
-        })
-    }
-}
-
-/// What stands around the digits of a packed callback id.
-#[derive(Debug)]
-pub(crate) struct CallbackForm {
-    /// How many digits.
-    pub(crate) len: usize,
-    pub(crate) before: Bytes,
-    pub(crate) behind: Bytes,
-}
-
-impl CallbackForm {
-    /// The form of ids of six digits, if `pack` writes their text as it is.
-    fn find(pack: impl Fn(Value) -> Option<Bytes>) -> Option<Self> {
-        const SAMPLES: [&str; 2] = ["012345", "abcdef"];
-        let mut forms = SAMPLES.map(|text| {
-            let packed = pack(Value::from(text))?;
-            let mut at = packed.windows(text.len());
-            let start = at.position(|window| window == text.as_bytes())?;
-            Some(Self {
-                len: text.len(),
-                before: packed.slice(..start),
-                behind: packed.slice(start + text.len()..),
-            })
-        });
-        let (first, second) = (forms[0].take()?, forms[1].take()?);
-        (first.before == second.before && first.behind == second.behind).then_some(first)
     }
 }
 

@@ -124,15 +124,26 @@ impl Connection {
     #[inline]
     fn fits_simply(&self, item: &Outgoing, options: &SendOptions) -> Option<usize> {
         let config = &*self.config;
-        if options.policy != Policy::Reject || config.seals || self.limiter.is_some() {
+        if !self.is_simple(options) {
             return None;
         }
         let size = envelope::message_len(self.profile, &config.atoms, item);
-        let len = item.len();
-        let fits = size <= config.limits.max_frame_bytes
-            && len <= config.limits.max_send_bytes
-            && self.queue.takes(len, &config.limits);
-        fits.then_some(size)
+        self.has_simple_room(size, item.len()).then_some(size)
+    }
+
+    /// Whether nothing limits the rate of an event with these options, and nothing drops it.
+    #[inline]
+    pub(super) fn is_simple(&self, options: &SendOptions) -> bool {
+        options.policy == Policy::Reject && !self.config.seals && self.limiter.is_none()
+    }
+
+    /// Whether an event of `len` packed bytes fits everywhere, and its frame of `size` bytes.
+    #[inline]
+    pub(super) fn has_simple_room(&self, size: usize, len: usize) -> bool {
+        let limits = &self.config.limits;
+        size <= limits.max_frame_bytes
+            && len <= limits.max_send_bytes
+            && self.queue.takes(len, limits)
     }
 
     fn try_enqueue(&mut self, mut item: Outgoing, options: &SendOptions) -> Result<Sent, Refused> {
@@ -181,6 +192,7 @@ impl Connection {
     pub(super) fn settle_scratch(&mut self) {
         if self.queue.is_empty() {
             self.scratch.settle();
+            self.queue.settle();
         }
     }
 
@@ -241,6 +253,19 @@ impl Connection {
 
     #[inline(always)]
     fn push(&mut self, item: Outgoing, size: usize, priority: Priority, hold: Hold) -> Sent {
+        self.before_push(size);
+        if priority == Priority::Low {
+            // How many of the others may go before it is counted in the queue.
+            self.take_ahead_back();
+        }
+        self.queue.push(item, priority, hold);
+        self.after_push();
+        Sent::Queued
+    }
+
+    /// What comes before an event is queued whose frame has so many bytes.
+    #[inline(always)]
+    pub(super) fn before_push(&mut self, size: usize) {
         self.stats.events_queued += 1;
         if let Some(limiter) = &mut self.limiter {
             limiter.take(self.now);
@@ -251,7 +276,11 @@ impl Connection {
         if self.queue.is_empty() && !self.is_held() {
             self.held_until = self.config.flush_window.map(|window| self.now + window);
         }
-        self.queue.push(item, priority, hold);
+    }
+
+    /// What comes after an event was queued.
+    #[inline(always)]
+    pub(super) fn after_push(&mut self) {
         let limits = &self.config.limits;
         if self.queue.len() >= limits.max_batch_events
             || self.queue.bytes() >= limits.max_batch_bytes
@@ -259,13 +288,17 @@ impl Connection {
             self.held_until = None;
         }
         self.check_high_water();
-        Sent::Queued
     }
 
     /// Queues a reply, for which there is always room. Somebody waits for it: it does not wait for
     /// a flush window, and what is queued before it goes with it.
     pub(super) fn push_reply(&mut self, item: Outgoing) {
         self.queue.push(item, Priority::Normal, Hold::Keep);
+        self.after_reply();
+    }
+
+    #[inline]
+    pub(super) fn after_reply(&mut self) {
         self.held_until = None;
         self.check_high_water();
     }

@@ -10,10 +10,10 @@ use crate::packer::Packer;
 use crate::profile::{Dialect, Profile, Role};
 use crate::queue::Outgoing;
 
-use super::config::Atoms;
+use super::atoms::Atoms;
 
 /// The most parts a frame of one message has: a reply of Sente's dialect on a byte stream.
-const MAX_PARTS: usize = 17;
+const MAX_PARTS: usize = 9;
 
 /// The parts of a frame of one message, in order. They live on the stack: this is made for every
 /// message, once to measure it and once to write it.
@@ -113,6 +113,15 @@ pub(super) fn with_message<R>(
         Outgoing::Reply { callback, packed } if profile.positional_replies() => {
             (packed, &**callback)
         }
+        Outgoing::Reply { callback, packed } if profile.dialect == Dialect::SenteLite => {
+            return write(&[
+                Part::Slice(&atoms.reply.open),
+                Part::Slice(callback),
+                Part::Slice(&atoms.reply.middle),
+                Part::Shared(packed),
+                Part::Slice(&atoms.reply.close),
+            ]);
+        }
         _ => return write(&message(profile, atoms, item)),
     };
     write(&[
@@ -153,14 +162,9 @@ pub(super) fn message_len(profile: Profile, atoms: &Atoms, item: &Outgoing) -> u
             let around = if profile.positional_replies() {
                 pair
             } else {
-                let map = atoms.map.open().len()
-                    + atoms.map.separator().len()
-                    + 2 * atoms.map.key_separator().len()
-                    + atoms.map.close().len();
-                let keys = atoms.reply_id.len() + atoms.callback_key.len() + atoms.data_key.len();
                 match profile.dialect {
-                    Dialect::Sente => 2 * pair + map + keys + atoms.nil.len(),
-                    Dialect::SenteLite => pair + map + keys,
+                    Dialect::Sente => pair + atoms.reply.len() + atoms.nil.len(),
+                    Dialect::SenteLite => atoms.reply.len(),
                 }
             };
             (packed, around + callback.len())
@@ -173,6 +177,38 @@ pub(super) fn message_len(profile: Profile, atoms: &Atoms, item: &Outgoing) -> u
         "it is as long as it is"
     );
     len
+}
+
+/// What stands before an event that leaves alone, and what behind it: before and behind the callback
+/// id, or what is in its place. `None` where pushes are put together.
+#[inline]
+pub(super) fn around_event<'a>(
+    profile: Profile,
+    atoms: &'a Atoms,
+    callback: Option<&'a [u8]>,
+) -> Option<(&'a [u8], [&'a [u8]; 3])> {
+    let second = match (callback, profile.dialect, profile.role) {
+        (Some(callback), ..) => callback,
+        (None, ..) if profile.batches() => return None,
+        (None, Dialect::SenteLite, _) => return Some((&[], [&[]; 3])),
+        (None, Dialect::Sente, Role::Client) => &atoms.nil,
+        (None, Dialect::Sente, Role::Server) => return None,
+    };
+    let (open, close) = (atoms.pair.open(), atoms.pair.close());
+    Some((open, [atoms.pair.separator(), second, close]))
+}
+
+/// What stands before, between and behind the callback id and the data of a reply, and whether the
+/// callback id is the first. `None` for the one that has more around it.
+#[inline]
+pub(super) fn around_reply(profile: Profile, atoms: &Atoms) -> Option<([&[u8]; 3], bool)> {
+    if profile.positional_replies() {
+        let pair = &atoms.pair;
+        return Some(([pair.open(), pair.separator(), pair.close()], false));
+    }
+    let reply = &atoms.reply;
+    let is_bare = profile.dialect == Dialect::SenteLite;
+    is_bare.then_some(([&reply.open, &reply.middle, &reply.close], true))
 }
 
 /// A frame with a batch of events: Sente's `[[event ..] nil]`, sente-lite's
@@ -281,17 +317,9 @@ fn pair<'a>(atoms: &'a Atoms, first: &'a Bytes, second: &'a [u8], parts: &mut Pa
 
 /// `[:chsk/reply {:cb-uuid callback, :data packed}]`
 fn reply_event<'a>(atoms: &'a Atoms, callback: &'a [u8], packed: &'a Bytes, parts: &mut Parts<'a>) {
-    parts.push(Part::Slice(atoms.pair.open()));
-    parts.push(Part::Slice(&atoms.reply_id));
-    parts.push(Part::Slice(atoms.pair.separator()));
-    parts.push(Part::Slice(atoms.map.open()));
-    parts.push(Part::Slice(&atoms.callback_key));
-    parts.push(Part::Slice(atoms.map.key_separator()));
+    parts.push(Part::Slice(&atoms.reply.open));
     parts.push(Part::Slice(callback));
-    parts.push(Part::Slice(atoms.map.separator()));
-    parts.push(Part::Slice(&atoms.data_key));
-    parts.push(Part::Slice(atoms.map.key_separator()));
+    parts.push(Part::Slice(&atoms.reply.middle));
     parts.push(Part::Shared(packed));
-    parts.push(Part::Slice(atoms.map.close()));
-    parts.push(Part::Slice(atoms.pair.close()));
+    parts.push(Part::Slice(&atoms.reply.close));
 }

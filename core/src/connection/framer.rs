@@ -70,7 +70,7 @@ impl Framer {
         }
     }
 
-    /// Whether nothing waits that [`whole`](Self::whole) or [`poll`](Self::poll) could give out
+    /// Whether nothing waits that [`whole_at`](Wholes::whole_at) or [`poll`](Self::poll) could give out
     /// before there is more.
     pub(super) fn is_drained(&mut self) -> bool {
         match self {
@@ -80,35 +80,7 @@ impl Framer {
         }
     }
 
-    /// The next frame where it lies, if it is small and all there: what [`poll`](Self::poll) would
-    /// give out. It has to be skipped or taken at once.
-    pub(super) fn whole(&mut self) -> Option<Whole> {
-        match self {
-            Self::LengthPrefixed(framing) => framing.whole(),
-            Self::Lines(framing) => framing.whole(),
-            Self::WebSocket(websocket) => websocket.whole(),
-        }
-    }
-
-    /// The message that [`whole`](Self::whole) has found.
-    pub(super) fn message(&self, whole: Whole) -> &[u8] {
-        match self {
-            Self::LengthPrefixed(framing) => framing.message(whole),
-            Self::Lines(framing) => framing.message(whole),
-            Self::WebSocket(websocket) => websocket.message(whole),
-        }
-    }
-
-    /// Steps over what [`whole`](Self::whole) has found.
-    pub(super) fn skip(&mut self, whole: Whole) {
-        match self {
-            Self::LengthPrefixed(framing) => framing.skip(whole),
-            Self::Lines(framing) => framing.skip(whole),
-            Self::WebSocket(websocket) => websocket.skip(whole),
-        }
-    }
-
-    /// The frame that [`whole`](Self::whole) has found.
+    /// The frame that [`whole_at`](Wholes::whole_at) has found at the front.
     pub(super) fn take(&mut self, whole: Whole) -> Frame {
         match self {
             Self::LengthPrefixed(framing) => framing.take(whole),
@@ -174,18 +146,51 @@ impl Framer {
         match self {
             Self::WebSocket(websocket) => websocket.write_message(kind, parts, out),
             Self::Lines(_) => {
-                put_parts(parts, out);
-                out.put_slice(Lines::SUFFIX);
+                out.put_frame(&[], parts, Lines::SUFFIX);
                 true
             }
             Self::LengthPrefixed(_) => {
                 let Some(header) = LengthPrefixed::header(kind, len_of(parts)) else {
                     return false;
                 };
-                out.put_slice(&header);
-                put_parts(parts, out);
+                out.put_frame(&header, parts, &[]);
                 true
             }
+        }
+    }
+
+    /// How much room a frame needs before its message so that [`frame`](Self::frame) can be called.
+    /// `None` where a frame is more than its message with something around it, or none is taken.
+    #[inline]
+    pub(super) fn room_before(&self) -> Option<usize> {
+        match self {
+            Self::Lines(_) => Some(0),
+            Self::LengthPrefixed(_) => Some(LengthPrefixed::HEADER),
+            Self::WebSocket(websocket) => websocket.room_before(),
+        }
+    }
+
+    /// Makes a frame of the message that stands at the end of `text`, behind the room that begins at
+    /// `start`. It has fewer than 64 KiB. By how much the message has moved to the front.
+    #[inline]
+    pub(super) fn frame(&self, kind: Kind, start: usize, text: &mut Vec<u8>) -> usize {
+        match self {
+            Self::Lines(_) => {
+                text.extend_from_slice(Lines::SUFFIX);
+                0
+            }
+            Self::LengthPrefixed(_) => {
+                let message = start.saturating_add(LengthPrefixed::HEADER);
+                let len = text.len().saturating_sub(message);
+                if let (Some(header), Some(room)) = (
+                    LengthPrefixed::header(kind, len),
+                    text.get_mut(start..message),
+                ) {
+                    room.copy_from_slice(&header);
+                }
+                0
+            }
+            Self::WebSocket(_) => WebSocket::frame(kind, start, text),
         }
     }
 
@@ -193,15 +198,6 @@ impl Framer {
         match self {
             Self::WebSocket(websocket) => Some(websocket),
             Self::LengthPrefixed(_) | Self::Lines(_) => None,
-        }
-    }
-}
-
-fn put_parts(parts: &[Part<'_>], out: &mut TransmitBuf) {
-    for part in parts {
-        match part {
-            Part::Slice(bytes) => out.put_slice(bytes),
-            Part::Shared(bytes) => out.put_shared(bytes),
         }
     }
 }

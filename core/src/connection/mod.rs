@@ -1,5 +1,7 @@
 //! One open transport, either role, either dialect: the machine in the middle of everything.
 
+mod ahead;
+mod atoms;
 mod chance;
 mod close;
 mod config;
@@ -9,6 +11,7 @@ mod envelope;
 mod event;
 mod framer;
 mod keepalive;
+mod plain;
 mod receive;
 mod recv_queue;
 mod reserve;
@@ -357,14 +360,6 @@ impl Connection {
     /// [`wants_read`](Self::wants_read) true again.
     #[must_use]
     pub fn poll_event(&mut self) -> Option<ConnectionEvent> {
-        if self.tape.is_some() {
-            return self.recorded_event();
-        }
-        self.next_event()
-    }
-
-    #[cold]
-    fn recorded_event(&mut self) -> Option<ConnectionEvent> {
         if self.tape.is_some() {
             return self.next_event_noted();
         }

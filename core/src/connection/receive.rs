@@ -27,6 +27,7 @@ use super::close::Unread;
 use super::config::RecvPolicy;
 use super::event::{BadEvent, ConnectionEvent, HelloReceived, Input, Opened, State};
 use super::framer::Framed;
+use super::plain::Stop;
 
 /// In a frame smaller than this, nothing is too small to be a slice of it.
 const PIN_BELOW: usize = 4096;
@@ -125,9 +126,7 @@ impl Connection {
             if self.ended.is_none() && self.framer.is_drained() {
                 break;
             }
-            if let Some(whole) = self.framer.whole() {
-                self.stats.frames_received += 1;
-                self.handle_whole(whole, over);
+            if !over && self.process_plain() {
                 continue;
             }
             match self.framer.poll() {
@@ -151,6 +150,23 @@ impl Connection {
     /// Whether what arrives is told to nobody any more.
     fn drops_all(&self) -> bool {
         self.state == State::Closed || self.unread == Unread::Dropped
+    }
+
+    /// Decodes the simple frames, as far as there is room for them, and one that is not. Whether there
+    /// was any.
+    #[inline]
+    fn process_plain(&mut self) -> bool {
+        match self.take_plain() {
+            Stop::Here(progress) => return progress,
+            Stop::Event { id, data, callback } => self.handle_event(id, data, callback, None),
+            Stop::Reply { callback, data } => self.settle(&callback, data),
+            Stop::Other(whole) => {
+                self.stats.frames_received += 1;
+                let frame = self.framer.take(whole);
+                self.handle_frame(&frame);
+            }
+        }
+        true
     }
 
     /// Everything received has been decoded; if nothing more will come, says so.
@@ -334,6 +350,8 @@ impl Connection {
     }
 
     fn handle_handshake(&mut self, frame: &Bytes, handshake: &Handshake) {
+        // Frames that were made already have the form that holds until now.
+        self.take_ahead_back();
         let size =
             span_len(handshake.uid) + span_len(handshake.csrf_token) + span_len(handshake.data);
         let slot = |span: Option<Span>| span.map(|span| self.payload(frame, span));
@@ -448,6 +466,7 @@ impl Connection {
             return;
         }
         self.hello_seen = true;
+        self.take_ahead_back();
         if let Some(dialect) = hello.dialect {
             self.profile.dialect = dialect;
         }

@@ -214,7 +214,6 @@ impl RecvQueue {
     #[inline]
     pub(super) fn pop_message(&mut self, limits: &Limits) -> Option<ConnectionEvent> {
         let is_simple = self.answers.is_empty()
-            && self.calls.is_empty()
             && self.others.is_empty()
             && self.send_ready.is_none()
             && self.shed_count == 0
@@ -222,7 +221,16 @@ impl RecvQueue {
         if !is_simple {
             return None;
         }
-        let queued = self.messages.pop_front()?;
+        let is_call = match (self.calls.front(), self.messages.front()) {
+            (Some(call), Some(message)) => call.number < message.number,
+            (call, _) => call.is_some(),
+        };
+        let lane = if is_call {
+            &mut self.calls
+        } else {
+            &mut self.messages
+        };
+        let queued = lane.pop_front()?;
         self.held_messages = self.held_messages.saturating_sub(1);
         self.held_bytes = self
             .held_bytes
@@ -233,9 +241,9 @@ impl RecvQueue {
         Some(queued.event)
     }
 
-    /// Queues a message.
+    /// Queues a message. [`messages_pushed`](Self::messages_pushed) has to follow.
     #[inline]
-    pub(super) fn push_message(&mut self, message: Message, size: usize, limits: &Limits) {
+    pub(super) fn push_message(&mut self, message: Message, size: usize) {
         self.count(Some(size));
         let lane = match message.reply {
             Some(_) => &mut self.calls,
@@ -247,6 +255,12 @@ impl RecvQueue {
             event: ConnectionEvent::Message(message),
         });
         self.next = self.next.wrapping_add(1);
+    }
+
+    /// Messages were queued, and nothing else happened between: the status is what it would have become
+    /// step by step.
+    #[inline]
+    pub(super) fn messages_pushed(&mut self, limits: &Limits) {
         self.update_status(limits);
     }
 

@@ -1,5 +1,5 @@
-//! Where something is packed whose length is not known before: one buffer for all that a connection
-//! sends, so that what is queued takes a single piece of memory, of just its length.
+//! The text of the frames that leave next, and behind it room to pack in what is queued otherwise: that
+//! takes a single piece of memory then, of just its length.
 
 use alloc::vec::Vec;
 
@@ -16,15 +16,48 @@ const IDLE: usize = 1024;
 pub(super) struct Scratch(Vec<u8>);
 
 impl Scratch {
+    /// How much text of frames is taken before what follows waits in the queue.
+    pub(super) const MOST: usize = BUSY;
+
+    /// The frames.
+    #[inline]
+    pub(super) const fn text(&self) -> &Vec<u8> {
+        &self.0
+    }
+
+    /// The same, to append to it.
+    #[inline]
+    pub(super) const fn text_mut(&mut self) -> &mut Vec<u8> {
+        &mut self.0
+    }
+
+    /// Forgets the frames.
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+        self.shrink_to(BUSY);
+    }
+
     /// What `pack` appends.
     pub(super) fn packed<E>(
         &mut self,
         pack: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
     ) -> Result<Bytes, E> {
-        self.0.clear();
-        let packed = pack(&mut self.0).map(|()| Bytes::copy_from_slice(&self.0));
-        self.shrink_to(BUSY);
+        let start = self.0.len();
+        let packed = pack(&mut self.0);
+        let packed = packed.map(|()| self.copied(start, self.0.len()));
+        self.truncate(start);
         packed
+    }
+
+    /// A copy of a part of it.
+    pub(super) fn copied(&self, start: usize, end: usize) -> Bytes {
+        Bytes::copy_from_slice(self.0.get(start..end).unwrap_or_default())
+    }
+
+    /// Takes back what was appended from `start` on.
+    pub(super) fn truncate(&mut self, start: usize) {
+        self.0.truncate(start);
+        self.shrink_to(BUSY.saturating_add(start));
     }
 
     /// Gives back what a connection with nothing to send is not to hold.
@@ -32,9 +65,9 @@ impl Scratch {
         self.shrink_to(IDLE);
     }
 
+    #[inline]
     fn shrink_to(&mut self, capacity: usize) {
         if self.0.capacity() > capacity {
-            self.0.clear();
             self.0.shrink_to(capacity);
         }
     }

@@ -14,7 +14,8 @@ use crate::profile::{Dialect, Profile, Role};
 use crate::queue::{Outgoing, Priority};
 use crate::transmit::TransmitBuf;
 
-use super::config::{Atoms, ConnectionConfig};
+use super::atoms::Atoms;
+use super::config::ConnectionConfig;
 use super::enqueue::Refused;
 use super::{Connection, envelope, framer};
 

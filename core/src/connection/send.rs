@@ -14,12 +14,15 @@ use crate::extensions::Extensions;
 use crate::framing::websocket::Part;
 use crate::id::{CallId, ReplyToken};
 use crate::packed::{PackedEvent, SealedFrames, pack_event, pack_payload, pack_traced, take_trace};
+use crate::packer::PackError;
 use crate::profile::Role;
 use crate::queue::{Outgoing, SendOptions, Sent, WAITING_OVERHEAD};
 use crate::record::Entry;
 use crate::state::LinkInput;
 use crate::time::Instant;
 
+use super::ahead::Packed;
+use super::config::ConnectionConfig;
 use super::enqueue::Refused;
 use super::event::{ConnectionEvent, Opened, State};
 use super::seal::TooLarge;
@@ -66,9 +69,12 @@ impl Connection {
             self.stats.sends_refused += 1;
             return Err(SendError::NotOpen(Box::new(event)));
         }
-        let (event, packed) = self.pack(event)?;
-        self.enqueue(Outgoing::event(packed), &options)
-            .map_err(|refused| self.give_back(event, refused))
+        match self.pack_event_ahead(event, None, &options)? {
+            (_, Packed::Ahead) => Ok(Sent::Queued),
+            (event, Packed::Alone(packed)) => self
+                .enqueue(Outgoing::event(packed), &options)
+                .map_err(|refused| self.give_back(event, refused)),
+        }
     }
 
     /// Queues an event that was packed before, as a broadcast does.
@@ -133,18 +139,21 @@ impl Connection {
                 limit,
             }
         } else {
-            let (event, packed) = self.pack(event)?;
             let name = self.fresh_callback();
             // Somebody waits for the answer: a flush window would only add to that.
             let options = SendOptions::new().flush(true);
-            let item = Outgoing::Event {
-                packed,
-                callback: Some(name.clone()),
-                sealed: SealedFrames::default(),
-                portable: None,
-            };
-            if let Err(refused) = self.enqueue(item, &options) {
-                return Err(self.give_back(event, refused));
+            if let (event, Packed::Alone(packed)) =
+                self.pack_event_ahead(event, Some(&name), &options)?
+            {
+                let item = Outgoing::Event {
+                    packed,
+                    callback: Some(name.clone()),
+                    sealed: SealedFrames::default(),
+                    portable: None,
+                };
+                if let Err(refused) = self.enqueue(item, &options) {
+                    return Err(self.give_back(event, refused));
+                }
             }
             return Ok(self.calls.register(name, now + timeout));
         };
@@ -184,7 +193,13 @@ impl Connection {
         });
         self.tick(now);
         let callback = self.redeem(token, &payload)?;
-        let packer = &*self.config.packer;
+        let config = self.config.clone();
+        let packer = &*config.packer;
+        if let Some(packed) = payload.as_packed_by(packer)
+            && self.reply_ahead(&callback, &packed.bytes)
+        {
+            return Ok(());
+        }
         // What came goes back as it is.
         let taken = payload.take_packed_by(packer);
         let is_taken = taken.is_some();
@@ -394,15 +409,35 @@ impl Connection {
     }
 
     pub(super) fn pack(&mut self, event: Event) -> Result<(Event, Bytes), SendError> {
-        let packer = &*self.config.packer;
-        let traceparent = event
-            .traceparent
-            .as_deref()
-            .filter(|_| self.profile.extensions.trace);
-        let packed = self.scratch.packed(|out| match traceparent {
-            None => pack_event(&event, packer, out),
-            Some(parent) => pack_traced(parent, packer, out, |out| pack_event(&event, packer, out)),
+        let config = self.config.clone();
+        let trace = self.profile.extensions.trace;
+        let packed = self
+            .scratch
+            .packed(|out| pack_whole(&event, trace, &config, out));
+        self.packed_or_not(event, packed)
+    }
+
+    /// Packs an event, or a call with a callback id, and queues it at once where that can be.
+    #[inline]
+    fn pack_event_ahead(
+        &mut self,
+        event: Event,
+        callback: Option<&[u8]>,
+        options: &SendOptions,
+    ) -> Result<(Event, Packed), SendError> {
+        let config = self.config.clone();
+        let trace = self.profile.extensions.trace;
+        let packed = self.pack_ahead(callback, options, |out| {
+            pack_whole(&event, trace, &config, out)
         });
+        self.packed_or_not(event, packed)
+    }
+
+    fn packed_or_not<P>(
+        &mut self,
+        event: Event,
+        packed: Result<P, PackError>,
+    ) -> Result<(Event, P), SendError> {
         match packed {
             Ok(packed) => Ok((event, packed)),
             Err(error) => {
@@ -433,6 +468,20 @@ impl Connection {
             return Err(ReplyError::NotOpen(Box::new(payload.clone())));
         }
         Ok(token.callback)
+    }
+}
+
+/// Appends an event, with its trace where that travels.
+fn pack_whole(
+    event: &Event,
+    trace: bool,
+    config: &ConnectionConfig,
+    out: &mut Vec<u8>,
+) -> Result<(), PackError> {
+    let packer = &*config.packer;
+    match event.traceparent.as_deref().filter(|_| trace) {
+        None => pack_event(event, packer, out),
+        Some(parent) => pack_traced(parent, packer, out, |out| pack_event(event, packer, out)),
     }
 }
 

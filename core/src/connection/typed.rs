@@ -11,6 +11,7 @@ use crate::time::Instant;
 use crate::typed::{TypedError, pack_typed_onto};
 
 use super::Connection;
+use super::ahead::Packed;
 use super::send::PackedSendError;
 
 /// Why a typed event was not queued.
@@ -74,7 +75,7 @@ impl Connection {
             return Err(PackedSendError::NotOpen.into());
         }
         let config = self.config.clone();
-        let packed = self.scratch.packed(|out| {
+        let packed = self.pack_ahead(None, options, |out| {
             pack_typed_onto(
                 id,
                 data,
@@ -84,7 +85,10 @@ impl Connection {
                 out,
             )
         });
-        let packed = packed.inspect_err(|_| self.stats.sends_refused += 1)?;
+        let packed = match packed.inspect_err(|_| self.stats.sends_refused += 1)? {
+            Packed::Ahead => return Ok(Sent::Queued),
+            Packed::Alone(packed) => packed,
+        };
         // What came of it is the same as of the packed event.
         self.note(now, || {
             let event = PackedEvent::of_bytes(packed.clone(), config.packer.format());

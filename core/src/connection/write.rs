@@ -72,6 +72,7 @@ impl Connection {
         if matches!(self.state, State::Open | State::Draining) && !self.is_held() {
             // A WebSocket whose end was read, but not reached yet for want of room, takes no more:
             // what is queued comes back as undelivered.
+            self.write_ahead(limit, out);
             while out.len() < limit && self.framer.takes_messages() && self.write_next(out) {}
             // Before anything else is told, so that a flush waits for what this transmit carries.
             self.transmitting = !out.is_empty();

@@ -130,12 +130,6 @@ impl Input {
         core::mem::take(&mut self.bytes)
     }
 
-    /// The message of a frame that lies at the front.
-    pub(super) fn message(&self, whole: Whole) -> &[u8] {
-        let end = whole.start.saturating_add(whole.len);
-        self.bytes.get(whole.start..end).unwrap_or_default()
-    }
-
     /// Steps over that frame, and gives its message out.
     pub(super) fn take_message(&mut self, whole: Whole) -> Frame {
         self.skip(whole.start);

@@ -3,7 +3,7 @@
 use bytes::BytesMut;
 
 use super::input::Input;
-use super::{Frame, FrameError, Kind, Whole};
+use super::{Frame, FrameError, Kind, Whole, Wholes};
 
 /// The bytes before each message: the flag and a big-endian `u32`.
 const HEADER: usize = 5;
@@ -46,6 +46,9 @@ impl LengthPrefixed {
             max_frame_bytes,
         }
     }
+
+    /// How many bytes go before each message.
+    pub(crate) const HEADER: usize = HEADER;
 
     /// What goes before a message of `length` bytes; `None` if a `u32` cannot say that length.
     #[must_use]
@@ -143,43 +146,7 @@ impl LengthPrefixed {
         self.state == State::Reading && self.input.is_drained()
     }
 
-    /// The next frame, if all of it is there and it is not long. Where it is none,
-    /// [`poll_frame`](Self::poll_frame) knows more.
-    pub(crate) fn whole(&self) -> Option<Whole> {
-        let &[flag, a, b, c, d, ..] = self.input.as_slice() else {
-            return None;
-        };
-        let kind = match flag {
-            TEXT => Kind::Text,
-            BINARY => Kind::Binary,
-            _ => return None,
-        };
-        let len = usize::try_from(u32::from_be_bytes([a, b, c, d])).ok()?;
-        let total = len.checked_add(HEADER)?;
-        let is_ordinary = self.skip == 0
-            && self.state != State::Ended
-            && len <= self.max_frame_bytes
-            && len < Input::SHARE_FROM
-            && total <= self.input.len();
-        is_ordinary.then_some(Whole {
-            kind,
-            start: HEADER,
-            len,
-            total,
-        })
-    }
-
-    /// What [`whole`](Self::whole) has found.
-    pub(crate) fn message(&self, whole: Whole) -> &[u8] {
-        self.input.message(whole)
-    }
-
-    /// Steps over what [`whole`](Self::whole) has found.
-    pub(crate) fn skip(&mut self, whole: Whole) {
-        self.input.skip(whole.total);
-    }
-
-    /// Steps over what [`whole`](Self::whole) has found, and gives it out.
+    /// Steps over what [`whole_at`](Wholes::whole_at) has found at the front, and gives it out.
     pub(crate) fn take(&mut self, whole: Whole) -> Frame {
         self.input.take_message(whole)
     }
@@ -212,5 +179,45 @@ impl LengthPrefixed {
         self.state = State::Ended;
         self.input.clear();
         Some(Err(error))
+    }
+}
+
+impl Wholes for LengthPrefixed {
+    /// Ordinary are frames that are not long. Where it is none,
+    /// [`poll_frame`](LengthPrefixed::poll_frame) knows more.
+    #[inline]
+    fn whole_at(&mut self, from: usize) -> Option<Whole> {
+        let waiting = self.input.as_slice().get(from..)?;
+        let &[flag, a, b, c, d, ..] = waiting else {
+            return None;
+        };
+        let kind = match flag {
+            TEXT => Kind::Text,
+            BINARY => Kind::Binary,
+            _ => return None,
+        };
+        let len = usize::try_from(u32::from_be_bytes([a, b, c, d])).ok()?;
+        let total = len.checked_add(HEADER)?;
+        let is_ordinary = self.skip == 0
+            && self.state != State::Ended
+            && len <= self.max_frame_bytes
+            && len < Input::SHARE_FROM
+            && total <= waiting.len();
+        is_ordinary.then_some(Whole {
+            kind,
+            start: HEADER,
+            len,
+            total,
+        })
+    }
+
+    #[inline]
+    fn waiting(&self) -> &[u8] {
+        self.input.as_slice()
+    }
+
+    #[inline]
+    fn step_over(&mut self, count: usize) {
+        self.input.skip(count);
     }
 }

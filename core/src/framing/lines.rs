@@ -4,7 +4,7 @@ use bytes::BytesMut;
 use memchr::memchr;
 
 use super::input::Input;
-use super::{Frame, FrameError, Kind, Whole};
+use super::{Frame, FrameError, Kind, Whole, Wholes};
 
 /// Cuts a byte stream into lines, the framing of text packers on pipes and sockets.
 ///
@@ -95,41 +95,7 @@ impl Lines {
         !self.eof && self.input.is_drained()
     }
 
-    /// The next line, if all of it is there and it is an ordinary one: neither blank nor long, and
-    /// nothing is being skipped. Where it is none, [`poll_frame`](Self::poll_frame) knows more.
-    pub(crate) fn whole(&mut self) -> Option<Whole> {
-        let waiting = self.input.as_slice();
-        let newline = memchr(b'\n', waiting.get(self.searched..)?);
-        let Some(newline) = newline else {
-            self.searched = waiting.len();
-            return None;
-        };
-        let newline = self.searched.saturating_add(newline);
-        let len = self.length_before(newline);
-        let is_ordinary = !self.skipping
-            && len <= self.max_frame_bytes
-            && len < Input::SHARE_FROM
-            && waiting.first().is_some_and(u8::is_ascii_graphic);
-        is_ordinary.then_some(Whole {
-            kind: Kind::Text,
-            start: 0,
-            len,
-            total: newline.saturating_add(1),
-        })
-    }
-
-    /// What [`whole`](Self::whole) has found.
-    pub(crate) fn message(&self, whole: Whole) -> &[u8] {
-        self.input.message(whole)
-    }
-
-    /// Steps over what [`whole`](Self::whole) has found.
-    pub(crate) fn skip(&mut self, whole: Whole) {
-        self.searched = 0;
-        self.input.skip(whole.total);
-    }
-
-    /// Steps over what [`whole`](Self::whole) has found, and gives it out.
+    /// Steps over what [`whole_at`](Wholes::whole_at) has found at the front, and gives it out.
     pub(crate) fn take(&mut self, whole: Whole) -> Frame {
         self.searched = 0;
         self.input.take_message(whole)
@@ -180,6 +146,50 @@ impl Lines {
         FrameError::TooLong {
             size: None,
             limit: self.max_frame_bytes,
+        }
+    }
+}
+
+impl Wholes for Lines {
+    /// Ordinary are lines that are neither blank nor long, while nothing is being skipped. Where it is
+    /// none, [`poll_frame`](Lines::poll_frame) knows more.
+    #[inline]
+    fn whole_at(&mut self, from: usize) -> Option<Whole> {
+        let waiting = self.input.as_slice().get(from..)?;
+        let searched = if from == 0 { self.searched } else { 0 };
+        let Some(newline) = memchr(b'\n', waiting.get(searched..)?) else {
+            if from == 0 {
+                self.searched = waiting.len();
+            }
+            return None;
+        };
+        let newline = searched.saturating_add(newline);
+        let len = match waiting.get(..newline) {
+            Some([.., b'\r']) => newline.saturating_sub(1),
+            _ => newline,
+        };
+        let is_ordinary = !self.skipping
+            && len <= self.max_frame_bytes
+            && len < Input::SHARE_FROM
+            && waiting.first().is_some_and(u8::is_ascii_graphic);
+        is_ordinary.then_some(Whole {
+            kind: Kind::Text,
+            start: 0,
+            len,
+            total: newline.saturating_add(1),
+        })
+    }
+
+    #[inline]
+    fn waiting(&self) -> &[u8] {
+        self.input.as_slice()
+    }
+
+    #[inline]
+    fn step_over(&mut self, count: usize) {
+        if count > 0 {
+            self.searched = 0;
+            self.input.skip(count);
         }
     }
 }

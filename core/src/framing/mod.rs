@@ -60,6 +60,20 @@ pub(crate) struct Whole {
     pub(crate) total: usize,
 }
 
+/// Finds the small frames that lie whole in the waiting bytes, one behind the other.
+pub(crate) trait Wholes {
+    /// The frame that begins `from` bytes behind the front, if all of it is there and it is an ordinary
+    /// one. Its places are counted from there. It may have been unmasked where it lies, so that it has
+    /// to be stepped over or taken next.
+    fn whole_at(&mut self, from: usize) -> Option<Whole>;
+
+    /// The waiting bytes.
+    fn waiting(&self) -> &[u8];
+
+    /// Steps over so many bytes, which are whole frames.
+    fn step_over(&mut self, count: usize);
+}
+
 /// Why bytes could not be cut into a frame: the peer's mistake.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]

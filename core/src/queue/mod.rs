@@ -1,5 +1,6 @@
 //! What waits to be sent on one connection, by which rules, and who waits for room.
 
+mod ahead;
 mod drops;
 mod policy;
 mod rate;
@@ -7,6 +8,7 @@ mod reserve;
 mod send;
 mod water;
 
+pub(crate) use ahead::Framed;
 pub(crate) use drops::{Drops, Loss};
 pub use policy::{Policy, Priority, SendOptions, Sent};
 pub use rate::{Rate, RateLimiter};

@@ -10,7 +10,8 @@ use crate::limits::Limits;
 use crate::packed::SealedFrames;
 use crate::packer::Packer;
 
-use super::{Policy, Priority, Reservations};
+use super::ahead::Ahead;
+use super::{Framed, Policy, Priority, Reservations};
 
 /// What a waiting frame costs besides its bytes. Counted where the peer decides how many wait.
 pub(crate) const WAITING_OVERHEAD: usize = 64;
@@ -113,6 +114,8 @@ impl Hold {
 /// what would cause more. Room that has been reserved counts as taken.
 #[derive(Debug, Default)]
 pub(crate) struct SendQueue {
+    /// Go before all others.
+    ahead: Ahead,
     normal: Lane,
     low: Lane,
     keys: BTreeMap<SmolStr, (Priority, u64)>,
@@ -167,7 +170,8 @@ impl SendQueue {
     }
 
     fn bytes_taken(&self) -> usize {
-        self.bytes.saturating_add(self.reservations.granted_bytes())
+        self.bytes()
+            .saturating_add(self.reservations.granted_bytes())
     }
 
     #[inline(always)]
@@ -179,6 +183,55 @@ impl SendQueue {
             self.keys.insert(key.clone(), (priority, number));
         }
         self.lane_mut(priority).push(number, item, hold);
+    }
+
+    /// Whether a message may be [framed ahead](Self::push_ahead) of all that is queued otherwise:
+    /// nothing is.
+    #[inline]
+    pub(crate) const fn has_none_but_ahead(&self) -> bool {
+        self.normal.live == 0 && self.low.live == 0
+    }
+
+    /// Queues a message whose frame was made already, and stands behind those that were made before.
+    #[inline]
+    pub(crate) fn push_ahead(&mut self, message: Framed) {
+        let number = self.queued;
+        self.queued = self.queued.wrapping_add(1);
+        self.ahead.push(message, number);
+    }
+
+    /// Whether there are frames that were made already.
+    #[inline]
+    pub(crate) const fn has_ahead(&self) -> bool {
+        !self.ahead.is_empty()
+    }
+
+    /// Where among these frames the last message begins.
+    pub(crate) fn last_ahead_start(&self) -> usize {
+        self.ahead.last_start()
+    }
+
+    /// Says that these frames have left. How many there were.
+    #[inline]
+    pub(crate) fn ahead_left(&mut self) -> usize {
+        let count = self.ahead.len();
+        self.ahead.clear();
+        count
+    }
+
+    /// Queues these messages as others are, before all of them; `text` is that of their frames, which
+    /// are not to leave any more.
+    pub(crate) fn take_ahead_back(&mut self, text: &[u8]) {
+        for (number, item) in self.ahead.drain_back(text) {
+            self.bytes = self.bytes.saturating_add(item.len());
+            self.reply_bytes = self.reply_bytes.saturating_add(item.reply_len());
+            self.normal.push_front(number, item);
+        }
+    }
+
+    /// Holds no more memory than a queue that is idle should.
+    pub(crate) fn settle(&mut self) {
+        self.ahead.settle();
     }
 
     /// The size of the queued event of this key.
@@ -267,6 +320,7 @@ impl SendQueue {
     }
 
     pub(crate) fn pop(&mut self, priority: Priority) -> Option<Outgoing> {
+        debug_assert!(self.ahead.is_empty(), "what is ahead leaves first");
         let (item, hold) = self.lane_mut(priority).pop()?;
         self.count_out(&item, &hold);
         Some(item)
@@ -287,21 +341,24 @@ impl SendQueue {
         entries.filter_map(|entry| entry.item.as_ref())
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
+    #[inline]
+    pub(crate) const fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.normal.live + self.low.live
+    #[inline]
+    pub(crate) const fn len(&self) -> usize {
+        self.ahead.len() + self.normal.live + self.low.live
     }
 
+    #[inline]
     pub(crate) const fn bytes(&self) -> usize {
-        self.bytes
+        self.bytes.saturating_add(self.ahead.bytes())
     }
 
     /// What the waiting replies hold, their administration included.
     pub(crate) const fn reply_bytes(&self) -> usize {
-        self.reply_bytes
+        self.reply_bytes.saturating_add(self.ahead.reply_bytes())
     }
 
     /// The number the next message will have.
@@ -311,6 +368,9 @@ impl SendQueue {
 
     /// The number of the oldest message that is still here: all before it have left.
     pub(crate) fn oldest(&self) -> u64 {
+        if let Some(first) = self.ahead.first() {
+            return first;
+        }
         let of = |lane: &Lane| lane.oldest().unwrap_or(self.queued);
         of(&self.normal).min(of(&self.low))
     }
@@ -381,6 +441,15 @@ impl Lane {
             number,
             item: Some(item),
             hold,
+        });
+    }
+
+    fn push_front(&mut self, number: u64, item: Outgoing) {
+        self.live = self.live.saturating_add(1);
+        self.entries.push_front(Entry {
+            number,
+            item: Some(item),
+            hold: Hold::Keep,
         });
     }
 

@@ -105,16 +105,18 @@ impl Decoder {
         self.payload.is_none() && self.input.is_drained()
     }
 
-    /// The next message, if it is one frame that is all there, neither long nor compressed, and
-    /// without a fault. It is unmasked where it is, so [`skip_whole`](Self::skip_whole) or
-    /// [`take_whole`](Self::take_whole) has to follow. Where it is none, [`poll`](Self::poll) knows
-    /// more.
-    pub(super) fn whole(&mut self) -> Option<Whole> {
+    /// The message `from` bytes behind the front, if it is one frame that is all there, neither long nor
+    /// compressed, and without a fault. It is unmasked where it is, so
+    /// [`skip_whole`](Self::skip_whole) or [`take_whole`](Self::take_whole) has to follow. Where it is
+    /// none, [`poll`](Self::poll) knows more.
+    #[inline]
+    pub(super) fn whole_at(&mut self, from: usize) -> Option<Whole> {
         if self.payload.is_some() || self.message.is_some() {
             return None;
         }
         let deflates = self.inflater.is_some();
-        let header = Received::parse(self.input.as_slice(), self.role, deflates).ok()??;
+        let waiting = self.input.as_slice().get(from..)?;
+        let header = Received::parse(waiting, self.role, deflates).ok()??;
         let Opcode::Data(kind) = header.opcode else {
             return None;
         };
@@ -123,11 +125,12 @@ impl Decoder {
         let is_ordinary = header.is_final
             && !header.is_compressed
             && len < Input::SHARE_FROM
-            && total <= self.input.len();
+            && total <= waiting.len();
         if !is_ordinary {
             return None;
         }
-        let message = self.input.as_mut_slice().get_mut(header.size..total)?;
+        let waiting = self.input.as_mut_slice().get_mut(from..)?;
+        let message = waiting.get_mut(header.size..total)?;
         let known_ascii = header
             .mask
             .is_some_and(|mask| mask::apply(mask, 0, message));
@@ -138,7 +141,8 @@ impl Decoder {
             }
             return None;
         }
-        self.frame_at = self.position;
+        let from = u64::try_from(from).unwrap_or(u64::MAX);
+        self.frame_at = self.position.saturating_add(from);
         Some(Whole {
             kind,
             start: header.size,
@@ -147,17 +151,18 @@ impl Decoder {
         })
     }
 
-    /// What [`whole`](Self::whole) has found.
-    pub(super) fn message(&self, whole: Whole) -> &[u8] {
-        self.input.message(whole)
+    /// The waiting bytes.
+    #[inline]
+    pub(super) fn waiting(&self) -> &[u8] {
+        self.input.as_slice()
     }
 
-    /// Steps over what [`whole`](Self::whole) has found.
-    pub(super) fn skip_whole(&mut self, whole: Whole) {
-        self.skip(whole.total);
+    /// Steps over whole messages of so many bytes.
+    pub(super) fn skip_whole(&mut self, count: usize) {
+        self.skip(count);
     }
 
-    /// Steps over what [`whole`](Self::whole) has found, and gives it out.
+    /// Steps over what [`whole_at`](Self::whole_at) has found at the front, and gives it out.
     pub(super) fn take_whole(&mut self, whole: Whole) -> Frame {
         self.step(whole.total);
         self.input.take_message(whole)

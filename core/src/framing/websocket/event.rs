@@ -102,7 +102,8 @@ pub enum Part<'a> {
 }
 
 impl Part<'_> {
-    pub(super) fn as_slice(&self) -> &[u8] {
+    #[inline]
+    pub(crate) fn as_slice(&self) -> &[u8] {
         match self {
             Part::Slice(bytes) => bytes,
             Part::Shared(bytes) => bytes,

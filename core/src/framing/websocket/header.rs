@@ -28,6 +28,10 @@ pub struct Header {
 }
 
 impl Header {
+    /// How long a server's is before a message of 126 bytes up to 64 KiB; before one of fewer it is
+    /// shorter.
+    pub(super) const LONGER: usize = 4;
+
     pub(super) fn new(opcode: Opcode, mask: Option<[u8; 4]>, payload: usize) -> Self {
         let mut header = Self {
             bytes: [0; MAX_HEADER],

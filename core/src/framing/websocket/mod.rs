@@ -34,12 +34,13 @@ pub use header::{Header, server_header};
 
 use alloc::boxed::Box;
 use alloc::string::ToString;
+use alloc::vec::Vec;
 
 use bytes::{Bytes, BytesMut};
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-use super::{Frame, Kind, Whole};
+use super::{Frame, Kind, Whole, Wholes};
 use crate::{Instant, TransmitBuf};
 use close::CloseFrame;
 use decode::{Decoder, Item};
@@ -142,23 +143,6 @@ impl WebSocket {
         !self.eof && !self.timed_out && self.decoder.is_drained()
     }
 
-    /// The next message where it lies, if that is all there is to it; what
-    /// [`poll_event`](Self::poll_event) would give out. It has to be skipped or taken at once.
-    pub(crate) fn whole(&mut self) -> Option<Whole> {
-        if self.finished {
-            return None;
-        }
-        self.decoder.whole()
-    }
-
-    pub(crate) fn message(&self, whole: Whole) -> &[u8] {
-        self.decoder.message(whole)
-    }
-
-    pub(crate) fn skip(&mut self, whole: Whole) {
-        self.decoder.skip_whole(whole);
-    }
-
     pub(crate) fn take(&mut self, whole: Whole) -> Frame {
         self.decoder.take_whole(whole)
     }
@@ -258,6 +242,33 @@ impl WebSocket {
             }
         }
         open
+    }
+
+    /// How much room [`frame`](Self::frame) wants before a message; `None` where messages are masked
+    /// or compressed, or none may be written.
+    #[inline]
+    pub(crate) fn room_before(&self) -> Option<usize> {
+        let writes_plainly = self.masks.is_none() && self.deflater.is_none() && self.is_open();
+        writes_plainly.then_some(Header::LONGER)
+    }
+
+    /// Makes a server's frame of the message of less than 64 KiB that stands at the end of `text`,
+    /// behind the room that begins at `start`: its header is put there, and the message moved to the
+    /// front where that is shorter. By how much it was.
+    #[inline]
+    pub(crate) fn frame(kind: Kind, start: usize, text: &mut Vec<u8>) -> usize {
+        let message = start.saturating_add(Header::LONGER);
+        let header = server_header(kind, text.len().saturating_sub(message));
+        let header = header.as_slice();
+        let moved = Header::LONGER.saturating_sub(header.len());
+        if moved > 0 && message <= text.len() {
+            text.copy_within(message.., message.saturating_sub(moved));
+            text.truncate(text.len().saturating_sub(moved));
+        }
+        if let Some(room) = text.get_mut(start..start.saturating_add(header.len())) {
+            room.copy_from_slice(header);
+        }
+        moved
     }
 
     /// Writes a ping with the first 125 bytes of `payload`. Whether it was written, as in
@@ -386,19 +397,38 @@ impl WebSocket {
             .masks
             .as_mut()
             .map(|masks| masks.next_u32().to_ne_bytes());
-        out.put_slice(header(mask, length).as_slice());
+        let header = header(mask, length);
+        let Some(mask) = mask else {
+            return out.put_frame(header.as_slice(), parts, &[]);
+        };
+        out.put_slice(header.as_slice());
         let mut position = 0_usize;
         for part in parts {
-            match (mask, part) {
-                (Some(mask), part) => {
-                    let bytes = part.as_slice();
-                    mask::apply(mask, position, out.put_slice_mut(bytes));
-                    position = position.saturating_add(bytes.len());
-                }
-                (None, Part::Slice(bytes)) => out.put_slice(bytes),
-                (None, Part::Shared(bytes)) => out.put_shared(bytes),
-            }
+            let bytes = part.as_slice();
+            mask::apply(mask, position, out.put_slice_mut(bytes));
+            position = position.saturating_add(bytes.len());
         }
+    }
+}
+
+impl Wholes for WebSocket {
+    /// Where it is none, [`poll_event`](WebSocket::poll_event) knows more.
+    #[inline]
+    fn whole_at(&mut self, from: usize) -> Option<Whole> {
+        if self.finished {
+            return None;
+        }
+        self.decoder.whole_at(from)
+    }
+
+    #[inline]
+    fn waiting(&self) -> &[u8] {
+        self.decoder.waiting()
+    }
+
+    #[inline]
+    fn step_over(&mut self, count: usize) {
+        self.decoder.skip_whole(count);
     }
 }
 
