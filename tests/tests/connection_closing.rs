@@ -3,7 +3,7 @@
 
 use sente_core::{
     Accept, CallError, Carrier, CloseReason, Connection, ConnectionConfig, ConnectionEvent,
-    Dialect, Hello, Input, Instant, Limits, Role, SendError, State,
+    Dialect, Hello, Input, Instant, Limits, Role, SendError, State, Transmit, TransmitBuf,
 };
 use sente_tests::{Pair, RawPeer, config, edn, event, events, messages, millis, seconds};
 
@@ -364,4 +364,24 @@ fn nothing_is_told_behind_what_a_close_has_dropped() {
     peer.say(&mut server, Instant::EPOCH, "[:a/b 3]");
     assert!(messages(&mut server).is_empty(), "the second is missing");
     assert!(server.wants_read(), "for the peer's goodbye");
+}
+
+#[test]
+fn a_stream_that_is_closed_is_read_until_its_last_bytes_are_out() {
+    for carrier in [Carrier::Lines, Carrier::LengthPrefixed] {
+        let mut pair = pair(Dialect::SenteLite, carrier);
+        pair.client
+            .send(pair.now, event("[:some/event 1]"))
+            .unwrap();
+        let mut out = TransmitBuf::new();
+        assert_eq!(pair.client.poll_transmit(&mut out), Some(Transmit::Data));
+        pair.client.close(pair.now);
+        assert!(pair.client.wants_read(), "the peer may be writing, too");
+        out.clear();
+        pair.client.handle_transmitted(pair.now);
+        assert!(!pair.client.wants_read());
+        let shut = pair.client.poll_transmit(&mut out);
+        assert_eq!(shut, Some(Transmit::Shutdown));
+        assert!(pair.client.is_finished());
+    }
 }

@@ -432,7 +432,8 @@ impl Connection {
             (State::Closed, Framer::WebSocket(websocket)) => {
                 (!websocket.wants_shutdown() || self.lingers) && !self.is_finished()
             }
-            (State::Closed, _) => self.lingers && !self.is_finished(),
+            // Two that close at the same time would each wait for the other to take the last bytes.
+            (State::Closed, _) => (self.lingers || self.transmitting) && !self.is_finished(),
             (State::Closing, _) if self.unread == Unread::Dropped => true,
             _ => self.has_recv_room() && !self.backlog && self.has_reply_room(),
         }
