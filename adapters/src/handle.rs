@@ -280,6 +280,9 @@ impl<M: Engine> Drop for CancelOnDrop<'_, M> {
         if inner.calls.remove(&self.call).is_some() {
             inner.machine.cancel(self.call);
             inner.settle(self.shared);
+            drop(inner);
+            // A drain may have waited for this call alone.
+            self.shared.wake();
         }
     }
 }
