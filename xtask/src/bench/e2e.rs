@@ -14,6 +14,9 @@ const SUITE: &str = "benches/peers";
 const PAGE: &str = "docs/benchmarks/e2e.md";
 const PLOTS: &str = "docs/benchmarks/e2e";
 
+/// What every round of a work gave when it was last kept, from the root.
+const KEPT: &str = "benches/baselines/e2e.json";
+
 /// The libraries whose versions the page names.
 const LIBRARIES: &[&str] = &[
     "tokio",
@@ -51,8 +54,8 @@ pub(super) fn parse(arguments: &[String]) -> Result<Options, String> {
             other => return Err(format!("unexpected argument: {other}")),
         }
     }
-    if options.write && (options.quick || !options.only.is_empty()) {
-        return Err("--write keeps a whole run: it does not go with --quick or --only".to_owned());
+    if options.write && options.quick {
+        return Err("--quick measures too little to --write".to_owned());
     }
     Ok(options)
 }
@@ -81,7 +84,11 @@ pub(super) fn run(workspace: &Workspace, options: &Options) -> Result<(), String
     let directory = workspace.target.join("benchmarks");
     fs::create_dir_all(&directory)
         .map_err(|error| format!("cannot make {}: {error}", directory.display()))?;
-    let results = directory.join("e2e.json");
+    let results = if options.write {
+        workspace.root.join(KEPT)
+    } else {
+        directory.join("e2e.json")
+    };
     let mut measure = workspace.task(&driver);
     measure.env("PEERS_NODE", &sources);
     measure.env("NODE_PATH", &modules);
@@ -89,13 +96,21 @@ pub(super) fn run(workspace: &Workspace, options: &Options) -> Result<(), String
     if options.quick {
         measure.arg("--quick");
     }
+    if options.write && !options.only.is_empty() {
+        measure.arg("--merge");
+    }
+    let now = workspace.task("date").arg("-u").arg("+%F %H:%M").asked();
+    if let Some(now) = now {
+        measure.arg("--at").arg(format!("{now} UTC"));
+    }
     for name in &options.only {
         measure.arg("--only").arg(name);
     }
     for (what, which) in environment(workspace, &sources)? {
         measure.arg("--with").arg(format!("{what}={which}"));
     }
-    measure.run()?;
+    // A work that failed leaves the others to be shown.
+    let measured = measure.run();
 
     let mut page = workspace.task(&driver);
     page.arg("page").arg("--results").arg(&results);
@@ -108,7 +123,8 @@ pub(super) fn run(workspace: &Workspace, options: &Options) -> Result<(), String
         .map_err(|error| format!("cannot make {}: {error}", plots.display()))?;
     page.arg("--plots").arg(&plots);
     let page = keep(&mut page, directory.join("e2e.md"))?;
-    print_page(workspace, &page, options.write.then_some(PAGE))
+    print_page(workspace, &page, options.write.then_some(PAGE))?;
+    measured
 }
 
 /// What the figures depend on.
@@ -175,10 +191,10 @@ mod tests {
     }
 
     #[test]
-    fn only_a_whole_run_is_kept() {
+    fn works_can_be_kept_one_by_one() {
         assert!(parsed("--write").unwrap().write);
+        assert!(parsed("--write --only window-64").unwrap().write);
         assert!(parsed("--write --quick").is_err());
-        assert!(parsed("--write --only window-64").is_err());
         assert!(parsed("--only").is_err());
         assert!(parsed("window-64").is_err());
     }

@@ -106,9 +106,15 @@ impl Row {
     /// Adds what one round gave.
     pub(crate) fn add(&mut self, figures: &[(Figure, f64)]) {
         for (figure, number) in figures {
-            self.figures.entry(*figure).or_default().push(*number);
+            let rounds = self.figures.entry(*figure).or_default();
+            rounds.push(five_digits(*number));
         }
     }
+}
+
+/// A number is not known more precisely than that.
+fn five_digits(number: f64) -> f64 {
+    format!("{number:.4e}").parse().unwrap_or(number)
 }
 
 /// One server's turn.

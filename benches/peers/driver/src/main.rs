@@ -1,6 +1,7 @@
 //! Loads every server in the same way and measures it from outside:
 //!
-//! - `peer-driver run --results FILE [--quick] [--only NAME].. [--with WHAT=WHICH]..`
+//! - `peer-driver run --results FILE [--merge] [--quick] [--only NAME].. [--at WHEN] [--with WHAT=WHICH]..`:
+//!   with `--merge` what FILE has of other works stays
 //! - `peer-driver page --results FILE [--plots DIRECTORY]`: what was measured, as a page of Markdown
 //! - `peer-driver list`: what can be measured
 //!
@@ -21,9 +22,9 @@ mod slow;
 mod storm;
 mod works;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use echo::Rounds;
 use results::{Measured, Results};
@@ -58,6 +59,8 @@ struct Options {
     results: PathBuf,
     plots: Option<PathBuf>,
     quick: bool,
+    merge: bool,
+    at: String,
     only: Vec<String>,
     environment: Vec<(String, String)>,
 }
@@ -74,6 +77,8 @@ impl Options {
                 "--results" => options.results = value()?.into(),
                 "--plots" => options.plots = Some(value()?.into()),
                 "--quick" => options.quick = true,
+                "--merge" => options.merge = true,
+                "--at" => options.at = value()?,
                 "--only" => options.only.push(value()?),
                 "--with" => {
                     let value = value()?;
@@ -105,16 +110,20 @@ fn run(options: &Options) -> Result<(), String> {
     if let Some(unknown) = unknown {
         return Err(format!("there is no work {unknown}; `list` names them"));
     }
-    let mut results = Results {
-        environment: options.environment.clone(),
-        works: Vec::new(),
+    let mut results = if options.merge && options.results.exists() {
+        read(&options.results)?
+    } else {
+        Results::default()
     };
+    results.environment.clone_from(&options.environment);
+    let names: Vec<&str> = works.iter().map(|work| work.name).collect();
+    let mut problems = Vec::new();
     for work in &works {
         if !options.only.is_empty() && !options.only.iter().any(|name| name == work.name) {
             continue;
         }
         eprintln!("{}", work.title);
-        let load = peer_shapes::system::load();
+        let (load, begun) = (peer_shapes::system::load(), Instant::now());
         let rows = match &work.kind {
             Kind::Echo(echo) => echo.measure(options.rounds()),
             Kind::FanOut(fan_out) => {
@@ -124,27 +133,39 @@ fn run(options: &Options) -> Result<(), String> {
             Kind::Slow(slow) => slow.measure(if options.quick { 1 } else { 3 }),
             Kind::Storm(storm) => storm.measure(if options.quick { 1 } else { 3 }),
         };
-        results.works.push(Measured {
+        let rows = match rows {
+            Ok(rows) => rows,
+            // One that cannot be done is no reason not to do the others.
+            Err(problem) => {
+                eprintln!("    error: {problem}");
+                problems.push(format!("{}: {problem}", work.name));
+                continue;
+            }
+        };
+        let measured = Measured {
             name: work.name.to_owned(),
             title: work.title.to_owned(),
             against: work.against.to_owned(),
             load,
-            rows: rows.map_err(|problem| format!("{}: {problem}", work.name))?,
-        });
+            at: options.at.clone(),
+            rows,
+            took: begun.elapsed().as_secs_f64(),
+        };
+        eprintln!("    {:.0} s", measured.took);
+        results.keep(measured, &names);
         // What has been measured is kept, whatever becomes of the rest.
-        let text = serde_json::to_string(&results).map_err(|error| error.to_string())?;
         let path = options.results.display();
-        std::fs::write(&options.results, text)
+        std::fs::write(&options.results, results.to_text()?)
             .map_err(|error| format!("cannot write {path}: {error}"))?;
     }
-    Ok(())
+    if problems.is_empty() {
+        return Ok(());
+    }
+    Err(problems.join("; "))
 }
 
 fn page(options: &Options) -> Result<(), String> {
-    let path = options.results.display();
-    let text = std::fs::read_to_string(&options.results)
-        .map_err(|error| format!("cannot read {path}: {error}"))?;
-    let results: Results = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+    let results = read(&options.results)?;
     if let Some(directory) = &options.plots {
         for work in &results.works {
             let Some(picture) = plot::plot(work, page::plotted(work)) else {
@@ -157,4 +178,11 @@ fn page(options: &Options) -> Result<(), String> {
     }
     print!("{}", page::Page(&results));
     Ok(())
+}
+
+fn read(path: &Path) -> Result<Results, String> {
+    let shown = path.display();
+    let text =
+        std::fs::read_to_string(path).map_err(|error| format!("cannot read {shown}: {error}"))?;
+    serde_json::from_str(&text).map_err(|error| format!("{shown}: {error}"))
 }

@@ -102,10 +102,16 @@ fn goals(f: &mut fmt::Formatter<'_>, results: &Results) -> fmt::Result {
 
 fn table(f: &mut fmt::Formatter<'_>, work: &Measured) -> fmt::Result {
     writeln!(f, "\n## {}\n", work.title)?;
+    let (name, load, took) = (&work.name, work.load, work.took);
+    let at = if work.at.is_empty() {
+        ""
+    } else {
+        ", measured "
+    };
     writeln!(
         f,
-        "`{}`, load {:.1} at its beginning.\n",
-        work.name, work.load
+        "`{name}`{at}{} in {took:.0} s, load {load:.1} at its beginning.\n",
+        work.at
     )?;
     writeln!(f, "![{}](e2e/{}.svg)\n", work.title, work.name)?;
     let mut figures: Vec<Figure> = Vec::new();

@@ -111,8 +111,8 @@ mod tests {
             name: "a".to_owned(),
             title: "One < two".to_owned(),
             against: "x".to_owned(),
-            load: 0.0,
             rows: vec![row("x", 10.0), row("ours/ws/edn", 1000.0)],
+            ..Measured::default()
         };
         let picture = plot(&work, Figure::Cpu).unwrap().to_string();
         assert_eq!(picture.matches("<line").count(), 2);

@@ -14,7 +14,7 @@ pub(crate) struct Results {
 }
 
 /// One piece of work, done by several servers in turn.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Measured {
     /// What `--only` calls it.
     pub(crate) name: String,
@@ -23,6 +23,12 @@ pub(crate) struct Measured {
     pub(crate) against: String,
     /// How many processes wanted to run when it began.
     pub(crate) load: f64,
+    /// When it was done, in words.
+    #[serde(default)]
+    pub(crate) at: String,
+    /// How many seconds it took.
+    #[serde(default)]
+    pub(crate) took: f64,
     pub(crate) rows: Vec<Row>,
 }
 
@@ -91,6 +97,26 @@ impl Figure {
 }
 
 impl Results {
+    /// Puts a work in the place of what was known of it, and all in the order that `names` gives.
+    /// What none of them names is not measured any more, and left out.
+    pub(crate) fn keep(&mut self, measured: Measured, names: &[&str]) {
+        self.works.retain(|work| work.name != measured.name);
+        self.works.push(measured);
+        let place = |work: &Measured| names.iter().position(|name| *name == work.name);
+        self.works.retain(|work| place(work).is_some());
+        self.works.sort_by_key(place);
+    }
+
+    /// As they are kept: a line for each server, with no more digits than tell anything.
+    ///
+    /// # Errors
+    /// They cannot be written as JSON.
+    pub(crate) fn to_text(&self) -> Result<String, String> {
+        let text = serde_json::to_string(self).map_err(|error| error.to_string())?;
+        let text = text.replace("{\"name\":", "\n{\"name\":");
+        Ok(text.replace("{\"server\":", "\n{\"server\":") + "\n")
+    }
+
     pub(crate) fn work(&self, name: &str) -> Option<&Measured> {
         self.works.iter().find(|work| work.name == name)
     }
@@ -145,6 +171,21 @@ mod tests {
     fn a_ratio_is_that_of_each_round() {
         let ratio = ratio(&[10.0, 30.0, 8.0], &[10.0, 10.0, 4.0]).unwrap();
         assert_eq!((ratio.median, ratio.least, ratio.most), (2.0, 1.0, 3.0));
+    }
+
+    #[test]
+    fn a_work_that_is_measured_again_takes_its_place() {
+        let measured = |name: &str, load| Measured {
+            name: name.to_owned(),
+            load,
+            ..Measured::default()
+        };
+        let mut results = Results::default();
+        for (name, load) in [("b", 1.0), ("gone", 1.0), ("a", 1.0), ("b", 2.0)] {
+            results.keep(measured(name, load), &["a", "b"]);
+        }
+        let kept = results.works.iter().map(|work| (&*work.name, work.load));
+        assert!(kept.eq([("a", 1.0), ("b", 2.0)]));
     }
 
     #[test]
