@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use rustix::io::ioctl_fionbio;
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 
 use crate::child::{ChildOptions, StderrLines};
 use crate::descriptors::{PipeLink, PipeReader};
@@ -37,8 +37,10 @@ pub(crate) struct Child {
     status: Option<ExitStatus>,
     news: News,
     runtime: Arc<dyn Runtime>,
-    /// How long it may take to end once its standard input is closed, before it is killed.
-    grace: Duration,
+    /// How long it may take to end once its pipes are closed, before it is asked to by a signal.
+    term_grace: Duration,
+    /// The same before it is killed.
+    kill_grace: Duration,
     /// Passes its standard error on.
     errors: Option<Task>,
 }
@@ -87,16 +89,26 @@ impl Child {
         Poll::Ready(self.status)
     }
 
-    /// Waits for the end of the child, whose pipes have been dropped, and kills it after a grace
-    /// or when `kill` comes.
+    /// Waits for the end of the child, whose pipes have been dropped. It gets `SIGTERM` after a first
+    /// grace, and is killed after a second one or when `kill` comes.
     pub(crate) async fn finish(
         mut self: Box<Self>,
         kill: impl Future<Output = ()>,
     ) -> Option<ExitStatus> {
         let runtime = self.runtime.clone();
-        let grace = self.grace;
-        let ending = ready_or(poll_fn(|cx| self.poll_ended(cx)), kill);
-        let ended = timeout(&*runtime, grace, ending).await.flatten();
+        let (first, whole) = (self.term_grace.min(self.kill_grace), self.kill_grace);
+        let ending = async {
+            let by_itself = timeout(&*runtime, first, poll_fn(|cx| self.poll_ended(cx))).await;
+            if let Some(status) = by_itself {
+                return Some(status);
+            }
+            if first < whole {
+                self.terminate();
+            }
+            let rest = whole.saturating_sub(first);
+            timeout(&*runtime, rest, poll_fn(|cx| self.poll_ended(cx))).await
+        };
+        let ended = ready_or(ending, kill).await.flatten();
         let status = if let Some(status) = ended {
             status
         } else {
@@ -111,6 +123,15 @@ impl Child {
             timeout(&*runtime, LAST_ERRORS, errors.done()).await;
         }
         status
+    }
+
+    /// Asks it to end.
+    fn terminate(&self) {
+        // Before it was waited for, nobody else can have its number.
+        if let Some(process) = &self.process {
+            tracing::debug!(target: "sente::child", pid = self.pid, "SIGTERM: it did not end with its input");
+            let _ = kill_process(Pid::from_child(process), Signal::TERM);
+        }
     }
 }
 
@@ -187,7 +208,8 @@ pub(crate) fn spawn(
         pid,
         status: None,
         runtime: runtime.clone(),
-        grace: options.kill_grace,
+        term_grace: options.term_grace,
+        kill_grace: options.kill_grace,
         errors: None,
     };
     let missing = |name: &str| io::Error::other(format!("the child has no {name}"));

@@ -50,7 +50,15 @@ pub enum Address {
         /// The one this side writes.
         output: PathBuf,
     },
-    /// This process's standard input and output.
+    /// This process's standard input and output: it is a child, and its parent the peer. What else
+    /// the process prints on standard output goes to standard error from then on.
+    ///
+    /// A parent that wants its child to end closes the child's standard input. The connection then
+    /// tells `PeerFinished`, and a [`drain`](crate::Handle::drain) writes what is queued before it ends.
+    /// **No signal is caught**, since handlers are the program's: one that is to end in order on
+    /// `SIGTERM` drains its connection then. Without that the process ends at once, and its parent sees
+    /// the end of the stream and the signal in the exit status. A parent that is gone is an error of the
+    /// connection, and no `SIGPIPE`.
     Stdio,
     /// A TCP address.
     Tcp {

@@ -28,7 +28,7 @@ use crate::serve::{self, ServeArgs};
 #[command(after_help = EXAMPLES, after_long_help = LONG_HELP)]
 pub(crate) struct Cli {
     /// Say more on standard error (-vv: still more); SENTE_LOG has the last word
-    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    #[arg(short, long, action = clap::ArgAction::Count, global = true, display_order = 900)]
     pub(crate) verbose: u8,
     /// What to do.
     #[command(subcommand)]
@@ -42,32 +42,65 @@ pub(crate) enum Command {
     #[command(long_about = serve::ABOUT)]
     Serve(Box<ServeArgs>),
     /// Talk: events as EDN lines in, received events as EDN lines out
+    ///
+    /// Reads one event a line from standard input; blank lines and comments are skipped, a line that is
+    /// no event is reported and makes the exit code 2. Calls the peer makes are printed like events,
+    /// and not answered.
+    ///
+    /// At the end of the input, what has been read is written, and the peer has --linger to answer. On
+    /// SIGTERM, SIGINT or SIGHUP no more is read, what has been read is written, and the link is
+    /// closed. A child (exec:) is not sent the signal: it sees the end of its standard input, and, if
+    /// it goes on, SIGTERM after two seconds and SIGKILL after three.
     Connect(ConnectArgs),
     /// Send one event that asks for a reply, and print the reply
+    ///
+    /// The reply is printed as EDN on one line. Events that come meanwhile are passed over. On SIGTERM,
+    /// SIGINT or SIGHUP it stops waiting; a child (exec:) then ends as with `sente connect`.
     Call(CallArgs),
     /// Send one event and return when it is written
+    ///
+    /// Written means that the system has taken all of it; nothing says whether the peer has read it.
+    /// `sente call` waits for an answer.
     Send(SendArgs),
     /// Keep a server busy with calls, and say how long they take and how many it answers
+    ///
+    /// A closed loop: each connection has --window calls under way, and each that is answered is followed
+    /// by another. A server that is slow is therefore asked less, and the latency is that of a load it
+    /// can bear. The first answer on each connection, and what is asked before --warm-up has passed, do
+    /// not count. On SIGTERM or SIGINT it prints what it has.
     Bench(Box<BenchArgs>),
     /// Read packed messages, one a line, and write them packed another way
+    ///
+    /// Only the first form of a line is read. A blank line stays a blank line. An unreadable line
+    /// gives an empty line in its place, its number and offset go to standard error, and the exit code
+    /// is 1.
     Recode(RecodeArgs),
     /// Do again what a recorded connection did, and show it step by step
+    ///
+    /// Each call of the connection is done at its time and with the same random numbers, and printed on
+    /// one line: the time since the process began to record, in seconds, what was done, and what came
+    /// of it. Nothing is sent anywhere. Where this version does something else than the recorded one
+    /// did, that is said, and the exit code is 1.
     Replay(ReplayArgs),
     /// Show the engine at work: one hub, five links, calls, pushes and a broadcast
+    ///
+    /// Starts a hub on WebSocket, TCP and a Unix socket, a child process on pipes, and one client on
+    /// each; prints who said what to whom, over what, and how long it took. Needs no network but the
+    /// loopback interface.
     Demo(DemoArgs),
 }
 
 /// `sente connect`.
-///
-/// Reads one event a line from standard input; blank lines and comments are skipped, a line that
-/// is no event is reported and makes the exit code 2. Calls the peer makes are printed like
-/// events, and not answered.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   sente connect ws://127.0.0.1:8080/
   printf '[:test/echo {:a 1}]\\n' | sente connect tcp://127.0.0.1:9000
   printf '[:test/echo {:a 1}]\\n' | sente connect 'exec:python3 tests/peers/echo.py'
-  sente connect --reconnect ws://127.0.0.1:8080/chsk")]
+  sente connect --reconnect ws://127.0.0.1:8080/chsk
+  sente connect --ca ca.pem --cert me.pem --key me.key wss://example.org/chsk
+
+Exit code: 0 done, 2 usage or a line that was no event, 3 timeout, 4 closed, refused, or not
+everything was delivered.")]
 pub(crate) struct ConnectArgs {
     #[command(flatten)]
     pub(crate) link: LinkArgs,
@@ -77,7 +110,7 @@ pub(crate) struct ConnectArgs {
     /// How long connecting may take; with --reconnect, each attempt
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
     pub(crate) timeout: Duration,
-    /// Connect again whenever the link is lost or cannot be had (ws://, tcp:// and unix: only).
+    /// Connect again whenever the link is lost or cannot be had (sockets only).
     /// Standard error says why, and when the next attempt is due; lines wait until then. What had
     /// been handed to a link that is lost is not sent again: if any of it was not written, that is
     /// said, and the exit code is 4
@@ -113,7 +146,9 @@ pub(crate) struct CallArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   sente send tcp://127.0.0.1:9000 '[:log/line \"done\"]'
-  sente send --client-id robot ws://127.0.0.1:8080/chsk '[:chat/message {:text \"hi\"}]'")]
+  sente send --client-id robot ws://127.0.0.1:8080/chsk '[:chat/message {:text \"hi\"}]'
+
+Exit code: 0 written, 2 usage or unreadable EDN, 3 timeout, 4 closed or refused.")]
 pub(crate) struct SendArgs {
     #[command(flatten)]
     pub(crate) link: LinkArgs,
@@ -126,11 +161,6 @@ pub(crate) struct SendArgs {
 }
 
 /// `sente bench`.
-///
-/// A closed loop: each connection has --window calls under way, and each that is answered is followed
-/// by another. A server that is slow is therefore asked less, and the latency is that of a load it
-/// can bear. The first answer on each connection, and what is asked before --warm-up has passed, do
-/// not count. Interrupted, it prints what it has.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Exit code: 0 measured, 1 answered with errors only, 2 usage, 3 nothing answered, 4 closed or
@@ -153,7 +183,7 @@ pub(crate) struct BenchArgs {
     /// has none: sente-lite/echo is what sente-lite's stock server answers
     #[arg(long, value_name = "ID")]
     pub(crate) answer: Option<String>,
-    /// The bytes of text that each event carries, as {:text \"xx..\"}
+    /// The bytes of text that each event carries, as {:text "xx.."}
     #[arg(long, value_name = "BYTES", default_value_t = 100, value_parser = clap::value_parser!(u32).range(..=8 * 1024 * 1024))]
     pub(crate) size: u32,
     /// How many calls are under way on each connection
@@ -195,13 +225,13 @@ pub(crate) struct LinkArgs {
     /// over TCP, Unix sockets and stdio: [default for Sente over ws://: a random one]
     #[arg(long, value_name = "ID", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub(crate) client_id: Option<String>,
-    /// The csrf-token parameter of a Sente URL (ws:// only)
+    /// The csrf-token parameter of a Sente URL (WebSockets only)
     #[arg(long, value_name = "TOKEN")]
     pub(crate) csrf_token: Option<String>,
-    /// A further parameter of the URL (ws:// only); can be repeated
+    /// A further parameter of the URL (WebSockets only); can be repeated
     #[arg(long, value_name = "NAME=VALUE", value_parser = parameter)]
     pub(crate) param: Vec<(String, String)>,
-    /// A header of the upgrade request (ws:// only); can be repeated
+    /// A header of the upgrade request (WebSockets only); can be repeated
     #[arg(long, value_name = "NAME: VALUE", value_parser = header)]
     pub(crate) header: Vec<(String, String)>,
     /// Record all that goes into the connection to FILE, tokens included, for sente replay; the
@@ -230,11 +260,6 @@ pub(crate) struct TlsArgs {
 }
 
 /// `sente replay`.
-///
-/// Does again what a recorded connection did, each call at its time and with the same random
-/// numbers, and prints one line for each: the time since the process began to record, in seconds,
-/// what was done, and what came of it. Nothing is sent anywhere. Where this version does something
-/// else than the recorded one did, that is said, and the exit code is 1.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   sente connect --record session.edn ws://127.0.0.1:8080/
@@ -250,10 +275,6 @@ pub(crate) struct ReplayArgs {
 }
 
 /// `sente recode`.
-///
-/// Only the first form of a line is read. A blank line stays a blank line. An unreadable line
-/// gives an empty line in its place, its number and offset go to standard error, and the exit code
-/// is 1.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   printf '#:a{:b 1e3}\\n' | sente recode --from edn --to edn
@@ -280,10 +301,6 @@ pub(crate) struct RecodeArgs {
 }
 
 /// `sente demo`.
-///
-/// Starts a hub on WebSocket, TCP and a Unix socket, a child process on pipes, and one client on
-/// each; prints who said what to whom, over what, and how long it took. Needs no network but the
-/// loopback interface.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   sente demo
@@ -447,7 +464,9 @@ const LONG_HELP: &str = "URLs:
   ws://HOST:PORT/PATH   a WebSocket; the path /chsk or a client-id parameter means Sente,
                         any other path sente-lite
   tcp://HOST:PORT       one event a line over TCP
-  unix:/PATH            one event a line over a Unix socket
+  wss://, tls://        the same over TLS, where it is built in (feature `tls`)
+  unix:/PATH            one event a line over a Unix socket; unix:@NAME is an abstract one
+  fifo:IN,OUT           two named pipes, the first to read from
   exec:COMMAND          a child process on pipes; words are split as a shell does, without a shell
   stdio:                one's own standard input and output, as a child process (call and send)
 
@@ -458,7 +477,12 @@ const LONG_HELP: &str = "URLs:
 Exit codes: 0 done, 1 failed, 2 usage or unreadable EDN, 3 timeout, 4 closed or refused.
 
 Durations have a unit: 2s, 500ms. Colours only on a terminal. SENTE_LOG takes filters such as
-`debug` or `sente_adapters=trace`. SIGTERM and SIGINT end any command within five seconds.
+`debug` or `sente_adapters=trace`.
+
+Signals: SIGTERM, SIGINT and SIGHUP end any command in order, within five seconds (`serve` takes its
+--drain, and SIGHUP has it read its files again); a second one ends it at once. Under nohup SIGHUP
+does nothing. No signal is forwarded to a child: it sees the end of its standard input, and if it
+goes on, SIGTERM and then SIGKILL. What Ctrl-C in a terminal sends, its children get as well.
 
 Examples:
   sente demo

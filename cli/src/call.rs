@@ -16,26 +16,31 @@ use crate::text::{read_event, show_payload};
 /// Calls a peer and prints its reply.
 pub(crate) async fn call(args: CallArgs, mut signals: Signals) -> Outcome {
     let event = event(&args.event)?;
-    tokio::select! {
-        outcome = call_once(&args, event) => outcome,
-        () = signals.asked() => Err(Failure::other("interrupted before the reply came")),
-    }
+    call_once(&args, event, &mut signals).await
 }
 
 /// Sends a peer one event.
 pub(crate) async fn send(args: SendArgs, mut signals: Signals) -> Outcome {
     let event = event(&args.event)?;
-    tokio::select! {
-        outcome = send_once(&args, event) => outcome,
-        () = signals.asked() => Err(Failure::other("interrupted before the event was written")),
-    }
+    send_once(&args, event, &mut signals).await
 }
 
-async fn call_once(args: &CallArgs, event: Event) -> Outcome {
+async fn call_once(args: &CallArgs, event: Event, signals: &mut Signals) -> Outcome {
+    let interrupted = || Failure::other("interrupted before the reply came");
     let deadline = Instant::now() + args.timeout;
-    let handle = Link::open(&args.link, deadline).await?.listen_only();
+    let handle = tokio::select! {
+        link = Link::open(&args.link, deadline) => link?.listen_only(),
+        () = signals.asked() => return Err(interrupted()),
+    };
     let left = deadline.saturating_duration_since(Instant::now());
-    let reply = match handle.call(event, left).await {
+    let answered = tokio::select! {
+        answered = handle.call(event, left) => answered,
+        () = signals.asked() => {
+            link::close(&handle, PATIENCE).await;
+            return Err(interrupted());
+        }
+    };
+    let reply = match answered {
         Ok(reply) => reply,
         Err(failure) => {
             let failure = call_failure(&handle, failure, args.timeout).await;
@@ -49,9 +54,13 @@ async fn call_once(args: &CallArgs, event: Event) -> Outcome {
     Ok(Exit::Success)
 }
 
-async fn send_once(args: &SendArgs, event: Event) -> Outcome {
+async fn send_once(args: &SendArgs, event: Event, signals: &mut Signals) -> Outcome {
+    let interrupted = || Failure::other("interrupted before the event was written");
     let deadline = Instant::now() + args.timeout;
-    let handle = Link::open(&args.link, deadline).await?.listen_only();
+    let handle = tokio::select! {
+        link = Link::open(&args.link, deadline) => link?.listen_only(),
+        () = signals.asked() => return Err(interrupted()),
+    };
     let written = async {
         match handle.send(event).await {
             Ok(()) => {}
@@ -63,7 +72,11 @@ async fn send_once(args: &SendArgs, event: Event) -> Outcome {
             Err(_) => Err(not_written(&handle).await),
         }
     };
-    let outcome = match timeout_at(deadline, written).await {
+    let written = tokio::select! {
+        written = timeout_at(deadline, written) => written,
+        () = signals.asked() => Ok(Err(interrupted())),
+    };
+    let outcome = match written {
         Ok(outcome) => outcome,
         Err(_) => Err(Failure::timeout(format!(
             "the event could not be written within {}",

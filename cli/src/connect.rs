@@ -131,8 +131,9 @@ impl Talk {
                 () = signals.asked(), if !asked => {
                     asked = true;
                     self.sender.abort();
-                    self.link.handle.drain(DRAIN);
-                    stage = Stage::Closing(Instant::now() + DRAIN);
+                    let drain = if self.way == Way::Child { CHILD_DRAIN } else { DRAIN };
+                    self.link.handle.drain(drain);
+                    stage = Stage::Closing(Instant::now() + drain);
                 }
             }
         };
@@ -149,6 +150,10 @@ impl Talk {
         failure: Option<Failure>,
     ) -> Outcome {
         let peer = self.link.handle.peer().to_owned();
+        if !in_order && self.way == Way::Child {
+            // It has its time to end by itself, and then by a signal.
+            link::close(&self.link.handle, Duration::ZERO).await;
+        }
         if !reason.is_clean() {
             return Err(Failure::closed(format!("lost {peer}: {reason}")));
         }
@@ -297,6 +302,10 @@ pub(crate) fn now<T>(future: impl Future<Output = T>) -> Option<T> {
         Poll::Pending => None,
     }
 }
+
+/// How long a child may go on after a signal before its pipes are closed: it may take as long again
+/// for either grace after that, and all of it within the five seconds that are promised.
+const CHILD_DRAIN: Duration = Duration::from_secs(1);
 
 /// How many bytes are collected before they are printed.
 pub(crate) const BATCH: usize = 64 * 1024;

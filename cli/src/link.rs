@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use sente_adapters::{
-    Address, ConnectError, ConnectOptions, End, Events, Handle, Recordings, Url, connect,
+    Address, ChildOptions, ConnectError, ConnectOptions, End, Events, Handle, Recordings, Url,
+    connect,
 };
 use sente_core::{BadEvent, CloseReason, ConnectionEvent, Dialect, ReplyError, ReplyToken};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -142,7 +143,11 @@ impl Link {
 /// Ends a link in order: writes what is queued, lets a child or stream finish, then cuts.
 pub(crate) async fn close(handle: &Handle, patience: Duration) -> Option<End> {
     handle.drain(patience);
-    match timeout(patience + LAST_WORDS, handle.ended()).await {
+    let to_end = match handle.pid() {
+        Some(_) => patience + ChildOptions::default().kill_grace,
+        None => patience,
+    };
+    match timeout(to_end + LAST_WORDS, handle.ended()).await {
         Ok(end) => Some(end),
         Err(_) => {
             // A child that ignores the end of its input is killed, and waited for all the same.

@@ -25,7 +25,7 @@ use args::{Cli, Command};
 use exit::{Failure, Outcome};
 use logs::Logs;
 use output::say;
-use signals::Signals;
+use signals::{Hangup, Signals};
 
 fn main() {
     let cli = Cli::parse();
@@ -56,7 +56,11 @@ fn run(command: Command, verbose: u8) -> Outcome {
         .build()
         .map_err(|error| Failure::other(format!("cannot start: {error}")))?;
     let outcome = runtime.block_on(async {
-        let signals = Signals::listen()?;
+        let hangup = match command {
+            Command::Serve(_) => Hangup::IsItsOwn,
+            _ => Hangup::Ends,
+        };
+        let signals = Signals::listen(hangup)?;
         match command {
             Command::Serve(args) => serve::run(*args, verbose, signals).await,
             Command::Connect(args) if args.reconnect => reconnect::run(args, signals).await,

@@ -1,4 +1,4 @@
-//! SIGINT and SIGTERM: told to the command at once, and enforced when its time is over.
+//! SIGINT, SIGTERM and SIGHUP: told to the command at once, and enforced when its time is over.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,13 +19,26 @@ pub(crate) struct Signals {
     grace: Arc<AtomicU64>,
 }
 
+/// What SIGHUP is to a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hangup {
+    /// Its terminal is gone: it is to end, unless it was started to outlive that.
+    Ends,
+    /// The command listens for it itself.
+    IsItsOwn,
+}
+
 impl Signals {
     /// Starts to listen. A command that has not ended `GRACE` after the first signal is ended the
     /// hard way: its standard output may be a pipe nobody reads. A second signal does that at once.
     ///
     /// # Errors
     /// If the handlers cannot be installed.
-    pub(crate) fn listen() -> Result<Self, Failure> {
+    pub(crate) fn listen(hangup: Hangup) -> Result<Self, Failure> {
+        let mut hung_up = match hangup {
+            Hangup::Ends if !ignores_hangups() => Some(listen_to(SignalKind::hangup())?),
+            _ => None,
+        };
         let mut terminate = listen_to(SignalKind::terminate())?;
         let mut interrupt = listen_to(SignalKind::interrupt())?;
         let (sender, asked) = watch::channel(false);
@@ -38,6 +51,7 @@ impl Signals {
             tokio::select! {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
+                () = next(hung_up.as_mut()) => {}
             }
             sender.send_replace(true);
             // `timeout` sends each signal twice, and a terminal may: those are one.
@@ -78,6 +92,29 @@ impl Signals {
         let grace = drain.saturating_add(AROUND).max(GRACE);
         self.grace.store(grace, Ordering::Relaxed);
     }
+}
+
+/// The next of these signals; never where none is listened for.
+async fn next(signals: Option<&mut Signal>) {
+    let next = match signals {
+        Some(signals) => signals.recv().await,
+        None => None,
+    };
+    if next.is_none() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Whether the process was started to outlive its terminal, as `nohup` does. Listening for the signal
+/// changes the answer.
+pub(crate) fn ignores_hangups() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    status.lines().any(|line| {
+        let mask = line.strip_prefix("SigIgn:").map(str::trim);
+        let mask = mask.and_then(|mask| u64::from_str_radix(mask, 16).ok());
+        // Of the signals, which count from 1, it is the first.
+        mask.is_some_and(|mask| mask & 1 == 1)
+    })
 }
 
 /// Starts to listen for a signal.

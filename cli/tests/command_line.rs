@@ -20,6 +20,26 @@ fn help_shows_examples_and_exit_codes() {
 }
 
 #[test]
+fn the_long_help_says_what_the_short_one_leaves_out() {
+    for (command, part) in [
+        ("serve", "On SIGTERM it takes no new connections"),
+        ("connect", "sees the end of its standard input"),
+        ("call", "The reply is printed as EDN on one line"),
+        ("send", "Written means that the system has taken"),
+        ("bench", "A closed loop"),
+        ("recode", "A blank line stays a blank line"),
+        ("replay", "Nothing is sent anywhere"),
+        ("demo", "Needs no network"),
+    ] {
+        let unwrapped = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let long = unwrapped(&run(&[command, "--help"], b"").out);
+        assert!(long.contains(part), "{command}: {long}");
+        let short = unwrapped(&run(&[command, "-h"], b"").out);
+        assert!(!short.contains(part), "{command}: {short}");
+    }
+}
+
+#[test]
 fn the_version_is_the_package_s() {
     let ran = run(&["--version"], b"");
     assert_eq!(ran.out, concat!("sente ", env!("CARGO_PKG_VERSION"), "\n"));

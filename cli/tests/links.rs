@@ -82,7 +82,7 @@ fn a_talk_prints_what_comes_back() {
 #[test]
 fn a_python_child_echoes() {
     let ran = run(
-        &["connect", PYTHON],
+        &["connect", PYTHON, "--linger", "30s"],
         b"[:test/echo {:a 1}]\n[:x/y \"\xc3\xa9\"]\n",
     );
     assert_eq!(
@@ -111,7 +111,10 @@ fn everything_piped_in_comes_back_in_order() {
 
 #[test]
 fn a_bad_line_is_told_and_the_rest_goes_on() {
-    let ran = run(&["connect", PYTHON], b"[:a/b 1]\n[:a/b\n[:a/b 2]\n{}\n");
+    let ran = run(
+        &["connect", PYTHON, "--linger", "30s"],
+        b"[:a/b 1]\n[:a/b\n[:a/b 2]\n{}\n",
+    );
     assert_eq!(ran.out, "[:a/b 1]\n[:a/b 2]\n");
     assert_eq!(ran.code, Some(2));
     assert!(ran.err.contains("line 2: "), "{}", ran.err);
@@ -122,7 +125,7 @@ fn a_bad_line_is_told_and_the_rest_goes_on() {
 #[test]
 fn a_calling_peer_is_printed_and_not_answered() {
     let script = r#"exec:sh -c 'read a; echo "[[:who/there {:n 1}] \"cb-1\"]"; cat >/dev/null'"#;
-    let ran = run(&["connect", script], b"");
+    let ran = run(&["connect", script, "--linger", "30s"], b"");
     assert_eq!(ran.out, "[:who/there {:n 1}]\n", "{}", ran.err);
     assert_eq!(ran.code, Some(0), "{}", ran.err);
     assert!(ran.err.contains("not answered"), "{}", ran.err);
@@ -277,7 +280,7 @@ fn an_event_too_large_is_refused_and_the_talk_goes_on() {
     let mut input = b"[:a/b \"".to_vec();
     input.resize(2_000_000, b'x');
     input.extend_from_slice(b"\"]\n[:a/b 1]\n");
-    let ran = run(&["connect", PYTHON], &input);
+    let ran = run(&["connect", PYTHON, "--linger", "30s"], &input);
     assert_eq!(ran.out, "[:a/b 1]\n");
     assert_eq!(ran.code, Some(2), "{}", ran.err);
     assert!(ran.err.starts_with("line 1: "), "{}", ran.err);

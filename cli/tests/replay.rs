@@ -11,7 +11,14 @@ use support::{Live, Server, root, run};
 /// Records a session with a child that echoes.
 fn record(file: &Path) {
     let echo = format!("exec:python3 {}/tests/peers/echo.py", root().display());
-    let args = ["connect", "--record", file.to_str().unwrap(), &echo];
+    let args = [
+        "connect",
+        "--linger",
+        "30s",
+        "--record",
+        file.to_str().unwrap(),
+        &echo,
+    ];
     let ran = run(&args, b"[:test/echo {:a 1}]\n[:test/echo \"\xc3\xa9\"]\n");
     assert_eq!(ran.code, Some(0), "{}", ran.err);
     assert!(ran.out.contains("[:test/echo {:a 1}]"), "{}", ran.out);

@@ -99,10 +99,21 @@ fn authorities_of_one_s_own_are_trusted_alone() {
     );
     assert_eq!(sent.code, Some(0), "{}", sent.err);
     let ca = folder.path("localhost.pem");
-    let talk = run(&["connect", &urls[1], "--ca", &ca], b"[:a/b 1]\n");
+    let talk = run(
+        &["connect", &urls[1], "--ca", &ca, "--linger", "30s"],
+        b"[:a/b 1]\n",
+    );
     assert!(talk.out.contains(":sente-lite/echo"), "{}", talk.err);
     let again = run(
-        &["connect", "--reconnect", &urls[0], "--ca", &ca],
+        &[
+            "connect",
+            "--reconnect",
+            &urls[0],
+            "--ca",
+            &ca,
+            "--linger",
+            "5s",
+        ],
         b"[:a/b 1]\n",
     );
     assert!(again.out.contains(":sente-lite/echo"), "{}", again.err);

@@ -16,12 +16,14 @@ use super::service;
 use crate::exit::Failure;
 use crate::logs::Logs;
 use crate::output::say;
-use crate::signals::listen_to;
+use crate::signals::{ignores_hangups, listen_to};
 
 /// What is needed to read the configuration again.
 pub(super) struct Reload {
     args: ServeArgs,
     hangups: Signal,
+    /// It was started to outlive its terminal.
+    outlives: bool,
     /// What the server was started with.
     started: Loaded,
     /// What is in force.
@@ -41,8 +43,10 @@ impl Reload {
         server: Server,
         (generated, tokens): (CsrfToken, Tokens),
     ) -> Result<Self, Failure> {
+        let outlives = ignores_hangups();
         Ok(Self {
             args,
+            outlives,
             hangups: listen_to(SignalKind::hangup())?,
             started: loaded.clone(),
             loaded,
@@ -54,17 +58,18 @@ impl Reload {
     }
 
     /// Reloads with every SIGHUP until `end` is there. `None` for a SIGHUP where there is nothing to
-    /// read again: then it means that the terminal is gone.
+    /// read again: then it means that the terminal is gone, which `nohup` has it outlive.
     pub(super) async fn until<T>(&mut self, end: impl Future<Output = T>) -> Option<T> {
         let mut end = std::pin::pin!(end);
         loop {
             tokio::select! {
                 end = &mut end => return Some(end),
                 _ = self.hangups.recv() => {
-                    if !self.has_files() {
-                        return None;
+                    match self.has_files() {
+                        true => self.reload(),
+                        false if self.outlives => {}
+                        false => return None,
                     }
-                    self.reload();
                 }
             }
         }
