@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use sente_core::{ConnId, RecvBudget, RecvBudgetLimits, RecvCapacity};
-use tokio::sync::Notify;
+
+use crate::signal::Signal;
 
 /// A [`RecvBudget`] that connections on any thread share. Clones mean the same budget.
 ///
@@ -49,7 +50,7 @@ struct Slot {
     /// under the lock of the book.
     is_news: AtomicBool,
     /// Wakes its driver.
-    driver: Arc<Notify>,
+    driver: Arc<Signal>,
 }
 
 impl SharedRecvBudget {
@@ -100,7 +101,7 @@ impl SharedRecvBudget {
     }
 
     /// Takes up a connection whose driver `driver` wakes.
-    pub(crate) fn join(&self, driver: &Arc<Notify>) -> Share {
+    pub(crate) fn join(&self, driver: &Arc<Signal>) -> Share {
         let mut book = self.book();
         let id = ConnId::new(book.next, &[0; 10]);
         book.next = book.next.wrapping_add(1);
@@ -131,7 +132,7 @@ impl Book {
         while let Some((id, _)) = self.budget.poll_allowance() {
             if let Some(slot) = self.slots.get(&id) {
                 slot.is_news.store(true, Ordering::Release);
-                slot.driver.notify_one();
+                slot.driver.notify();
             }
         }
     }
@@ -207,7 +208,7 @@ mod tests {
         let mut limits = RecvBudgetLimits::default();
         (limits.total_bytes, limits.min_bytes) = (1_000, 1_000);
         let budget = SharedRecvBudget::new(limits);
-        let mut share = budget.join(&Arc::new(Notify::new()));
+        let mut share = budget.join(&Arc::new(Signal::default()));
         assert_eq!(share.news(), Some(1_000));
         assert_eq!(share.news(), None);
         let config = ConnectionConfig::builder(Role::Server, Dialect::Sente, Carrier::WebSocket);

@@ -13,13 +13,14 @@ use tokio::sync::Notify;
 
 use crate::budget::SharedRecvBudget;
 use crate::clock::Clock;
-use crate::driver::{Driven, Wants, drive};
+use crate::driver::{Driven, News, Wants, drive};
 use crate::ending::Ending;
 use crate::engine::ConnectionFacts;
 use crate::events::Events;
 use crate::handle::{End, Handle};
 use crate::link::Transport;
 use crate::shared::Shared;
+use crate::signal::Signal;
 
 const DROPPED: &str = "the transport was dropped";
 
@@ -31,7 +32,7 @@ pub(crate) fn start(
     mut transport: Transport,
     budget: &SharedRecvBudget,
 ) -> (Handle, Events) {
-    let driver = Arc::new(Notify::new());
+    let driver = Arc::new(Signal::default());
     let mut share = budget.join(&driver);
     if let Some(bytes) = share.news() {
         connection.set_recv_allowance(clock.now(), bytes);
@@ -144,30 +145,26 @@ impl Handle {
 }
 
 impl Driven for Shared<Connection> {
-    fn handle_input(&self, input: Input<'_>) {
-        self.with(|connection, now| connection.handle_input(now, input));
-    }
-
-    fn handle_timeout(&self) {
-        self.with(Connection::handle_timeout);
-    }
-
-    fn handle_transmitted(&self) {
-        self.with(Connection::handle_transmitted);
-    }
-
-    fn ask(&self, out: &mut TransmitBuf) -> Wants {
-        let again = self.attend();
-        self.with(|connection, _| Wants {
+    fn turn(&self, news: News<'_>, out: &mut TransmitBuf) -> Wants {
+        let tell = |connection: &mut Connection, now| match news {
+            News::None => {}
+            News::Input(input) => connection.handle_input(now, input),
+            News::Timeout => connection.handle_timeout(now),
+            News::Transmitted => connection.handle_transmitted(now),
+        };
+        self.step(tell, |connection, now, again| Wants {
+            now,
             shutdown: out.is_empty() && connection.poll_transmit(out) == Some(Transmit::Shutdown),
             read: connection.wants_read(),
-            timeout: [connection.poll_timeout(), again]
+            timeout: [connection.poll_timeout(), again.at]
                 .into_iter()
                 .flatten()
                 .min(),
             finished: connection.is_finished(),
             closed: connection.state() == State::Closed,
             has_event: connection.has_event(),
+            again: again.at_once,
+            shown: again.shown,
         })
     }
 
@@ -175,8 +172,8 @@ impl Driven for Shared<Connection> {
         self.with(|connection, _| connection.state() == State::Closed)
     }
 
-    fn woken(&self) -> impl Future<Output = ()> + Send {
-        self.woken()
+    fn changed(&self) -> &Signal {
+        &self.driver
     }
 
     fn clock(&self) -> &Clock {

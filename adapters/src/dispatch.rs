@@ -4,12 +4,13 @@ use std::any::Any;
 use std::collections::VecDeque;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use sente_core::{
-    Connection, ConnectionEvent, Delivery, Event, EventId, Gone, HandlerId, Message, Pattern,
-    Payload, Registry, ReplyError, ReplyToken, RequestId,
+    Connection, ConnectionEvent, Delivery, Event, EventId, Gone, HandlerId, Instant, Message,
+    Pattern, Payload, Registry, ReplyError, ReplyToken, RequestId,
 };
 
 use crate::engine::Engine;
@@ -58,7 +59,7 @@ const MAX_REPORTS: usize = 64;
 pub struct Dispatcher<M: Engine = Connection> {
     handle: Handle<M>,
     registry: Registry<Handler<M>>,
-    panics: Arc<Mutex<Panics>>,
+    panics: Arc<Panics>,
 }
 
 impl<M: Engine> Dispatcher<M> {
@@ -131,7 +132,7 @@ impl<M: Engine> Dispatcher<M> {
     /// How many handlers and predicates have panicked.
     #[must_use]
     pub fn panics(&self) -> u64 {
-        lock(&self.panics).count
+        self.panics.count.load(Ordering::Relaxed)
     }
 
     /// The next that no handler wants, or a panic of one; `None` after the end, as with
@@ -166,6 +167,30 @@ impl<M: Engine> Dispatcher<M> {
     /// A call that was shown to handlers, and that none of them took the reply of, is answered with
     /// an error.
     pub fn dispatch(&mut self, event: M::Event) -> Option<M::Event> {
+        self.show(event, None)
+    }
+
+    /// The same, on the driver, at this time.
+    pub(crate) fn dispatch_inline(&mut self, event: M::Event, now: Instant) -> Option<M::Event> {
+        self.show(event, Some(now))
+    }
+
+    /// When the next waiter has waited long enough.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        self.registry.poll_timeout()
+    }
+
+    /// Whether a panic is to be told of.
+    pub(crate) fn has_panic(&self) -> bool {
+        self.panics.is_news.load(Ordering::Relaxed)
+    }
+
+    /// Counts the panic of what is no handler.
+    pub(crate) fn count_panic(&self, payload: Box<dyn Any + Send>) {
+        report(&self.panics, None, None, payload);
+    }
+
+    fn show(&mut self, event: M::Event, inline_at: Option<Instant>) -> Option<M::Event> {
         if M::ends_link(&event) {
             let panics = &self.panics;
             self.registry.handle_closed(|id, mut waiter, gone| {
@@ -174,7 +199,7 @@ impl<M: Engine> Dispatcher<M> {
         }
         match M::of_link(event) {
             Ok(ConnectionEvent::Message(message)) => self
-                .deliver(message)
+                .deliver(message, inline_at)
                 .map(|message| M::told_of_link(ConnectionEvent::Message(message))),
             Ok(other) => Some(M::told_of_link(other)),
             Err(other) => Some(other),
@@ -192,13 +217,12 @@ impl<M: Engine> Dispatcher<M> {
 
     /// The next report of a panic. Of those that are not taken no more than 64 are kept.
     pub fn poll_panic(&mut self) -> Option<HandlerPanic> {
-        lock(&self.panics).reports.pop_front()
+        self.panics.take()
     }
 
-    fn deliver(&mut self, mut message: Message) -> Option<Message> {
+    fn deliver(&mut self, mut message: Message, inline_at: Option<Instant>) -> Option<Message> {
         let (handle, panics) = (&self.handle, &self.panics);
-        let reply = message.reply.take();
-        let mut responder = reply.map(|token| Responder::new(handle.clone(), token));
+        let mut token = message.reply.take();
         let event = &message.event;
         let seen = self
             .registry
@@ -206,15 +230,22 @@ impl<M: Engine> Dispatcher<M> {
                 let mut received = Received {
                     event,
                     handle,
-                    responder: &mut responder,
+                    token: &mut token,
+                    inline_at,
                 };
                 caught(panics, id, Some(event), || handler.show(Ok(&mut received)));
             });
-        if seen > 0 {
-            return None;
+        if seen == 0 {
+            message.reply = token;
+            return Some(message);
         }
-        message.reply = responder.and_then(|mut responder| responder.token.take());
-        Some(message)
+        if let Some(token) = token {
+            // It fails only where the caller is gone.
+            let _ = answer(handle, inline_at, |machine, now| {
+                machine.reply_error(now, token)
+            });
+        }
+        None
     }
 
     /// The same pattern with a predicate that does not panic.
@@ -259,7 +290,8 @@ pub enum Dispatched<O> {
 #[error("a handler panicked{}: {message}", On(.event.as_ref()))]
 #[non_exhaustive]
 pub struct HandlerPanic {
-    /// Which; `None` for a predicate.
+    /// Which; `None` for a predicate, and for what is shown the rest
+    /// ([`Dispatcher::attach_with`]).
     pub handler: Option<HandlerId>,
     /// At which event; `None` for a waiter that was told that nothing came.
     pub event: Option<EventId>,
@@ -272,7 +304,10 @@ pub struct HandlerPanic {
 pub struct Received<'a, M: Engine = Connection> {
     event: &'a Event,
     handle: &'a Handle<M>,
-    responder: &'a mut Option<Responder<M>>,
+    /// Until it is used.
+    token: &'a mut Option<ReplyToken>,
+    /// When it is, where the driver runs the handler and looks after its answers by itself.
+    inline_at: Option<Instant>,
 }
 
 impl<M: Engine> Received<'_, M> {
@@ -291,14 +326,30 @@ impl<M: Engine> Received<'_, M> {
     /// Whether the sender waits for an answer that no handler has taken upon itself yet.
     #[must_use]
     pub const fn wants_reply(&self) -> bool {
-        self.responder.is_some()
+        self.token.is_some()
     }
 
     /// The right to answer, once; `None` for an event nobody waits on, and for all handlers but the
     /// first that ask.
     #[must_use = "a responder that is dropped answers with an error"]
-    pub const fn take_reply(&mut self) -> Option<Responder<M>> {
-        self.responder.take()
+    pub fn take_reply(&mut self) -> Option<Responder<M>> {
+        let token = self.token.take()?;
+        Some(Responder::new(self.handle.clone(), token))
+    }
+
+    /// Answers the call now: the shortest way. A [`Responder`] is for an answer that comes later.
+    ///
+    /// # Errors
+    /// [`ReplyError`] gives the payload back; [`ReplyError::NotOpen`] also where nobody waits for an
+    /// answer, or no longer, since another handler has answered.
+    pub fn reply(&mut self, payload: impl Into<Payload>) -> Result<(), ReplyError> {
+        let payload = payload.into();
+        match self.token.take() {
+            Some(token) => answer(self.handle, self.inline_at, |machine, now| {
+                machine.reply(now, token, payload)
+            }),
+            None => Err(ReplyError::NotOpen(Box::new(payload))),
+        }
     }
 }
 
@@ -381,8 +432,48 @@ impl<M: Engine> Handler<M> {
 /// The panics so far, and those that nobody has been told of.
 #[derive(Debug, Default)]
 struct Panics {
-    count: u64,
-    reports: VecDeque<HandlerPanic>,
+    count: AtomicU64,
+    /// Whether there are reports.
+    is_news: AtomicBool,
+    reports: Mutex<VecDeque<HandlerPanic>>,
+}
+
+impl Panics {
+    fn take(&self) -> Option<HandlerPanic> {
+        if !self.is_news.load(Ordering::Relaxed) {
+            return None;
+        }
+        let mut reports = self.reports();
+        let report = reports.pop_front();
+        self.is_news.store(!reports.is_empty(), Ordering::Relaxed);
+        report
+    }
+
+    fn add(&self, panic: HandlerPanic) {
+        self.count.fetch_add(1, Ordering::Relaxed);
+        let mut reports = self.reports();
+        if reports.len() < MAX_REPORTS {
+            reports.push_back(panic);
+        }
+        self.is_news.store(true, Ordering::Relaxed);
+    }
+
+    fn reports(&self) -> MutexGuard<'_, VecDeque<HandlerPanic>> {
+        self.reports.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Queues an answer, and has it written, where the driver is not there already.
+fn answer<M: Engine, T>(
+    handle: &Handle<M>,
+    inline_at: Option<Instant>,
+    f: impl FnOnce(&mut M, Instant) -> T,
+) -> T {
+    let answered = handle.shared.answer(inline_at, f);
+    if inline_at.is_none() {
+        handle.shared.wake();
+    }
+    answered
 }
 
 /// ` at :test/event`, where there was one.
@@ -395,7 +486,7 @@ impl fmt::Display for On<'_> {
 }
 
 /// Runs `handler`, and reports its panic.
-fn caught(panics: &Mutex<Panics>, id: HandlerId, event: Option<&Event>, handler: impl FnOnce()) {
+fn caught(panics: &Panics, id: HandlerId, event: Option<&Event>, handler: impl FnOnce()) {
     // What the handler leaves half done is its own; the registry and the engine are not in its
     // reach while it runs.
     if let Err(payload) = catch_unwind(AssertUnwindSafe(handler)) {
@@ -404,7 +495,7 @@ fn caught(panics: &Mutex<Panics>, id: HandlerId, event: Option<&Event>, handler:
 }
 
 fn report(
-    panics: &Mutex<Panics>,
+    panics: &Panics,
     handler: Option<HandlerId>,
     event: Option<&Event>,
     payload: Box<dyn Any + Send>,
@@ -415,11 +506,7 @@ fn report(
         message: message_of(payload),
     };
     tracing::error!("{panic}");
-    let mut panics = lock(panics);
-    panics.count += 1;
-    if panics.reports.len() < MAX_REPORTS {
-        panics.reports.push_back(panic);
-    }
+    panics.add(panic);
 }
 
 pub(crate) fn message_of(payload: Box<dyn Any + Send>) -> String {
@@ -435,8 +522,4 @@ pub(crate) fn message_of(payload: Box<dyn Any + Send>) -> String {
             String::from("it says nothing")
         }
     }
-}
-
-fn lock(panics: &Mutex<Panics>) -> std::sync::MutexGuard<'_, Panics> {
-    panics.lock().unwrap_or_else(PoisonError::into_inner)
 }

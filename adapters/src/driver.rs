@@ -1,9 +1,8 @@
 //! The one loop that drives a connection over a link, whatever it is and on whatever runtime.
 
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::io;
-use std::pin::{Pin, pin};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -13,14 +12,16 @@ use crate::clock::Clock;
 use crate::link::{Link, Transport};
 use crate::process::Child;
 use crate::runtime::Timer;
+use crate::signal::Signal;
 
 /// What is read before the buffer for it is kept for the next read.
 const BUSY_BYTES: usize = 4096;
 
-/// After how many steps, and how many bytes read and written, one busy connection lets others of
-/// its runtime have a turn.
+/// After how many steps, bytes read and written, and events shown to handlers one busy connection
+/// lets others of its runtime have a turn.
 const MAX_STEPS: usize = 64;
-const MAX_STEP_BYTES: usize = 512 * 1024;
+const MAX_STEP_BYTES: usize = 128 * 1024;
+const MAX_STEP_EVENTS: usize = 256;
 
 /// How long the last bytes of a connection that is over may take, and how long bytes that already
 /// arrived are read after the writing side broke.
@@ -36,16 +37,24 @@ const ORPHANED: Duration = Duration::from_secs(1);
 
 /// What the loop drives: a connection, or the present link of a client.
 pub(crate) trait Driven: Send + Sync + 'static {
-    fn handle_input(&self, input: Input<'_>);
-    fn handle_timeout(&self);
-    fn handle_transmitted(&self);
-    /// Fills `out`, if it is empty, with what is to be written, and says what is waited for.
-    fn ask(&self, out: &mut TransmitBuf) -> Wants;
+    /// Tells the machine what happened, has handlers do their part, fills `out`, if it is empty, with
+    /// what is to be written, and says what is waited for.
+    fn turn(&self, news: News<'_>, out: &mut TransmitBuf) -> Wants;
     /// Whether the connection is over, though it may have something to write yet.
     fn is_closed(&self) -> bool;
-    /// Comes when somebody else has changed the machine.
-    fn woken(&self) -> impl Future<Output = ()> + Send;
+    /// News that somebody else has changed the machine.
+    fn changed(&self) -> &Signal;
     fn clock(&self) -> &Clock;
+}
+
+/// What the machine is told.
+pub(crate) enum News<'a> {
+    /// Nothing but the time.
+    None,
+    Input(Input<'a>),
+    Timeout,
+    /// What was to be written has been.
+    Transmitted,
 }
 
 /// Drives `machine` over `transport` until the transport is not needed any more and dropped. Gives
@@ -75,29 +84,14 @@ pub(crate) async fn drive(machine: &impl Driven, transport: Box<Transport>) -> O
         timer: clock.timer(),
         armed: None,
         clock,
+        wants: None,
     };
     if !driver.input.is_empty() {
-        machine.handle_input(Input::Bytes(&mut driver.input));
+        let input = Input::Bytes(&mut driver.input);
+        let wants = machine.turn(News::Input(input), &mut driver.out);
+        driver.take_wants(wants);
     }
-    let mut woken = pin!(machine.woken());
-    poll_fn(|cx| {
-        let mut work = Work::default();
-        loop {
-            let Poll::Ready(step) = driver.poll_step(cx, woken.as_mut(), &mut work) else {
-                return Poll::Pending;
-            };
-            match step {
-                Step::Over => return Poll::Ready(()),
-                Step::Woken => woken.set(machine.woken()),
-                Step::Done => {}
-            }
-            if work.is_enough() {
-                cx.waker().wake_by_ref();
-                return Poll::Pending;
-            }
-        }
-    })
-    .await;
+    poll_fn(|cx| driver.poll(cx)).await;
     driver.child.take()
 }
 
@@ -126,9 +120,11 @@ struct Driver<'a, M> {
     /// Whether writing is tried before reading in the next step; they take turns.
     writes_first: bool,
     timer: Box<dyn Timer>,
-    /// When the timer comes, while it is waited for.
-    armed: Option<std::time::Instant>,
+    /// When the timer comes and whom it wakes, while it is waited for.
+    armed: Option<(Instant, Waker)>,
     clock: &'a Clock,
+    /// What is wanted, as long as nothing has happened since it was asked.
+    wants: Option<Wants>,
 }
 
 /// How much has been done since others had their turn.
@@ -136,6 +132,9 @@ struct Driver<'a, M> {
 struct Work {
     steps: usize,
     bytes: usize,
+    events: usize,
+    /// Whether one step more was all that is left.
+    is_last: bool,
 }
 
 impl Work {
@@ -145,7 +144,7 @@ impl Work {
     }
 
     const fn is_enough(&self) -> bool {
-        self.steps >= MAX_STEPS || self.bytes >= MAX_STEP_BYTES
+        self.steps >= MAX_STEPS || self.bytes >= MAX_STEP_BYTES || self.events >= MAX_STEP_EVENTS
     }
 }
 
@@ -155,12 +154,12 @@ enum Step {
     Done,
     /// The loop is over.
     Over,
-    /// Somebody else has changed the machine.
-    Woken,
 }
 
 /// What the engine waits for next.
 pub(crate) struct Wants {
+    /// When it was asked.
+    pub(crate) now: Instant,
     pub(crate) read: bool,
     pub(crate) timeout: Option<Instant>,
     pub(crate) finished: bool,
@@ -169,35 +168,70 @@ pub(crate) struct Wants {
     pub(crate) has_event: bool,
     /// Whether the writing side is to be shut down.
     pub(crate) shutdown: bool,
+    /// Whether handlers have more to do at once.
+    pub(crate) again: bool,
+    /// How many events handlers were shown.
+    pub(crate) shown: usize,
 }
 
 /// What came first.
 enum Happened {
     ChildEnded,
     Flushed(io::Result<()>),
+    /// Handlers have more to do.
+    Handlers,
     LastFlush,
     /// Time has passed, and something may be due.
     Nothing,
     Orphaned,
     Read(io::Result<usize>),
+    /// Written and flushed.
+    Sent(usize),
     Shutdown,
     Timeout,
     Written(io::Result<usize>),
 }
 
 impl<M: Driven> Driver<'_, M> {
+    /// Does what there is to do. Ready when the loop is over.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.machine.changed().take() {
+            self.wants = None;
+        } else if let Some(wants) = &mut self.wants {
+            wants.now = self.clock.now();
+            // It was counted for the turn before.
+            wants.shown = 0;
+        }
+        let mut work = Work::default();
+        loop {
+            match self.poll_step(cx, &mut work) {
+                Poll::Ready(Step::Over) => return Poll::Ready(()),
+                Poll::Ready(Step::Done) => {}
+                Poll::Pending => return Poll::Pending,
+            }
+            if work.is_enough() {
+                // What handlers answered is written first, as far as that goes at once.
+                if std::mem::replace(&mut work.is_last, true) || self.out.is_empty() {
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+            }
+        }
+    }
+
     /// Waits for the first thing that can happen, and tells the engine of it.
-    fn poll_step(
-        &mut self,
-        cx: &mut Context<'_>,
-        woken: Pin<&mut impl Future<Output = ()>>,
-        work: &mut Work,
-    ) -> Poll<Step> {
-        let wants = self.ask();
+    fn poll_step(&mut self, cx: &mut Context<'_>, work: &mut Work) -> Poll<Step> {
+        if self.wants.is_none() {
+            self.tell(News::None);
+        }
+        let Some(wants) = self.wants.take() else {
+            return Poll::Pending;
+        };
         if wants.finished {
             return Poll::Ready(Step::Over);
         }
-        let now = self.clock.now();
+        work.events = work.events.saturating_add(wants.shown);
+        let now = wants.now;
         // What arrived before the writing side broke waits for an application that is slow.
         let waits = self.write_error.is_some() && !wants.read && wants.has_event;
         if (wants.closed && self.last_flush.is_none()) || (waits && !wants.closed) {
@@ -207,24 +241,22 @@ impl<M: Driven> Driver<'_, M> {
         self.orphaned =
             (self.child_ended && reads).then(|| self.orphaned.unwrap_or_else(|| now + ORPHANED));
         let Some(happened) = self.poll_happened(cx, &wants, reads, now) else {
-            return woken.poll(cx).map(|()| {
+            if self.machine.changed().poll(cx).is_ready() {
                 work.add(0);
-                Step::Woken
-            });
+                return Poll::Ready(Step::Done);
+            }
+            // Shown is shown.
+            self.wants = Some(Wants { shown: 0, ..wants });
+            return Poll::Pending;
         };
         work.add(match &happened {
-            Happened::Read(Ok(bytes)) | Happened::Written(Ok(bytes)) => *bytes,
+            Happened::Read(Ok(bytes)) | Happened::Written(Ok(bytes)) | Happened::Sent(bytes) => {
+                *bytes
+            }
             _ => 0,
         });
         let over = self.take(happened);
         Poll::Ready(if over { Step::Over } else { Step::Done })
-    }
-
-    /// Takes what is to be written out of the engine and asks what it waits for.
-    fn ask(&mut self) -> Wants {
-        let wants = self.machine.ask(&mut self.out);
-        self.shutting_down |= wants.shutdown;
-        wants
     }
 
     /// The first thing that has happened; `None` if nothing has, and the task will be woken. Reading
@@ -249,7 +281,8 @@ impl<M: Driven> Driver<'_, M> {
             return Some(self.poll_read(cx).unwrap_or(due));
         }
         self.read_before_timeout = false;
-        self.writes_first = !self.writes_first;
+        // What handlers answered goes out before more is read.
+        self.writes_first = !self.writes_first || wants.shown > 0;
         let moved = if self.writes_first {
             self.poll_write(cx).or_else(|| self.poll_read_if(reads, cx))
         } else {
@@ -257,6 +290,9 @@ impl<M: Driven> Driver<'_, M> {
         };
         if moved.is_some() {
             return moved;
+        }
+        if wants.again {
+            return Some(Happened::Handlers);
         }
         if !self.child_ended
             && let Some(child) = &mut self.child
@@ -266,11 +302,19 @@ impl<M: Driven> Driver<'_, M> {
         }
         let next = [wants.timeout, self.last_flush, self.orphaned];
         let next = next.into_iter().flatten().min()?;
-        let next = self.clock.to_std(next);
         // A timer that comes too early is left as it is: deadlines mostly move on with each message.
-        let at = self.armed.filter(|armed| *armed <= next).unwrap_or(next);
-        self.armed = Some(at);
-        if self.timer.poll_until(cx, at).is_pending() {
+        let is_armed = |(at, waker): &(Instant, Waker)| {
+            *at <= next && *at > now && waker.will_wake(cx.waker())
+        };
+        if self.armed.as_ref().is_some_and(is_armed) {
+            return None;
+        }
+        if self
+            .timer
+            .poll_until(cx, self.clock.to_std(next))
+            .is_pending()
+        {
+            self.armed = Some((next, cx.waker().clone()));
             return None;
         }
         // The next step finds what is due.
@@ -319,7 +363,17 @@ impl<M: Driven> Driver<'_, M> {
         }
         let link = self.link.as_mut()?;
         let polled = if !self.out.is_empty() {
-            link.poll_write(cx, &mut self.out).map(Happened::Written)
+            match link.poll_write(cx, &mut self.out) {
+                // Mostly there is nothing to it.
+                Poll::Ready(Ok(written)) if written > 0 && self.out.is_empty() => {
+                    match link.poll_flush(cx) {
+                        Poll::Ready(Ok(())) => Poll::Ready(Happened::Sent(written)),
+                        Poll::Ready(Err(error)) => Poll::Ready(Happened::Flushed(Err(error))),
+                        Poll::Pending => Poll::Ready(Happened::Written(Ok(written))),
+                    }
+                }
+                written => written.map(Happened::Written),
+            }
         } else if self.flush_due {
             link.poll_flush(cx).map(Happened::Flushed)
         } else if self.shutting_down {
@@ -337,8 +391,9 @@ impl<M: Driven> Driver<'_, M> {
     /// Tells the engine what happened. Whether the loop is over.
     fn take(&mut self, happened: Happened) -> bool {
         match happened {
-            Happened::Nothing => {}
-            Happened::Timeout => self.machine.handle_timeout(),
+            // Time has passed, or handlers get their turn with the next question.
+            Happened::Nothing | Happened::Handlers => {}
+            Happened::Timeout => self.tell(News::Timeout),
             Happened::ChildEnded => self.child_ended = true,
             Happened::LastFlush => match self.write_error.take() {
                 Some(error) => self.fail(&error),
@@ -348,9 +403,9 @@ impl<M: Driven> Driver<'_, M> {
             Happened::Written(Ok(_)) => {
                 self.flush_due = self.out.is_empty();
             }
-            Happened::Flushed(Ok(())) => {
+            Happened::Flushed(Ok(())) | Happened::Sent(_) => {
                 self.flush_due = false;
-                self.machine.handle_transmitted();
+                self.tell(News::Transmitted);
             }
             Happened::Written(Err(error)) | Happened::Flushed(Err(error)) => {
                 self.fail_writing(error);
@@ -364,12 +419,14 @@ impl<M: Driven> Driver<'_, M> {
                 self.end_reading();
                 match self.write_error.take() {
                     Some(error) => self.fail(&error),
-                    None => self.machine.handle_input(Input::Eof),
+                    None => self.tell(News::Input(Input::Eof)),
                 }
             }
             Happened::Read(Ok(read)) => {
                 self.orphaned = None;
-                self.machine.handle_input(Input::Bytes(&mut self.input));
+                let input = Input::Bytes(&mut self.input);
+                let wants = self.machine.turn(News::Input(input), &mut self.out);
+                self.take_wants(wants);
                 if let Some(error) = self.write_error.take() {
                     self.read_late += read;
                     if self.read_late >= LAST_READ_BYTES {
@@ -388,6 +445,17 @@ impl<M: Driven> Driver<'_, M> {
             }
         }
         false
+    }
+
+    fn tell(&mut self, news: News<'_>) {
+        let wants = self.machine.turn(news, &mut self.out);
+        self.take_wants(wants);
+    }
+
+    fn take_wants(&mut self, wants: Wants) {
+        // It is said once.
+        self.shutting_down |= wants.shutdown;
+        self.wants = Some(wants);
     }
 
     /// The peer takes no more bytes. What it said before is still read; then the connection fails.
@@ -412,7 +480,7 @@ impl<M: Driven> Driver<'_, M> {
         self.last_flush = None;
         self.writer_done = true;
         self.end_reading();
-        self.machine.handle_input(Input::Failed(text));
+        self.tell(News::Input(Input::Failed(text)));
     }
 
     fn end_reading(&mut self) {

@@ -57,6 +57,8 @@ pub(crate) trait Machine: SendHalf + Sized + Send + 'static {
     fn ends_link(told: &Self::Told) -> bool;
     /// Whether nothing more is told after this.
     fn is_last(told: &Self::Told) -> bool;
+    /// Whether it is a message.
+    fn is_message(told: &Self::Told) -> bool;
     /// Whether the driver waits for this to be taken.
     fn is_waited_for(told: &Self::Told) -> bool;
     /// Takes note of what may have changed. Whether those who wait for room should look.
@@ -135,6 +137,10 @@ impl Machine for Connection {
 
     fn is_last(told: &ConnectionEvent) -> bool {
         Self::ends_link(told)
+    }
+
+    fn is_message(told: &ConnectionEvent) -> bool {
+        matches!(told, ConnectionEvent::Message(_))
     }
 
     fn is_waited_for(_: &ConnectionEvent) -> bool {
@@ -235,6 +241,10 @@ impl Machine for Client {
     fn is_last(_: &ClientEvent) -> bool {
         // A client that closed may be told to connect again.
         false
+    }
+
+    fn is_message(told: &ClientEvent) -> bool {
+        matches!(told, ClientEvent::Link(ConnectionEvent::Message(_)))
     }
 
     fn is_waited_for(told: &ClientEvent) -> bool {

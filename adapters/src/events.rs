@@ -1,7 +1,7 @@
 //! What arrives on a running connection, or what a client has to tell, one event after the other.
 
 use std::collections::VecDeque;
-use std::pin::pin;
+use std::future::poll_fn;
 use std::task::Poll;
 
 use sente_core::{BadReason, CloseReason, Connection, ConnectionEvent, State};
@@ -51,15 +51,17 @@ impl<M: Engine> Events<M> {
     }
 
     async fn next_from_engine(&self) -> Option<M::Event> {
-        let shared = &self.handle.shared;
-        loop {
-            let mut arrived = pin!(shared.arrived.notified());
-            arrived.as_mut().enable();
-            match self.poll_engine() {
-                Poll::Ready(event) => return event,
-                Poll::Pending => arrived.await,
+        poll_fn(|cx| {
+            loop {
+                if let Poll::Ready(event) = self.poll_engine() {
+                    return Poll::Ready(event);
+                }
+                if self.handle.shared.arrived.poll(cx).is_pending() {
+                    return Poll::Pending;
+                }
             }
-        }
+        })
+        .await
     }
 
     pub(crate) fn take_early(&mut self) -> Option<M::Event> {
@@ -71,7 +73,6 @@ impl<M: Engine> Events<M> {
         let shared = &self.handle.shared;
         let mut inner = shared.lock();
         let read_before = inner.machine.wants_read();
-        inner.settle(shared);
         let Some(event) = inner.next_event(shared) else {
             let is_over = inner.told_end || inner.over;
             return if is_over {
@@ -83,7 +84,7 @@ impl<M: Engine> Events<M> {
         // Taking an event may have made room: what waited for it is decoded then, and may ask for
         // an answer, settle a call or end the connection.
         let wake = !read_before || M::is_waited_for(&event);
-        inner.keep_share(shared.clock.now());
+        inner.keep_share(|| shared.clock.now());
         inner.settle(shared);
         drop(inner);
         if wake {
@@ -99,15 +100,13 @@ impl Events {
     pub(crate) async fn wait_until_open(&mut self) -> Result<(), CloseReason> {
         let shared = &self.handle.shared;
         loop {
-            let mut arrived = pin!(shared.arrived.notified());
-            arrived.as_mut().enable();
             {
                 let inner = shared.lock();
                 if inner.machine.state() != State::Handshaking || inner.over {
                     break;
                 }
             }
-            arrived.await;
+            shared.arrived.notified().await;
         }
         loop {
             match self.next_from_engine().await {

@@ -165,8 +165,11 @@ impl<M: Engine> Handle<M> {
     /// [`ReplyError`] gives the payload back; also when the link the call came on is gone.
     pub fn reply(&self, token: ReplyToken, payload: impl Into<Payload>) -> Result<(), ReplyError> {
         let payload = payload.into();
-        self.shared
-            .with_waking(|machine, now| machine.reply(now, token, payload))
+        let replied = self
+            .shared
+            .answer(None, |machine, now| machine.reply(now, token, payload));
+        self.shared.wake();
+        replied
     }
 
     /// Answers a call with a failure.
@@ -174,8 +177,11 @@ impl<M: Engine> Handle<M> {
     /// # Errors
     /// [`ReplyError`] if nobody waits any more.
     pub fn reply_error(&self, token: ReplyToken) -> Result<(), ReplyError> {
-        self.shared
-            .with_waking(|machine, now| machine.reply_error(now, token))
+        let replied = self
+            .shared
+            .answer(None, |machine, now| machine.reply_error(now, token));
+        self.shared.wake();
+        replied
     }
 
     /// Says that a call will not be answered, so that a drain does not wait for it.

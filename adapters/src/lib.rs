@@ -4,7 +4,8 @@
 //! [`connect`] opens a [`Url`] and gives a [`Handle`] to send with and [`Events`] to read from;
 //! [`Listener`] is the other side. [`keep_connected`] is a client that comes back when its link is
 //! lost. One driver loop serves them all. On top of the events, a [`Dispatcher`] shows messages to
-//! closures, and [`Events::attach`] runs modules.
+//! closures, best on the driver itself ([`Dispatcher::attach`]), a [`Router`] to async functions, and
+//! [`Events::attach`] runs modules.
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -46,6 +47,7 @@ mod fifo;
 mod flushes;
 mod handle;
 mod incoming;
+mod inline;
 mod line;
 mod link;
 mod listen;
@@ -58,6 +60,7 @@ mod router;
 mod runtime;
 mod seed;
 mod shared;
+mod signal;
 mod socket_file;
 mod sockets;
 mod stdio;
@@ -90,6 +93,7 @@ pub use engine::Engine;
 pub use events::Events;
 pub use handle::{CallFailure, End, Ended, Handle};
 pub use incoming::{Acceptor, Incoming};
+pub use inline::Rest;
 pub use link::{Link, LinkLayer};
 pub use listen::{ListenError, ListenOptions, Listener};
 pub use messages::MessageLink;

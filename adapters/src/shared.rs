@@ -15,6 +15,8 @@ use crate::engine::Engine;
 use crate::events::Events;
 use crate::flushes::Flushes;
 use crate::handle::Handle;
+use crate::inline::Inline;
+use crate::signal::Signal;
 
 /// How long what nobody holds any more may take to write what is queued.
 pub(crate) const ABANDONED: Duration = Duration::from_secs(5);
@@ -25,9 +27,9 @@ pub(crate) struct Shared<M: Engine> {
     inner: Mutex<Inner<M>>,
     pub(crate) clock: Clock,
     /// The driver should look again.
-    pub(crate) driver: Arc<Notify>,
+    pub(crate) driver: Arc<Signal>,
     /// `Events` should look again.
-    pub(crate) arrived: Notify,
+    pub(crate) arrived: Signal,
     /// Senders should try again.
     pub(crate) room: Notify,
     pub(crate) facts: M::Facts,
@@ -37,6 +39,8 @@ pub(crate) struct Inner<M: Engine> {
     pub(crate) machine: M,
     /// Who looks after it from the driver, until that is gone.
     pub(crate) attendant: Option<Arc<dyn Attendant<M>>>,
+    /// The handlers that the driver runs, from when they are attached on.
+    pub(crate) inline: Option<Box<Inline<M>>>,
     /// The link's share of the budget of received bytes, until everything received has been given
     /// out.
     pub(crate) share: Option<Share>,
@@ -79,7 +83,7 @@ impl<M: Engine> fmt::Debug for Inner<M> {
 impl<M: Engine> Inner<M> {
     /// Has whoever looks after the machine do so. When to do it again.
     pub(crate) fn attend(&mut self, now: Instant) -> Option<Instant> {
-        let attendant = self.attendant.clone()?;
+        let attendant = Arc::clone(self.attendant.as_ref()?);
         attendant.attend(now, &mut self.machine)
     }
 
@@ -153,17 +157,17 @@ impl<M: Engine> Inner<M> {
     }
 
     /// Tells the link what it is allowed to receive, if that has changed.
-    fn heed_share(&mut self, now: Instant) {
+    pub(crate) fn heed_share(&mut self, now: impl FnOnce() -> Instant) {
         if let Some(bytes) = self.share.as_mut().and_then(Share::news) {
-            self.machine.set_recv_allowance(now, bytes);
+            self.machine.set_recv_allowance(now(), bytes);
         }
     }
 
     /// Sees to the link's share of the budget, after anything that may have changed how much waits
     /// for the application.
-    pub(crate) fn keep_share(&mut self, now: Instant) {
-        loop {
-            self.heed_share(now);
+    pub(crate) fn keep_share(&mut self, now: impl Fn() -> Instant) {
+        while self.share.is_some() {
+            self.heed_share(&now);
             // Each round doubles the share, or halves it once.
             let Some(capacity) = self.machine.recv_capacity() else {
                 self.share = None;
@@ -179,6 +183,22 @@ impl<M: Engine> Inner<M> {
         }
     }
 
+    /// Whether there is something to tell.
+    pub(crate) fn has_event(&self) -> bool {
+        self.machine.has_event() || !self.settled.is_empty()
+    }
+
+    /// Sees to all that what was done with the machine may be followed by.
+    fn see_to(&mut self, shared: &Shared<M>, now: Instant) {
+        self.keep_share(|| now);
+        self.settle(shared);
+        if self.discarding {
+            self.discard(shared, now);
+            self.keep_share(|| now);
+            self.settle(shared);
+        }
+    }
+
     /// Throws away what nobody will read.
     fn discard(&mut self, shared: &Shared<M>, now: Instant) {
         while let Some(event) = self.next_event(shared) {
@@ -191,13 +211,14 @@ impl<M: Engine> Shared<M> {
     pub(crate) fn new(
         machine: M,
         clock: Clock,
-        driver: Arc<Notify>,
+        driver: Arc<Signal>,
         share: Option<Share>,
         facts: M::Facts,
     ) -> Arc<Self> {
         let inner = Inner {
             machine,
             attendant: None,
+            inline: None,
             share,
             calls: HashMap::new(),
             flushes: Flushes::default(),
@@ -213,7 +234,7 @@ impl<M: Engine> Shared<M> {
             inner: Mutex::new(inner),
             clock,
             driver,
-            arrived: Notify::new(),
+            arrived: Signal::default(),
             room: Notify::new(),
             facts,
         })
@@ -234,25 +255,79 @@ impl<M: Engine> Shared<M> {
         let mut inner = self.lock();
         let now = self.clock.now();
         // First, so that a driver woken for its share finds that there is room to read.
-        inner.heed_share(now);
+        inner.heed_share(|| now);
         let result = f(&mut inner.machine, now);
-        inner.keep_share(now);
-        inner.settle(self);
-        if inner.discarding {
-            inner.discard(self, now);
-            inner.keep_share(now);
-            inner.settle(self);
+        self.pass_on(inner, now);
+        result
+    }
+
+    /// Tells the machine of something, has those who work on the driver do their part, and asks it
+    /// something: all under one lock, but that handlers run without, and at one time. For the driver
+    /// of a connection.
+    pub(crate) fn step<T>(
+        &self,
+        tell: impl FnOnce(&mut M, Instant),
+        ask: impl FnOnce(&mut M, Instant, Again) -> T,
+    ) -> T {
+        let mut inner = self.lock();
+        let now = self.clock.now();
+        inner.heed_share(|| now);
+        tell(&mut inner.machine, now);
+        // All that may change what is wanted, before that is asked.
+        inner.see_to(self, now);
+        let mut again = Again::default();
+        if inner.inline.is_some() {
+            inner = self.run_inline(inner, now, &mut again);
+            inner.keep_share(|| now);
         }
-        let arrived = inner.machine.has_event() || !inner.settled.is_empty();
-        let attendant = inner.attendant.clone().filter(|_| arrived);
+        let attended = inner.attend(now).map(|at| at.max(now));
+        again.at = [again.at, attended].into_iter().flatten().min();
+        let result = ask(&mut inner.machine, now, again);
+        inner.settle(self);
+        self.tell_of_events(inner);
+        result
+    }
+
+    /// Queues an answer, of which nothing comes that anybody waits for.
+    pub(crate) fn answer<T>(
+        &self,
+        now: Option<Instant>,
+        f: impl FnOnce(&mut M, Instant) -> T,
+    ) -> T {
+        let mut inner = self.lock();
+        let now = now.unwrap_or_else(|| self.clock.now());
+        let had_event = inner.machine.has_event();
+        let result = f(&mut inner.machine, now);
+        if !had_event && inner.machine.has_event() {
+            self.pass_on(inner, now);
+        }
+        result
+    }
+
+    /// Passes on what came of what was done with the machine.
+    fn pass_on(&self, mut inner: MutexGuard<'_, Inner<M>>, now: Instant) {
+        inner.see_to(self, now);
+        self.tell_of_events(inner);
+    }
+
+    /// Wakes those who take events, if there are any.
+    fn tell_of_events(&self, inner: MutexGuard<'_, Inner<M>>) {
+        let arrived = match &inner.inline {
+            Some(inline) => inline.has_rest() || inner.told_end,
+            None => inner.has_event(),
+        };
+        let attendant = if arrived {
+            inner.attendant.clone()
+        } else {
+            None
+        };
         drop(inner);
         if arrived {
-            self.arrived.notify_waiters();
+            self.arrived.notify();
         }
         if let Some(attendant) = attendant {
             attendant.arrived();
         }
-        result
     }
 
     /// The same, and wakes the driver. For everybody else.
@@ -278,7 +353,7 @@ impl<M: Engine> Shared<M> {
     }
 
     pub(crate) fn wake(&self) {
-        self.driver.notify_one();
+        self.driver.notify();
     }
 
     /// Comes when somebody else has changed the machine.
@@ -289,6 +364,7 @@ impl<M: Engine> Shared<M> {
     /// The end of the driver, after what `last` does: nothing will be written or read any more, and
     /// nobody waits any longer.
     pub(crate) fn let_go(&self, last: impl FnOnce(&mut Inner<M>)) {
+        self.run_inline_to_the_end();
         let mut inner = self.lock();
         inner.over = true;
         last(&mut inner);
@@ -302,11 +378,13 @@ impl<M: Engine> Shared<M> {
         inner.flushes.clear();
         inner.tickets.clear();
         let attendant = inner.attendant.take();
+        let work = inner.inline.as_mut().and_then(|inline| inline.work.take());
         drop(inner);
+        drop(work);
         if let Some(attendant) = attendant {
             attendant.arrived();
         }
-        self.arrived.notify_waiters();
+        self.arrived.notify();
         self.room.notify_waiters();
     }
 
@@ -314,6 +392,16 @@ impl<M: Engine> Shared<M> {
     pub(crate) fn lock(&self) -> MutexGuard<'_, Inner<M>> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// When the driver is to come back, whatever happens until then.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Again {
+    pub(crate) at: Option<Instant>,
+    /// At once: handlers have more to do.
+    pub(crate) at_once: bool,
+    /// How many events were shown to handlers.
+    pub(crate) shown: usize,
 }
 
 /// Drains what nobody holds any more.

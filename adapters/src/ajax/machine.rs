@@ -116,6 +116,10 @@ impl Machine for AjaxSession {
         Self::ends_link(told)
     }
 
+    fn is_message(told: &ConnectionEvent) -> bool {
+        matches!(told, ConnectionEvent::Message(_))
+    }
+
     fn is_waited_for(_: &ConnectionEvent) -> bool {
         false
     }

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use sente_core::ajax::{AjaxConfig, AjaxRequest, AjaxSession, Exchange, Response};
 use sente_core::packer::Packer;
 use sente_core::{Accept, ConnId, Opened, RecvCapacity, State, Stats};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::oneshot;
 
 use crate::budget::SharedRecvBudget;
 use crate::clock::Clock;
@@ -21,6 +21,7 @@ use crate::handle::{End, Handle};
 use crate::runtime::{Runtime, chosen};
 use crate::seed::{conn_id, random};
 use crate::shared::Shared;
+use crate::signal::Signal;
 use machine::AjaxFacts;
 
 /// Sends to one client over Ajax. As with a WebSocket, but [`call`](Handle::call) is always refused
@@ -115,7 +116,7 @@ impl AjaxPort {
         let clock = Clock::start(runtime.clone());
         let mut session =
             AjaxSession::new(start.config.clone(), start.accept, random()?, clock.now());
-        let driver = Arc::new(Notify::new());
+        let driver = Arc::new(Signal::default());
         let budget = start.budget.unwrap_or_else(SharedRecvBudget::of_process);
         let mut share = budget.join(&driver);
         if let Some(bytes) = share.news() {

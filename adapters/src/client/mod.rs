@@ -23,20 +23,21 @@ use std::time::Duration;
 use sente_core::packer::{Edn, Packer};
 use sente_core::{
     Attempt, Backoff, Carrier, Client, ClientConfig, ConfigError, Connect, ConnectFailure,
-    ConnectionConfig, Dialect, Endpoints, Input, OnOffline, Role, State, Transmit, TransmitBuf,
+    ConnectionConfig, Dialect, Endpoints, OnOffline, Role, State, Transmit, TransmitBuf,
 };
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 
 use crate::budget::SharedRecvBudget;
 use crate::clock::Clock;
 use crate::connect::ConnectOptions;
-use crate::driver::{Driven, Wants, drive};
+use crate::driver::{Driven, News, Wants, drive};
 use crate::engine::ClientFacts;
 use crate::link::Transport;
 use crate::record::Recordings;
 use crate::runtime::{Either, Runtime, chosen, either, ready_or};
 use crate::seed::random;
 use crate::shared::Shared;
+use crate::signal::Signal;
 use crate::url::Url;
 use endpoint::{Aim, as_client};
 use search::{Found, Search};
@@ -243,7 +244,7 @@ fn start(
     let facts = ClientFacts {
         states: watch::Sender::new(client.state().clone()),
     };
-    let driver = Arc::new(Notify::new());
+    let driver = Arc::new(Signal::default());
     let shared = Shared::new(client, clock, driver, None, facts);
     let held = shared.hold();
     runtime.spawn(Box::pin(async move {
@@ -388,36 +389,31 @@ struct Link {
 }
 
 impl Driven for Link {
-    fn handle_input(&self, input: Input<'_>) {
+    fn turn(&self, news: News<'_>, out: &mut TransmitBuf) -> Wants {
         let attempt = self.attempt;
-        self.shared
-            .with(|client, now| client.handle_input(now, attempt, input));
-    }
-
-    fn handle_timeout(&self) {
-        self.shared.with(Client::handle_timeout);
-    }
-
-    fn handle_transmitted(&self) {
-        let attempt = self.attempt;
-        self.shared
-            .with(|client, now| client.handle_transmitted(now, attempt));
-    }
-
-    fn ask(&self, out: &mut TransmitBuf) -> Wants {
-        self.shared.with(|client, _| {
+        let tell = |client: &mut Client, now| match news {
+            News::None => {}
+            News::Input(input) => client.handle_input(now, attempt, input),
+            News::Timeout => client.handle_timeout(now),
+            News::Transmitted => client.handle_transmitted(now, attempt),
+        };
+        self.shared.step(tell, |client, now, again| {
             let transmit = if out.is_empty() {
                 client.poll_transmit(out)
             } else {
                 None
             };
+            let timeout = [client.poll_timeout(), again.at];
             Wants {
+                now,
                 shutdown: transmit == Some(Transmit::Shutdown),
                 read: client.wants_read(),
-                timeout: client.poll_timeout(),
+                timeout: timeout.into_iter().flatten().min(),
                 finished: !client.is_wanted(self.attempt),
                 closed: is_closed(client),
                 has_event: client.has_event(),
+                again: again.at_once,
+                shown: again.shown,
             }
         })
     }
@@ -426,8 +422,8 @@ impl Driven for Link {
         self.shared.with(|client, _| is_closed(client))
     }
 
-    fn woken(&self) -> impl Future<Output = ()> + Send {
-        self.shared.woken()
+    fn changed(&self) -> &Signal {
+        &self.shared.driver
     }
 
     fn clock(&self) -> &Clock {

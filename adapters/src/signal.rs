@@ -1,0 +1,48 @@
+//! News for one task: that it should look again.
+
+use std::future::poll_fn;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+
+use futures_util::task::AtomicWaker;
+
+/// Wakes the one task that waits for it, and is remembered until that has looked. Nothing is
+/// registered before it has to wait, and nobody is woken twice for the same look.
+#[derive(Debug, Default)]
+pub(crate) struct Signal {
+    is_set: AtomicBool,
+    waker: AtomicWaker,
+}
+
+impl Signal {
+    /// Has the task look again.
+    pub(crate) fn notify(&self) {
+        if !self.is_set.swap(true, Ordering::AcqRel) {
+            self.waker.wake();
+        }
+    }
+
+    /// Whether there was news since it was last asked.
+    pub(crate) fn take(&self) -> bool {
+        self.is_set.load(Ordering::Acquire) && self.is_set.swap(false, Ordering::AcqRel)
+    }
+
+    /// Ready when there was news since it was last asked.
+    pub(crate) fn poll(&self, cx: &Context<'_>) -> Poll<()> {
+        if self.take() {
+            return Poll::Ready(());
+        }
+        self.waker.register(cx.waker());
+        // It may have come just before the waker was there to be found.
+        if self.take() {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    }
+
+    /// Comes when there was news since it was last asked.
+    pub(crate) async fn notified(&self) {
+        poll_fn(|cx| self.poll(cx)).await;
+    }
+}
