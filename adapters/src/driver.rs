@@ -62,7 +62,7 @@ pub(crate) enum News<'a> {
 ///
 /// The transport is boxed: a task keeps the room of what it was begun with as long as it lives.
 pub(crate) async fn drive(machine: &impl Driven, transport: Box<Transport>) -> Option<Box<Child>> {
-    let (link, rest, child) = transport.into_parts();
+    let (link, rest, child) = (*transport).into_parts();
     let clock = machine.clock();
     let mut driver = Driver {
         machine,

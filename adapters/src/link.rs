@@ -152,10 +152,10 @@ impl Transport {
     }
 
     /// The stream, what was read of it already, and the child at its other end.
-    pub(crate) fn into_parts(self: Box<Self>) -> (Box<dyn Link>, BytesMut, Option<Box<Child>>) {
+    pub(crate) fn into_parts(self) -> (Box<dyn Link>, BytesMut, Option<Box<Child>>) {
         let Self {
             link, rest, child, ..
-        } = *self;
+        } = self;
         (link, rest, child)
     }
 }
