@@ -2,14 +2,14 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitStatus;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use sente_core::packer::Packer;
 use sente_core::{
     Carrier, CloseReason, ConnId, Connection, Dialect, Input, Instant, Opened, RecvCapacity, State,
     Stats, Transmit, TransmitBuf,
 };
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use crate::budget::SharedRecvBudget;
 use crate::clock::Clock;
@@ -44,6 +44,7 @@ pub(crate) fn start(
         packer: connection.config().packer().clone(),
         peer: std::mem::take(&mut transport.peer).into_boxed_str(),
         pid: transport.child.as_ref().and_then(|child| child.pid()),
+        states: OnceLock::new(),
     };
     let runtime = clock.runtime().clone();
     let shared = Shared::new(connection, clock, driver, Some(share), facts);
@@ -125,10 +126,27 @@ impl Handle {
         self.shared.lock().machine.dialect()
     }
 
-    /// Where the connection is in its life.
+    /// Where the connection is in its life, at this moment; [`states`](Self::states) waits for changes.
     #[must_use]
     pub fn state(&self) -> State {
         self.shared.lock().machine.state()
+    }
+
+    /// The state as a watch: the present one, and those that come. Of states that follow each other
+    /// quickly only the last may be seen, and the last of all is never missed. Clones are cheap.
+    ///
+    /// Waiting for a change is cancel safe.
+    #[must_use]
+    pub fn states(&self) -> watch::Receiver<State> {
+        // Under the lock, so that no change comes between.
+        let inner = self.shared.lock();
+        let state = inner.machine.state();
+        let states = self
+            .shared
+            .facts
+            .states
+            .get_or_init(|| watch::Sender::new(state));
+        states.subscribe()
     }
 
     /// Counts since the connection began.

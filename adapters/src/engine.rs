@@ -1,7 +1,7 @@
 //! What handles, events and drivers have in common of a connection and of a client.
 
 use std::fmt::Debug;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use sente_core::packer::Packer;
 use sente_core::{
@@ -147,7 +147,11 @@ impl Machine for Connection {
         false
     }
 
-    fn take_note(&self, _: &ConnectionFacts) -> bool {
+    fn take_note(&self, facts: &ConnectionFacts) -> bool {
+        if let Some(states) = facts.states.get() {
+            let state = self.state();
+            states.send_if_modified(|known| std::mem::replace(known, state) != state);
+        }
         // Whoever waits for room finds out that there will be none.
         self.state() != State::Open
     }
@@ -314,6 +318,8 @@ pub(crate) struct ConnectionFacts {
     pub(crate) packer: Arc<dyn Packer>,
     pub(crate) peer: Box<str>,
     pub(crate) pid: Option<u32>,
+    /// The states as they come, once somebody has asked for them.
+    pub(crate) states: OnceLock<watch::Sender<State>>,
 }
 
 impl ConnectionFacts {

@@ -13,8 +13,12 @@ use crate::handle::Handle;
 /// tell. Not reading it is backpressure: the receive queue fills, the transport is not read any
 /// more, and a client does not reconnect for ever.
 ///
-/// Dropped, what arrives is discarded, calls from the peer are left unanswered, and a peer that ends
-/// its side of a byte stream ends the connection: what is queued is written, and it closes.
+/// What a stream of [`Handle::on`] or a [`Handle::take`] waits for goes there, and does not come from
+/// here; it comes past whoever reads this.
+///
+/// Dropped, what arrives and no stream takes is discarded, calls from the peer are left unanswered,
+/// and a peer that ends its side of a byte stream ends the connection: what is queued is written, and
+/// it closes.
 #[derive(Debug)]
 pub struct Events<M: Engine = Connection> {
     handle: Handle<M>,
@@ -75,6 +79,16 @@ impl<M: Engine> Events<M> {
         let read_before = inner.machine.wants_read();
         let Some(event) = inner.next_event(shared) else {
             let is_over = inner.told_end || inner.over;
+            if inner.subscriptions.is_some() {
+                // What they took may have made room.
+                inner.keep_share(|| shared.clock.now());
+                inner.settle(shared);
+                inner.end_subscriptions();
+                drop(inner);
+                if !read_before {
+                    shared.wake();
+                }
+            }
             return if is_over {
                 Poll::Ready(None)
             } else {

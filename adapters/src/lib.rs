@@ -53,6 +53,7 @@ mod link;
 mod listen;
 mod messages;
 mod modules;
+mod on;
 mod permit;
 mod process;
 mod record;
@@ -65,6 +66,7 @@ mod socket_file;
 mod sockets;
 mod stdio;
 mod streams;
+mod subscriptions;
 mod supervisor;
 mod threads;
 #[cfg(feature = "tls")]
@@ -98,6 +100,7 @@ pub use link::{Link, LinkLayer};
 pub use listen::{ListenError, ListenOptions, Listener};
 pub use messages::MessageLink;
 pub use modules::{Attached, HandleOutbox, Told};
+pub use on::{Arrived, EventStream, Take};
 pub use permit::Permit;
 pub use record::{RecordingLimits, Recordings};
 pub use router::{
@@ -114,6 +117,7 @@ pub use seed::{fresh_conn_id, fresh_csrf_token};
 pub use sente_core::framing::upgrade::UpgradeRequest;
 pub use sockets::{TcpKeepalive, TcpOptions};
 pub use streams::{FuturesLink, TokioLink};
+pub use subscriptions::StreamLimits;
 pub use supervisor::{
     ChildId, NoChild, Restart, SupervisedCallError, SupervisedSendError, Supervisor,
     SupervisorError, SupervisorEvent, SupervisorEvents, SupervisorOptions,

@@ -5,7 +5,9 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use sente_core::{CallError, CallId, ConnectionEvent, FlushId, Instant, Opened, Payload, Ticket};
+use sente_core::{
+    CallError, CallId, ConnectionEvent, FlushId, Instant, Message, Opened, Payload, Ticket,
+};
 use tokio::sync::{Notify, oneshot};
 
 use crate::attendant::Attendant;
@@ -17,6 +19,7 @@ use crate::flushes::Flushes;
 use crate::handle::Handle;
 use crate::inline::Inline;
 use crate::signal::Signal;
+use crate::subscriptions::Subscriptions;
 
 /// How long what nobody holds any more may take to write what is queued.
 pub(crate) const ABANDONED: Duration = Duration::from_secs(5);
@@ -46,6 +49,8 @@ pub(crate) struct Inner<M: Engine> {
     pub(crate) share: Option<Share>,
     pub(crate) calls: HashMap<CallId, Waiter>,
     pub(crate) flushes: Flushes,
+    /// Who takes messages past the events, once somebody has.
+    pub(crate) subscriptions: Option<Box<Subscriptions>>,
     /// Who waits for room; told whether there is.
     pub(crate) tickets: HashMap<Ticket, oneshot::Sender<bool>>,
     /// Calls that settled and are told by the events.
@@ -117,9 +122,42 @@ impl<M: Engine> Inner<M> {
             ConnectionEvent::ReservationExpired(ticket)
             | ConnectionEvent::ReservationFailed(ticket) => self.reserved(ticket, false),
             ConnectionEvent::SendReady => shared.room.notify_waiters(),
+            ConnectionEvent::Message(message) if self.subscriptions.is_some() => {
+                return self.offer(message, shared);
+            }
             other => return Some(other),
         }
         None
+    }
+
+    /// Shows a message to those who take it past the events; gives back what nobody takes.
+    #[cold]
+    fn offer(&mut self, message: Message, shared: &Shared<M>) -> Option<ConnectionEvent> {
+        let Some(all) = &mut self.subscriptions else {
+            return Some(ConnectionEvent::Message(message));
+        };
+        let mut dropped = Vec::new();
+        let left = all.offer(message, &mut dropped);
+        for token in dropped {
+            // It fails only where the caller is gone.
+            let _ = self.machine.reply_error(shared.clock.now(), token);
+            shared.wake();
+        }
+        left.map(ConnectionEvent::Message)
+    }
+
+    /// Whether nothing more will be told.
+    pub(crate) fn is_told_out(&self) -> bool {
+        self.told_end || (self.over && !self.machine.has_event())
+    }
+
+    /// Tells those who take messages past the events that none will come, if that is so.
+    pub(crate) fn end_subscriptions(&mut self) {
+        if self.is_told_out()
+            && let Some(all) = &mut self.subscriptions
+        {
+            all.end();
+        }
     }
 
     fn flushed(&mut self, flush: FlushId, written: bool) {
@@ -149,9 +187,15 @@ impl<M: Engine> Inner<M> {
         if let Some(opened) = M::terms(&event) {
             self.opened = Some(opened.clone());
         }
+        if M::ends_link(&event)
+            && let Some(all) = &mut self.subscriptions
+        {
+            all.link_ended();
+        }
         if M::is_last(&event) {
             self.told_end = true;
             self.share = None;
+            self.end_subscriptions();
         }
         Some(event)
     }
@@ -204,6 +248,7 @@ impl<M: Engine> Inner<M> {
         while let Some(event) = self.next_event(shared) {
             self.machine.discard(now, event);
         }
+        self.end_subscriptions();
     }
 }
 
@@ -222,6 +267,7 @@ impl<M: Engine> Shared<M> {
             share,
             calls: HashMap::new(),
             flushes: Flushes::default(),
+            subscriptions: None,
             tickets: HashMap::new(),
             settled: VecDeque::new(),
             opened: None,
@@ -377,6 +423,10 @@ impl<M: Engine> Shared<M> {
         }
         inner.flushes.clear();
         inner.tickets.clear();
+        if inner.discarding {
+            inner.discard(self, self.clock.now());
+        }
+        inner.end_subscriptions();
         let attendant = inner.attendant.take();
         let work = inner.inline.as_mut().and_then(|inline| inline.work.take());
         drop(inner);

@@ -307,6 +307,19 @@ impl Payload {
         }
     }
 
+    /// The same with bytes of its own. A received payload is a slice of what was received with it,
+    /// and keeps all of that in memory for as long as it lives.
+    #[must_use]
+    pub fn detached(&self) -> Self {
+        match &self.0 {
+            Inner::Value(_) => self.clone(),
+            Inner::Packed(packed) => Self(Inner::Packed(PackedPayload {
+                bytes: Bytes::copy_from_slice(&packed.bytes),
+                ..packed.clone()
+            })),
+        }
+    }
+
     /// Whether it is free of tags and forms that the reader of a Clojure or ClojureScript peer
     /// would drop the whole frame for; a value that is not packed yet, as EDN. Such an event leaves
     /// alone where a stock peer may be listening.

@@ -25,6 +25,7 @@
 mod events;
 mod handle;
 mod listen;
+mod on;
 
 use std::future::ready;
 use std::io;
@@ -39,6 +40,7 @@ use crate::{ClientOptions, ConnectError, ConnectOptions, Endpoint, Url};
 pub use events::{Events, NotYet};
 pub use handle::Handle;
 pub use listen::{Incoming, Listener};
+pub use on::{EventStream, States, Take};
 
 /// Connects to `url`, as [`connect`](crate::connect), and waits until that is done. Without a
 /// runtime in the options the connection has a thread of its own.

@@ -84,14 +84,16 @@ impl Handle<Client> {
             .with_waking(|client, _| client.set_backoff(delay));
     }
 
-    /// Where the client is in its life.
+    /// Where the client is in its life, at this moment; [`states`](Self::states) waits for changes.
     #[must_use]
     pub fn state(&self) -> ClientState {
         self.shared.lock().machine.state().clone()
     }
 
-    /// The states as they come. Of states that follow each other quickly only the last may be seen;
-    /// the events tell all of them.
+    /// The state as a watch: the present one, and those that come. Of states that follow each other
+    /// quickly only the last may be seen; the events tell all of them. Clones are cheap.
+    ///
+    /// Waiting for a change is cancel safe.
     #[must_use]
     pub fn states(&self) -> watch::Receiver<ClientState> {
         self.shared.facts.states.subscribe()

@@ -34,6 +34,12 @@ pub enum Pattern {
     When(Box<dyn Fn(&Event) -> bool + Send>),
 }
 
+impl From<EventId> for Pattern {
+    fn from(id: EventId) -> Self {
+        Self::Id(id)
+    }
+}
+
 impl fmt::Debug for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
