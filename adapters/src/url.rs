@@ -24,6 +24,8 @@ use thiserror::Error;
 /// | `exec:COMMAND ARGS` | a child process, by its standard input and output; words are split as a shell does, but no shell runs |
 /// | `stdio:` | this process's own standard input and output, as a child |
 ///
+/// Windows and its named pipes are left out: descriptors, pipes and sockets are those of Unix.
+///
 /// All but WebSockets are byte streams. The parameter `packer` names the packer, one of
 /// [`packer::named`](sente_core::packer::named); without it that is EDN. It stands at the end, but
 /// for `exec:`, where what follows belongs to the command: `tcp://127.0.0.1:4000?packer=msgpack`,

@@ -1,11 +1,18 @@
 //! One suite of behaviour, run on every runtime over every transport.
 //!
-//! Each pair prints `matrix: RUNTIME TRANSPORT passed/total`. There is no pair that cannot be.
-//! `cargo test --test matrix -- smol unix` runs the pairs whose line has these words.
+//! Each pair prints `matrix: RUNTIME TRANSPORT passed/total`, and `leaks: RUNTIME TRANSPORT ..`: what
+//! a thousand connections left behind. There is no pair that cannot be.
+//! `cargo test --test matrix -- smol unix` runs the pairs whose line has these words;
+//! `SENTE_MATRIX_CASE=thousand` before it runs the cases with this in their names, and
+//! `SENTE_MATRIX_TIMES=1` says how long each takes.
 #![allow(missing_docs, clippy::print_stdout)]
 
 #[path = "matrix_support/cases.rs"]
 mod cases;
+#[path = "matrix_support/leaks.rs"]
+mod leaks;
+#[path = "matrix_support/links.rs"]
+mod links;
 #[path = "matrix_support/party.rs"]
 mod party;
 #[path = "matrix_support/peer.rs"]
@@ -21,7 +28,7 @@ use std::process::ExitCode;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-use cases::CASES;
+use cases::{CASES, Case};
 use runtimes::{Ground, RuntimeKind};
 use transports::{Rig, Transport};
 
@@ -36,6 +43,12 @@ fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&String> = words.iter().filter(|word| !word.starts_with('-')).collect();
     let began = Instant::now();
+    let wanted = std::env::var("SENTE_MATRIX_CASE").unwrap_or_default();
+    let wanted: Vec<Case> = CASES
+        .iter()
+        .copied()
+        .filter(|(case, _)| case.contains(&wanted))
+        .collect();
     let (mut pairs, mut failed, mut cases) = (0, 0, 0);
     for kind in RuntimeKind::ALL {
         let ground = Arc::new(Ground::new(kind));
@@ -45,10 +58,10 @@ fn main() -> ExitCode {
                 continue;
             }
             pairs += 1;
-            let passed = run_pair(&ground, transport, &name);
-            failed += usize::from(passed < CASES.len());
+            let passed = run_pair(&ground, transport, &name, &wanted);
+            failed += usize::from(passed < wanted.len());
             cases += passed;
-            println!("matrix: {name} {passed}/{}", CASES.len());
+            println!("matrix: {name} {passed}/{}", wanted.len());
         }
     }
     let seconds = began.elapsed().as_secs_f32();
@@ -60,7 +73,7 @@ fn main() -> ExitCode {
     println!(
         "test result: {}. {cases} passed; {} failed; 0 ignored; 0 measured; 0 filtered out; finished in {seconds:.2}s",
         if failed == 0 { "ok" } else { "FAILED" },
-        pairs * CASES.len() - cases,
+        pairs * wanted.len() - cases,
     );
     if failed == 0 {
         ExitCode::SUCCESS
@@ -70,9 +83,9 @@ fn main() -> ExitCode {
 }
 
 /// How many cases pass.
-fn run_pair(ground: &Arc<Ground>, transport: Transport, name: &str) -> usize {
+fn run_pair(ground: &Arc<Ground>, transport: Transport, name: &str, cases: &[Case]) -> usize {
     let mut passed = 0;
-    for (case, run) in CASES {
+    for &(case, run) in cases {
         let ground = ground.clone();
         let (sender, receiver) = mpsc::channel();
         let began = Instant::now();

@@ -7,6 +7,7 @@ use std::time::Duration;
 use sente_adapters::CallFailure;
 use sente_core::{CallError, CloseReason, ConnectionEvent, RecvStatus, SendError, State};
 
+use crate::leaks::leaves_nothing;
 use crate::peer::{event, number};
 use crate::transports::{Rig, Setup};
 
@@ -50,7 +51,7 @@ pub(crate) const CASES: &[Case] = &[
     ("a connection nobody reads closes at once", |rig| {
         Box::pin(closes_unread(rig))
     }),
-    ("what is over leaves nothing behind", |rig| {
+    ("a thousand that are cut leave nothing behind", |rig| {
         Box::pin(leaves_nothing(rig))
     }),
 ];
@@ -278,48 +279,4 @@ async fn closes_unread(rig: &Rig) {
         matches!(last, Some(ConnectionEvent::Closed(CloseReason::Requested))),
         "{last:?}"
     );
-}
-
-async fn leaves_nothing(rig: &Rig) {
-    // What the runtime opens for itself, and what the case before still closes.
-    let pair = rig.open().await;
-    pair.ours.handle().close();
-    pair.ours.ended().await;
-    drop(pair);
-    let before = held();
-    for round in 0..30 {
-        let pair = rig.open().await;
-        match round % 3 {
-            0 => pair.ours.handle().close(),
-            1 => pair.kill(),
-            // Dropped as it stands.
-            _ => continue,
-        }
-        pair.ours.handle().close();
-        pair.ours.ended().await;
-    }
-    let mut now = held();
-    for _ in 0..500 {
-        if now.0 <= before.0 && now.1 <= before.1 {
-            return;
-        }
-        rig.pause(Duration::from_millis(20)).await;
-        now = held();
-    }
-    panic!("(descriptors, children) were {before:?}, are {now:?}");
-}
-
-/// Descriptors and children of this process.
-fn held() -> (usize, usize) {
-    let descriptors = std::fs::read_dir("/proc/self/fd").unwrap().count();
-    let me = std::process::id().to_string();
-    let stats = std::fs::read_dir("/proc").unwrap();
-    let children = stats
-        .filter_map(|entry| std::fs::read_to_string(entry.ok()?.path().join("stat")).ok())
-        .filter(|stat| {
-            let behind_name = stat.rsplit(')').next().unwrap_or_default();
-            behind_name.split_whitespace().nth(1) == Some(&me)
-        })
-        .count();
-    (descriptors, children)
 }

@@ -1,10 +1,13 @@
 //! The runtimes.
 
 use std::future::Future;
+use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Instant;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
+use rustix::net::sockopt::set_socket_linger;
 use sente_adapters::{AsyncIo, Descriptor, Runtime, Timer, Tokio};
 use tokio::sync::watch;
 
@@ -46,6 +49,7 @@ impl RuntimeKind {
 pub(crate) struct Ground {
     pub(crate) kind: RuntimeKind,
     pub(crate) runtime: Arc<dyn Runtime>,
+    tasks: Arc<AtomicUsize>,
     tokio: Option<tokio::runtime::Runtime>,
 }
 
@@ -65,11 +69,25 @@ impl Ground {
             (RuntimeKind::Blocking, None) => Arc::new(AsyncIo::threads()),
             (_, None) => Arc::new(AsyncIo::smol()),
         };
+        let tasks = Arc::new(AtomicUsize::new(0));
         Self {
             kind,
-            runtime,
+            runtime: Arc::new(Counting {
+                inner: runtime,
+                tasks: tasks.clone(),
+            }),
+            tasks,
             tokio,
         }
+    }
+
+    /// How many tasks were begun and have not ended.
+    pub(crate) fn tasks(&self) -> usize {
+        let counted = self.tasks.load(Ordering::Relaxed);
+        // tokio counts, too, and lets go of a task a little later.
+        let tokio = self.tokio.as_ref();
+        let alive = tokio.map(|tokio| tokio.metrics().num_alive_tasks());
+        alive.unwrap_or_default().max(counted)
     }
 
     pub(crate) fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
@@ -81,11 +99,57 @@ impl Ground {
     }
 }
 
+/// A runtime that counts its tasks.
+#[derive(Debug)]
+struct Counting {
+    inner: Arc<dyn Runtime>,
+    tasks: Arc<AtomicUsize>,
+}
+
+impl Runtime for Counting {
+    fn spawn(&self, task: Pin<Box<dyn Future<Output = ()> + Send>>) {
+        let counted = Counted::new(&self.tasks);
+        self.inner.spawn(Box::pin(async move {
+            let _counted = counted;
+            task.await;
+        }));
+    }
+
+    fn timer(&self) -> Box<dyn Timer> {
+        self.inner.timer()
+    }
+
+    fn watch(&self, fd: OwnedFd) -> std::io::Result<Box<dyn Descriptor>> {
+        self.inner.watch(fd)
+    }
+
+    fn now(&self) -> Instant {
+        self.inner.now()
+    }
+}
+
+/// A task, until it is dropped.
+struct Counted(Arc<AtomicUsize>);
+
+impl Counted {
+    fn new(tasks: &Arc<AtomicUsize>) -> Self {
+        tasks.fetch_add(1, Ordering::Relaxed);
+        Self(tasks.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// A runtime whose tasks can be dropped where they stand, as if their process had been killed.
 #[derive(Clone, Debug)]
 pub(crate) struct Mortal {
     inner: Arc<dyn Runtime>,
     killed: watch::Sender<bool>,
+    resets: bool,
 }
 
 impl Mortal {
@@ -93,6 +157,15 @@ impl Mortal {
         Self {
             inner,
             killed: watch::Sender::new(false),
+            resets: false,
+        }
+    }
+
+    /// One whose sockets do not end, but break.
+    pub(crate) fn resetting(inner: Arc<dyn Runtime>) -> Self {
+        Self {
+            resets: true,
+            ..Self::new(inner)
         }
     }
 
@@ -105,9 +178,12 @@ impl Runtime for Mortal {
     fn spawn(&self, task: Pin<Box<dyn Future<Output = ()> + Send>>) {
         let mut killed = self.killed.subscribe();
         self.inner.spawn(Box::pin(async move {
+            // Who is killed says nothing more, though others of its kind that were before it are
+            // noticed.
             tokio::select! {
-                () = task => {}
+                biased;
                 _ = killed.wait_for(|killed| *killed) => {}
+                () = task => {}
             }
         }));
     }
@@ -116,7 +192,11 @@ impl Runtime for Mortal {
         self.inner.timer()
     }
 
-    fn watch(&self, fd: std::os::fd::OwnedFd) -> std::io::Result<Box<dyn Descriptor>> {
+    fn watch(&self, fd: OwnedFd) -> std::io::Result<Box<dyn Descriptor>> {
+        if self.resets {
+            // A TCP socket that is closed is reset. Others have nothing of the kind, and refuse.
+            let _ = set_socket_linger(&fd, Some(Duration::ZERO));
+        }
         self.inner.watch(fd)
     }
 

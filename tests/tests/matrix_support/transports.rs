@@ -1,15 +1,9 @@
 //! The transports, and how a pair of peers comes together over each.
 
-use std::future::Future;
-use std::io;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
-use futures_util::{Sink, Stream};
 use rustix::process::{Pid, Signal, kill_process};
 use sente_adapters::tls::{ClientTls, ServerTls};
 use sente_adapters::{
@@ -21,6 +15,7 @@ use sente_core::packer;
 use sente_core::{Accept, Role};
 use tempfile::TempDir;
 
+use crate::links::{Channel, Closing};
 use crate::party::Party;
 use crate::peer::{GoOn, serve};
 use crate::runtimes::{Ground, Mortal, RuntimeKind};
@@ -112,6 +107,24 @@ pub(crate) struct Pair {
     _folder: TempDir,
 }
 
+/// Connections that are open at the same time.
+pub(crate) struct Many {
+    pub(crate) ours: Vec<Party>,
+    /// Listens as long as this is there.
+    _listening: Mortal,
+    _folder: TempDir,
+}
+
+impl Many {
+    /// The peers, which run on `theirs` where they are no processes of their own, are gone.
+    pub(crate) fn kill_theirs(&self, theirs: &Mortal) {
+        theirs.kill();
+        for pid in self.ours.iter().filter_map(|ours| ours.handle().pid()) {
+            kill_process(raw(pid), Signal::KILL).unwrap();
+        }
+    }
+}
+
 enum Theirs {
     Child(Pid),
     Task(Mortal, GoOn),
@@ -145,6 +158,20 @@ impl Rig {
         Self { ground, transport }
     }
 
+    /// What it is called in reports.
+    pub(crate) fn name(&self) -> String {
+        format!("{} {}", self.ground.kind.name(), self.transport.name())
+    }
+
+    pub(crate) fn runtime(&self) -> Arc<dyn Runtime> {
+        self.ground.runtime.clone()
+    }
+
+    /// How many tasks of the runtime have not ended.
+    pub(crate) fn tasks(&self) -> usize {
+        self.ground.tasks()
+    }
+
     /// Waits, by the runtime's own time.
     pub(crate) async fn pause(&self, pause: Duration) {
         let runtime = &self.ground.runtime;
@@ -164,31 +191,16 @@ impl Rig {
         let ours = match self.transport {
             Transport::Child => {
                 let ours = self.dial(&self.child(setup), setup).await.unwrap();
-                let pid = i32::try_from(ours.handle().pid().unwrap()).unwrap();
+                let theirs = Theirs::Child(raw(ours.handle().pid().unwrap()));
                 return Pair {
                     ours,
-                    theirs: Theirs::Child(Pid::from_raw(pid).unwrap()),
+                    theirs,
                     _folder: folder,
                 };
             }
             Transport::Fifo => {
-                let (there, back) = (folder.path().join("there"), folder.path().join("back"));
-                for path in [&there, &back] {
-                    make_fifo(path);
-                }
-                let url = |one: &std::path::Path, other: &std::path::Path| {
-                    parse(&format!("fifo:{},{}", one.display(), other.display()))
-                };
-                let mut options = self.connect_options(setup);
-                options.role = Some(Role::Server);
-                options.runtime = Some(Arc::new(mortal.clone()));
-                let at = url(&there, &back);
-                let serving = async move {
-                    let (handle, events) = connect(&at, &options).await.unwrap();
-                    serve(handle, events, go_on).await;
-                };
-                mortal.spawn(Box::pin(serving));
-                self.dial(&url(&back, &there), setup).await.unwrap()
+                let options = self.connect_options(setup);
+                self.over_fifos(&folder, &mortal, go_on, &options).await
             }
             _ => match self.address(&folder) {
                 Some(at) => {
@@ -202,12 +214,68 @@ impl Rig {
                     }));
                     self.dial(&at, setup).await.unwrap()
                 }
-                None => self.over_links(&mortal, go_on, setup).await,
+                None => {
+                    let options = self.connect_options(setup);
+                    self.over_links(&mortal, go_on, setup, &options).await
+                }
             },
         };
         Pair {
             ours,
             theirs,
+            _folder: folder,
+        }
+    }
+
+    /// So many connections at once, ours driven on `ours`, and the other sides on `theirs`; a child
+    /// here is `cat`.
+    pub(crate) async fn open_many(&self, count: usize, ours: &Mortal, theirs: &Mortal) -> Many {
+        let folder = tempfile::tempdir().unwrap();
+        let setup = Setup::default();
+        let mut options = self.connect_options(setup);
+        options.runtime = Some(Arc::new(ours.clone()));
+        let listening = Mortal::new(self.runtime());
+        let at = match self.transport {
+            Transport::Child => Some(parse("exec:cat")),
+            Transport::Fifo => None,
+            _ => self.address(&folder),
+        };
+        let at = match at {
+            Some(at) if self.transport != Transport::Child => {
+                let listener = Listener::bind(&at, listen_options(theirs, setup)).await;
+                let mut listener = listener.unwrap();
+                let at = listener.url().clone();
+                let serving = theirs.clone();
+                listening.spawn(Box::pin(async move {
+                    while let Some(Ok(incoming)) = listener.accept().await {
+                        serving.spawn(Box::pin(async move {
+                            // Whoever is gone again needs no service.
+                            if let Ok((handle, events)) = incoming.accept(Accept::new("ada")).await
+                            {
+                                serve(handle, events, GoOn::default()).await;
+                            }
+                        }));
+                    }
+                }));
+                Some(at)
+            }
+            at => at,
+        };
+        // All at once, but for those that block.
+        let opening = (0..count).map(|_| async {
+            let go_on = GoOn::default();
+            match (&at, self.transport) {
+                (Some(at), _) => self.dial_with(at, &options).await.unwrap(),
+                (None, Transport::Fifo) => {
+                    let folder = tempfile::tempdir_in(&folder).unwrap();
+                    self.over_fifos(&folder, theirs, go_on, &options).await
+                }
+                (None, _) => self.over_links(theirs, go_on, setup, &options).await,
+            }
+        });
+        Many {
+            ours: futures_util::future::join_all(opening).await,
+            _listening: listening,
             _folder: folder,
         }
     }
@@ -263,7 +331,8 @@ impl Rig {
                 None => {
                     let (ours, theirs) = self.links(setup);
                     drop(theirs);
-                    vec![self.dial_over(ours, setup).await]
+                    let options = self.connect_options(setup);
+                    vec![self.dial_over(ours, &options).await]
                 }
             },
         }
@@ -307,18 +376,24 @@ impl Rig {
     }
 
     async fn dial(&self, at: &Url, setup: Setup) -> Result<Party, ConnectError> {
-        let options = self.connect_options(setup);
+        self.dial_with(at, &self.connect_options(setup)).await
+    }
+
+    async fn dial_with(&self, at: &Url, options: &ConnectOptions) -> Result<Party, ConnectError> {
         if self.ground.kind == RuntimeKind::Blocking {
-            let (handle, events) = blocking::connect(at, &options)?;
+            let (handle, events) = blocking::connect(at, options)?;
             Ok(Party::Blocking(handle, events))
         } else {
-            connect(at, &options).await.map(into_party)
+            connect(at, options).await.map(into_party)
         }
     }
 
-    async fn dial_over(&self, link: Box<dyn Link>, setup: Setup) -> Result<Party, ConnectError> {
-        let opened = connect_over(&self.made_by_hand(), link, &self.connect_options(setup)).await;
-        let (handle, events) = opened?;
+    async fn dial_over(
+        &self,
+        link: Box<dyn Link>,
+        options: &ConnectOptions,
+    ) -> Result<Party, ConnectError> {
+        let (handle, events) = connect_over(&self.made_by_hand(), link, options).await?;
         Ok(if self.ground.kind == RuntimeKind::Blocking {
             Party::Blocking(handle.into(), events.into())
         } else {
@@ -326,7 +401,39 @@ impl Rig {
         })
     }
 
-    async fn over_links(&self, mortal: &Mortal, go_on: GoOn, setup: Setup) -> Party {
+    /// Two named pipes in `folder`, with a peer on `mortal`.
+    async fn over_fifos(
+        &self,
+        folder: &TempDir,
+        mortal: &Mortal,
+        go_on: GoOn,
+        ours: &ConnectOptions,
+    ) -> Party {
+        let (there, back) = (folder.path().join("there"), folder.path().join("back"));
+        for path in [&there, &back] {
+            make_fifo(path);
+        }
+        let url = |one: &std::path::Path, other: &std::path::Path| {
+            parse(&format!("fifo:{},{}", one.display(), other.display()))
+        };
+        let mut options = ours.clone();
+        options.role = Some(Role::Server);
+        options.runtime = Some(Arc::new(mortal.clone()));
+        let at = url(&there, &back);
+        mortal.spawn(Box::pin(async move {
+            let (handle, events) = connect(&at, &options).await.unwrap();
+            serve(handle, events, go_on).await;
+        }));
+        self.dial_with(&url(&back, &there), ours).await.unwrap()
+    }
+
+    async fn over_links(
+        &self,
+        mortal: &Mortal,
+        go_on: GoOn,
+        setup: Setup,
+        options: &ConnectOptions,
+    ) -> Party {
         let (ours, theirs) = self.links(setup);
         let acceptor = Acceptor::new(&self.made_by_hand(), listen_options(mortal, setup)).unwrap();
         mortal.spawn(Box::pin(async move {
@@ -334,7 +441,7 @@ impl Rig {
             let (handle, events) = incoming.accept(Accept::new("ada")).await.unwrap();
             serve(handle, events, go_on).await;
         }));
-        self.dial_over(ours, setup).await.unwrap()
+        self.dial_over(ours, options).await.unwrap()
     }
 
     /// What is spoken over links made by hand.
@@ -438,6 +545,10 @@ pub(crate) fn be_a_child(runtime: &str) {
     });
 }
 
+fn raw(pid: u32) -> Pid {
+    Pid::from_raw(i32::try_from(pid).unwrap()).unwrap()
+}
+
 fn into_party((handle, events): (Handle, Events)) -> Party {
     Party::Async(handle, events)
 }
@@ -449,102 +560,4 @@ fn parse(url: &str) -> Url {
 fn make_fifo(path: &std::path::Path) {
     let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
     rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
-}
-
-/// async-std's sockets do nothing when they are closed; this shuts them down, as others do.
-struct Closing(async_std::os::unix::net::UnixStream);
-
-impl futures_util::AsyncRead for Closing {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_read(cx, buffer)
-    }
-}
-
-impl futures_util::AsyncWrite for Closing {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
-    }
-
-    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(self.0.shutdown(std::net::Shutdown::Write))
-    }
-}
-
-/// A channel of messages both ways.
-struct Channel {
-    from: Pin<Box<smol::channel::Receiver<Bytes>>>,
-    to: Option<smol::channel::Sender<Bytes>>,
-    sending: Option<Pin<Box<dyn Future<Output = io::Result<()>> + Send>>>,
-}
-
-impl Channel {
-    fn pair() -> (Self, Self) {
-        let (there, from_here) = smol::channel::bounded(4);
-        let (back, from_there) = smol::channel::bounded(4);
-        let end = |from, to| Self {
-            from: Box::pin(from),
-            to: Some(to),
-            sending: None,
-        };
-        (end(from_there, there), end(from_here, back))
-    }
-}
-
-impl Stream for Channel {
-    type Item = io::Result<Bytes>;
-
-    fn poll_next(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<io::Result<Bytes>>> {
-        self.from
-            .as_mut()
-            .poll_next(cx)
-            .map(|message| message.map(Ok))
-    }
-}
-
-impl Sink<Bytes> for Channel {
-    type Error = io::Error;
-
-    fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll_flush(cx)
-    }
-
-    fn start_send(mut self: Pin<&mut Self>, message: Bytes) -> io::Result<()> {
-        let to = self.to.clone().ok_or(io::ErrorKind::BrokenPipe)?;
-        self.sending = Some(Box::pin(async move {
-            to.send(message)
-                .await
-                .map_err(|_| io::ErrorKind::BrokenPipe.into())
-        }));
-        Ok(())
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if let Some(sending) = &mut self.sending {
-            let sent = ready!(sending.as_mut().poll(cx));
-            self.sending = None;
-            sent?;
-        }
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.as_mut().poll_flush(cx))?;
-        self.to = None;
-        Poll::Ready(Ok(()))
-    }
 }
