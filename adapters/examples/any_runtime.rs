@@ -1,6 +1,15 @@
 //! The same program on tokio, on smol, on async-std, on an executor of one's own, and on none.
 //!
-//! `cargo run --example any_runtime --features smol,blocking -- async-std`
+//! With the name of one behind `--`, it runs on that alone.
+//!
+//! ```console
+//! $ cargo run -p sente-adapters --features smol,blocking --example any_runtime
+//! tokio: 41 and one are 42
+//! smol: 41 and one are 42
+//! async-std: 41 and one are 42
+//! own: 41 and one are 42
+//! none: 41 and one are 42
+//! ```
 #![allow(clippy::print_stdout)]
 
 use std::error::Error;
@@ -14,19 +23,21 @@ use sente_core::{Accept, ConnectionEvent, Event, EventId};
 
 type Outcome = Result<Option<i64>, Box<dyn Error + Send + Sync>>;
 
+const RUNTIMES: [&str; 5] = ["tokio", "smol", "async-std", "own", "none"];
+
 fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
-    let runtime = std::env::args()
-        .nth(1)
-        .unwrap_or_else(|| "tokio".to_owned());
-    let sum = match &*runtime {
-        "tokio" => on_tokio(),
-        "smol" => on_smol(),
-        "async-std" => on_async_std(),
-        "own" => on_an_executor_of_its_own(),
-        "none" => without_a_runtime(),
-        _ => Err(format!("there is no runtime {runtime:?}").into()),
-    };
-    println!("{runtime}: {:?}", sum?);
+    let wanted = std::env::args().nth(1);
+    let is_wanted = |name: &&str| wanted.as_deref().is_none_or(|wanted| wanted == *name);
+    for runtime in RUNTIMES.into_iter().filter(is_wanted) {
+        let sum = match runtime {
+            "tokio" => on_tokio(),
+            "smol" => on_smol(),
+            "async-std" => on_async_std(),
+            "own" => on_an_executor_of_its_own(),
+            _ => without_a_runtime(),
+        };
+        println!("{runtime}: 41 and one are {}", sum?.ok_or("no number")?);
+    }
     Ok(())
 }
 

@@ -1,5 +1,13 @@
 //! No runtime at all: the bare engine in a loop around `poll(2)`, a server and a client on a thread
 //! each.
+//!
+//! ```console
+//! $ cargo run -p sente-adapters --example poll_loop
+//! 41 and one are 42
+//! ```
+//!
+//! Of this package it uses nothing; sockets, threads and the time are those of `std`, which has no
+//! `poll`, so that this one call is `rustix`'s.
 #![allow(clippy::print_stdout)]
 
 use std::error::Error;
@@ -17,7 +25,7 @@ use sente_core::{
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 fn main() -> Outcome<()> {
-    println!("41 and one are {:?}", ask(41)?);
+    println!("41 and one are {}", ask(41)?.ok_or("no number")?);
     Ok(())
 }
 

@@ -10,6 +10,7 @@ mod browser;
 mod clojure;
 mod debian;
 mod deep;
+mod examples;
 mod fuzz;
 mod link;
 mod peers;

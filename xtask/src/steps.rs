@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::workspace::Workspace;
-use crate::{browser, clojure, link, peers};
+use crate::{browser, clojure, examples, link, peers};
 
 /// One thing that is checked.
 pub(crate) struct Step {
@@ -36,7 +36,7 @@ pub(crate) const CHECK: &[Step] = &[FMT, CLIPPY, DOC];
 
 /// What `cargo xtask test` runs.
 pub(crate) const TEST: &[Step] = &[
-    FMT, CLIPPY, DOC, PEERS, BROWSER, BUILD, UNIT, CLOJURE, NO_STD, RUNTIMES, NOSTD_LINK,
+    FMT, CLIPPY, DOC, PEERS, BROWSER, BUILD, UNIT, EXAMPLES, CLOJURE, NO_STD, RUNTIMES, NOSTD_LINK,
 ];
 
 const FMT: Step = Step {
@@ -115,6 +115,13 @@ const UNIT: Step = Step {
             .env(browser::VARIABLE, chromium)
             .run()
     },
+};
+
+const EXAMPLES: Step = Step {
+    name: "examples",
+    about: "every example runs and prints what it says",
+    needs: &["build"],
+    run: examples::run,
 };
 
 const CLOJURE: Step = Step {

@@ -1,6 +1,15 @@
 //! Clients that prove who they are by a JSON Web Token: who may come in, as whom, and until when.
 //!
-//! `cargo run -p sente-server --example jwt` serves on loopback, and prints two tokens to try it with.
+//! It serves on loopback until its input ends, and prints two tokens to try it with:
+//!
+//! ```console
+//! $ cargo run -p sente-server --example jwt
+//! ada, for 600 s:
+//!   sente call --param token=... ws://127.0.0.1:.../chsk '[:test/whoami]'
+//! bob, for 10 s:
+//!   sente call --param token=... ws://127.0.0.1:.../chsk '[:test/whoami]'
+//! a line with a name blocks that user, the end of the input ends it
+//! ```
 
 use std::collections::HashSet;
 use std::error::Error;
@@ -168,13 +177,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
         let url = listening.url();
         println!("  sente call --param token={token} {url} '[:test/whoami]'");
     }
-    println!("a line with a name blocks that user");
-    std::thread::spawn(move || {
+    println!("a line with a name blocks that user, the end of the input ends it");
+    let reading = tokio::task::spawn_blocking(move || {
         for user in std::io::stdin().lines().map_while(Result::ok) {
             tokens.block(user.trim());
         }
     });
-    tokio::signal::ctrl_c().await?;
+    reading.await?;
     server.drain(Duration::from_secs(3)).await;
     Ok(())
 }

@@ -1,7 +1,14 @@
 //! A small module on both sides of a connection: a client that asks a server for its time.
 //!
-//! `cargo run -p sente-core --example clock`. There is no network and no real clock: the two sides
-//! are joined by hand, and time passes because the program says so.
+//! There is no network and no real clock: the two sides are joined by hand, and time passes because
+//! the program says so.
+//!
+//! ```console
+//! $ cargo run -p sente-core --example clock
+//! 40ms: Read { peer: 00000000-0000-7101-8101-010101010101, ahead: 3600000000000, round_trip: 40ms }
+//! 10.08s: Read { peer: 00000000-0000-7101-8101-010101010101, ahead: 3600000000000, round_trip: 40ms }
+//! 20.12s: Read { peer: 00000000-0000-7101-8101-010101010101, ahead: 3600000000000, round_trip: 40ms }
+//! ```
 
 mod module;
 
