@@ -358,7 +358,12 @@ fn authority(text: &str) -> Result<http::Uri, UrlError> {
         text.parse()
             .map_err(|error: http::uri::InvalidUri| UrlError::Invalid {
                 url: text.to_owned(),
-                problem: error.to_string(),
+                problem: match text.split_once(":") {
+                    Some((scheme, rest)) if !rest.starts_with("//") || rest.len() < 3 => {
+                        format!("write {scheme}://HOST:PORT")
+                    }
+                    _ => error.to_string(),
+                },
             })?;
     let problem = match uri.authority() {
         None => Some("a host is missing"),

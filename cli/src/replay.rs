@@ -14,6 +14,11 @@ pub(crate) fn run(args: &ReplayArgs) -> Outcome {
     let file = args.file.display();
     let cannot_read = |error: io::Error| Failure::usage(format!("cannot read {file}: {error}"));
     let input = BufReader::new(File::open(&args.file).map_err(cannot_read)?);
+    if args.file.is_dir() {
+        return Err(Failure::usage(format!(
+            "{file} is a directory: name one of the recordings in it"
+        )));
+    }
     let mut lines = input.lines();
     let first = lines.next().unwrap_or_else(|| Ok(String::new()));
     let unusable = |error: ReplayError| Failure::usage(format!("{file}: {error}"));

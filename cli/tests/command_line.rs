@@ -68,6 +68,8 @@ fn a_wrong_command_line_is_code_2_and_says_why() {
         ),
         (&["call", "gopher://x", event], "gopher"),
         (&["call", "localhost", event], "no scheme"),
+        (&["call", "ws:/localhost", event], "write ws://HOST:PORT"),
+        (&["call", "ws://", event], "write ws://HOST:PORT"),
         (&["call", "tcp://127.0.0.1:1"], "EVENT"),
         (&["call", "tcp://127.0.0.1:1", "[:a/b 1"], "at byte 0"),
         (&["call", "tcp://127.0.0.1:1", "[:a/b 1a]"], "at byte 6"),

@@ -186,6 +186,10 @@ fn what_is_no_recording_is_a_usage_error() {
     assert_eq!(ran.code, Some(2));
     assert!(ran.err.contains("cannot read no-such-file"), "{}", ran.err);
     let directory = tempfile::tempdir().unwrap();
+    let ran = run(&["replay", directory.path().to_str().unwrap()], b"");
+    assert_eq!(ran.code, Some(2));
+    let said = "is a directory: name one of the recordings in it";
+    assert!(ran.err.contains(said), "{}", ran.err);
     let file = directory.path().join("empty");
     fs::write(&file, "").unwrap();
     let ran = run(&["replay", file.to_str().unwrap()], b"");

@@ -137,6 +137,12 @@ impl ServerTls {
             .with_single_cert(chain_of(chain)?, key_of(key)?)?;
         Ok(Self(Arc::new(config)))
     }
+
+    /// The same as rustls has it, for a server of another library.
+    #[must_use]
+    pub const fn config(&self) -> &Arc<ServerConfig> {
+        &self.0
+    }
 }
 
 impl From<Arc<ServerConfig>> for ServerTls {

@@ -5,15 +5,21 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+#[cfg(feature = "tls")]
+use sente_adapters::tls::ServerTls;
 use sente_adapters::{Address, ListenOptions, Listener, Recordings, Url, WsUrl};
 use sente_core::framing::websocket::DeflateConfig;
 use sente_core::{Dialect, Keepalive};
+#[cfg(feature = "tls")]
+use sente_server::http::serve_with;
 use sente_server::http::{ServeOptions, serve};
 use sente_server::{Listening, Server};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
+#[cfg(feature = "tls")]
+use tokio_rustls::TlsAcceptor;
 
 use super::config::{Config, Listen};
 use super::parts::{Part, Work};
@@ -216,6 +222,8 @@ impl Part for Socket {
 /// A socket on which HTTP is spoken: WebSockets, Ajax, reports.
 pub(super) struct Web {
     pub(super) address: WsUrl,
+    #[cfg(feature = "tls")]
+    pub(super) tls: Option<ServerTls>,
     pub(super) shown: Url,
     pub(super) site: Site,
     pub(super) urls: Urls,
@@ -247,10 +255,17 @@ impl Part for Web {
             // The hub decides how long they may take.
             options.shutdown_timeout = LONGEST;
             let site = self.site.clone();
-            let serving = tokio::spawn(async move {
-                serve(listener, site, options, async { drop(stopped.await) }).await;
-            });
-            self.answers.hold(serving);
+            let stop = async { drop(stopped.await) };
+            #[cfg(feature = "tls")]
+            if let Some(tls) = &self.tls {
+                let acceptor = TlsAcceptor::from(tls.config().clone());
+                let agree = move |stream| acceptor.accept(stream);
+                let serving = serve_with(listener, agree, site, options, stop);
+                self.answers.hold(tokio::spawn(serving));
+                return Ok(format!("{url} with {}", self.site.paths()));
+            }
+            let serving = serve(listener, site, options, stop);
+            self.answers.hold(tokio::spawn(serving));
             Ok(format!("{url} with {}", self.site.paths()))
         })
     }

@@ -75,11 +75,13 @@ pub(crate) async fn run(args: ServeArgs, verbose: u8, mut signals: Signals) -> O
         options.record.clone_from(&record);
         match &listen.url.0.address {
             Address::Stdio => stdio = Some(options),
-            Address::Ws(address) if !listen.is_secure() => {
+            Address::Ws(address) => {
                 let (shown, packer) = packer_of(listen);
                 let inside = (parts.board(), tokens.clone());
                 parts.add(Web {
                     address: address.clone(),
+                    #[cfg(feature = "tls")]
+                    tls: options.tls,
                     shown,
                     site: Site::new(&server, config, listen, packer, record.as_ref(), inside)?,
                     urls: urls.clone(),

@@ -31,6 +31,6 @@ pub use door::{Arrivals, Door, DoorPlace};
 pub use host::{Arrival, ArrivalLink, HttpHost};
 #[cfg(feature = "axum")]
 pub use router::router;
-pub use serve::{ServeOptions, serve, serve_stream};
+pub use serve::{ServeOptions, serve, serve_stream, serve_with};
 pub use server::ServerPlace;
 pub use service::SenteService;

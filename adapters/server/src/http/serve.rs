@@ -1,7 +1,7 @@
 //! A small server for one service: sockets in, HTTP/1.1 with upgrades.
 
 use std::convert::Infallible;
-use std::future::{Future, pending};
+use std::future::{Future, pending, ready};
 use std::io;
 use std::pin::pin;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use smol_str::SmolStr;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -70,6 +70,31 @@ pub async fn serve<S, B>(
     B::Data: Send,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
+    let plain = |stream| ready(Ok(stream));
+    serve_with(listener, plain, service, options, stop).await;
+}
+
+/// The same over what `agree` makes of each socket: a session of TLS, say. It may take as long as a
+/// head ([`ServeOptions::header_timeout`]); a socket it fails for is closed.
+pub async fn serve_with<S, B, T, A, F>(
+    listener: TcpListener,
+    agree: A,
+    service: S,
+    options: ServeOptions,
+    stop: impl Future<Output = ()>,
+) where
+    S: TowerService<Request<Incoming>, Response = Response<B>, Error = Infallible>
+        + Clone
+        + Send
+        + 'static,
+    S::Future: Send + 'static,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    A: Fn(TcpStream) -> F,
+    F: Future<Output = io::Result<T>> + Send + 'static,
+{
     let stopping = watch::Sender::new(false);
     let mut sockets = JoinSet::new();
     let mut stop = pin!(stop);
@@ -95,7 +120,18 @@ pub async fn serve<S, B>(
         let remote = SmolStr::new(address.ip().to_canonical().to_string());
         let (service, options) = (service.clone(), options.clone());
         let mut stopped = stopping.subscribe();
+        let agreeing = timeout(options.header_timeout, agree(stream));
         sockets.spawn(async move {
+            let agreed = tokio::select! {
+                biased;
+                agreed = agreeing => agreed,
+                _ = stopped.wait_for(|stopped| *stopped) => return,
+            };
+            let stream = match agreed {
+                Ok(Ok(stream)) => stream,
+                Ok(Err(error)) => return tracing::debug!(%error, "a socket came to nothing"),
+                Err(_) => return tracing::debug!("a socket took too long to agree"),
+            };
             let stop = async { drop(stopped.wait_for(|stopped| *stopped).await) };
             serve_until(stream, Some(remote), service, &options, stop).await;
         });

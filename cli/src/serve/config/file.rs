@@ -264,7 +264,7 @@ pub(crate) fn in_plain_words(message: &str) -> String {
     let nearest = known
         .iter()
         .map(|other| (strsim::damerau_levenshtein(name, other), other))
-        .filter(|(distance, other)| *distance <= 3 && *distance < other.len())
+        .filter(|(distance, other)| *distance <= 3 && distance.saturating_mul(2) <= other.len())
         .min();
     let known = known.join(", ");
     let name = name.escape_debug();
