@@ -286,6 +286,7 @@ const SOCKETS: &[&str] = &[
     "node-ws",
     "node-socketio",
     OURS,
+    "ours/ws/edn/task",
 ];
 
 const TWO_PROCESSORS: &[&str] = &[
@@ -327,6 +328,7 @@ const CHILDREN: &[&str] = &[
     "stdio-lsp-server",
     "stdio-async-lsp",
     "ours/stdio/edn",
+    "ours/stdio/edn/task",
     "ours/stdio/msgpack",
 ];
 

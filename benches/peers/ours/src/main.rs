@@ -3,6 +3,8 @@
 //! Every server answers calls of `:chat/msg` with the data they carry, by a registered handler. A
 //! URL of `stdio:` serves one's own standard streams.
 //!
+//! - `--task` has a task of the application's take the events of each connection, where otherwise the
+//!   handlers are run by its driver
 //! - `--typed` reads the data into a Rust type and replies with that, packed anew
 //! - `--each-alone` puts one frame only into each write: what coalescing is measured against
 //! - `--room` tells everybody, as the subscribers of a channel, each event that is no call
@@ -28,7 +30,7 @@ use room::Room;
 fn main() -> ExitCode {
     peer_shapes::system::end_with_parent();
     let Some(options) = Options::parse() else {
-        eprintln!("usage: our-servers [--typed] [--each-alone] [--room] URL");
+        eprintln!("usage: our-servers [--task] [--typed] [--each-alone] [--room] URL");
         return ExitCode::from(2);
     };
     let mut runtime = tokio::runtime::Builder::new_current_thread();
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
 
 struct Options {
     url: Url,
+    task: bool,
     typed: bool,
     each_alone: bool,
     room: bool,
@@ -51,10 +54,11 @@ struct Options {
 
 impl Options {
     fn parse() -> Option<Self> {
-        let (mut typed, mut each_alone, mut room) = (false, false, false);
+        let (mut task, mut typed, mut each_alone, mut room) = (false, false, false, false);
         let mut url = None;
         for word in std::env::args().skip(1) {
             match word.as_str() {
+                "--task" => task = true,
                 "--typed" => typed = true,
                 "--each-alone" => each_alone = true,
                 "--room" => room = true,
@@ -63,6 +67,7 @@ impl Options {
         }
         Some(Self {
             url: url?,
+            task,
             typed,
             each_alone,
             room,
@@ -81,7 +86,9 @@ impl Options {
 /// What all connections of a server share.
 struct Application {
     answers: Answers,
-    room: Option<Room>,
+    /// Whether each connection has a task of the application's.
+    task: bool,
+    room: Option<Arc<Room>>,
 }
 
 /// How calls are answered.
@@ -105,14 +112,16 @@ async fn serve(options: Options) -> Result<(), Box<dyn std::error::Error>> {
         } else {
             Answers::AsTheyCame
         },
-        room: options.room.then(Room::new),
+        task: options.task,
+        room: options.room.then(|| Arc::new(Room::new())),
     });
     if options.url.to_string().starts_with("stdio:") {
         let mut how = ConnectOptions::default();
         how.role = Some(Role::Server);
         how.limits = Some(options.limits());
-        let (_, events) = connect(&options.url, &how).await?;
+        let (handle, events) = connect(&options.url, &how).await?;
         application.attend(events).await;
+        handle.ended().await;
         return Ok(());
     }
     let mut how = ListenOptions::default();
@@ -134,7 +143,7 @@ impl Application {
         }
     }
 
-    /// Serves one connection to its end.
+    /// Serves one connection. With a task of its own to its end, otherwise the driver does it.
     async fn attend(&self, mut events: Events) {
         let handle = events.handle().clone();
         let mut handlers = Dispatcher::new(handle.clone());
@@ -145,16 +154,20 @@ impl Application {
             let answers = self.answers.clone();
             handlers.on(Pattern::Id(id), move |received| answers.answer(received));
         }
-        while let Some(dispatched) = handlers.next(&mut events).await {
-            let Dispatched::Event(event) = dispatched else {
-                continue;
-            };
-            if let (Some(room), ConnectionEvent::Message(message)) = (&self.room, event) {
+        let room = self.room.clone();
+        let rest = move |dispatched| match (&room, dispatched) {
+            (Some(room), Dispatched::Event(ConnectionEvent::Message(message))) => {
                 room.tell(&message.event);
             }
+            (Some(room), Dispatched::Event(ConnectionEvent::Closed(_))) => room.leave(&handle),
+            _ => {}
+        };
+        if !self.task {
+            handlers.attach_with(events, rest);
+            return;
         }
-        if let Some(room) = &self.room {
-            room.leave(&handle);
+        while let Some(dispatched) = handlers.next(&mut events).await {
+            rest(dispatched);
         }
     }
 }
@@ -171,9 +184,7 @@ impl Answers {
                 Payload::typed(&data, config).expect("it came packed")
             }
         };
-        if let Some(responder) = received.take_reply() {
-            // It fails only where the caller is gone.
-            let _ = responder.reply(reply);
-        }
+        // It fails only where nobody waits, or the caller is gone.
+        let _ = received.reply(reply);
     }
 }
