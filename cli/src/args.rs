@@ -104,9 +104,10 @@ everything was delivered.")]
 pub(crate) struct ConnectArgs {
     #[command(flatten)]
     pub(crate) link: LinkArgs,
-    /// How long to wait for the peer after the end of input
-    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
-    pub(crate) linger: Duration,
+    /// How long to wait for the peer after the end of input [default: 1s; 10s for a child, which may
+    /// still have to start and ends when it has read everything]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) linger: Option<Duration>,
     /// How long connecting may take; with --reconnect, each attempt
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
     pub(crate) timeout: Duration,

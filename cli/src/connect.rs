@@ -39,7 +39,7 @@ pub(crate) async fn run(args: ConnectArgs, mut signals: Signals) -> Outcome {
         link,
         sender,
         way,
-        linger: args.linger,
+        linger: args.linger.unwrap_or_else(|| way.linger()),
         signals,
         bad_input: false,
         said_calls: false,

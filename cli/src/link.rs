@@ -39,6 +39,15 @@ impl Way {
             _ => Self::Stream,
         }
     }
+
+    /// How long the peer is waited for after the end of input, unless told otherwise.
+    pub(crate) const fn linger(self) -> Duration {
+        match self {
+            // It may not have started yet, and it ends when it has read everything.
+            Self::Child => Duration::from_secs(10),
+            Self::Stdio | Self::Stream | Self::WebSocket => Duration::from_secs(1),
+        }
+    }
 }
 
 /// An open connection of this process to a peer.

@@ -52,7 +52,7 @@ pub(crate) async fn run(args: ConnectArgs, signals: Signals) -> Outcome {
         peer,
         sender,
         way,
-        linger,
+        linger: linger.unwrap_or_else(|| way.linger()),
         signals,
         lost: false,
         said_calls: false,
