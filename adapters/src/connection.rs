@@ -18,7 +18,8 @@ use crate::ending::Ending;
 use crate::engine::ConnectionFacts;
 use crate::events::Events;
 use crate::handle::{End, Handle};
-use crate::link::Transport;
+use crate::link::{Link, Transport};
+use crate::runtime::Timer;
 use crate::shared::Shared;
 use crate::signal::Signal;
 
@@ -26,10 +27,22 @@ const DROPPED: &str = "the transport was dropped";
 
 /// Starts to drive `connection` over `transport`, on a task of its own.
 pub(crate) fn start(
+    connection: Connection,
+    clock: Clock,
+    id: ConnId,
+    transport: Transport,
+    budget: &SharedRecvBudget,
+) -> (Handle, Events) {
+    start_with(connection, clock, id, transport, Clock::timer, budget)
+}
+
+/// The same with timers of that kind.
+pub(crate) fn start_with<L: Link + ?Sized + 'static, T: Timer + ?Sized + 'static>(
     mut connection: Connection,
     clock: Clock,
     id: ConnId,
-    mut transport: Transport,
+    mut transport: Transport<L>,
+    timer: impl FnOnce(&Clock) -> Box<T> + Send + 'static,
     budget: &SharedRecvBudget,
 ) -> (Handle, Events) {
     let driver = Arc::new(Signal::default());
@@ -52,7 +65,7 @@ pub(crate) fn start(
     let transport = Box::new(transport);
     runtime.spawn(Box::pin(async move {
         let mut over = Over { shared, exit: None };
-        let child = drive(&*over.shared, transport).await;
+        let child = drive(&*over.shared, transport, timer).await;
         if let Some(child) = child {
             // Few peers are children, and no other is to keep room for this.
             over.exit = Box::pin(child.finish(over.shared.facts.kill.notified())).await;

@@ -60,8 +60,13 @@ pub(crate) enum News<'a> {
 /// Drives `machine` over `transport` until the transport is not needed any more and dropped. Gives
 /// back the child, if the peer is one: it sees the end of its input only now.
 ///
-/// The transport is boxed: a task keeps the room of what it was begun with as long as it lives.
-pub(crate) async fn drive(machine: &impl Driven, transport: Box<Transport>) -> Option<Box<Child>> {
+/// The transport is boxed: a task keeps the room of what it was begun with as long as it lives. Link
+/// and timer are erased everywhere but where it is measured what that costs.
+pub(crate) async fn drive<L: Link + ?Sized, T: Timer + ?Sized>(
+    machine: &impl Driven,
+    transport: Box<Transport<L>>,
+    timer: impl FnOnce(&Clock) -> Box<T>,
+) -> Option<Box<Child>> {
     let (link, rest, child) = (*transport).into_parts();
     let clock = machine.clock();
     let mut driver = Driver {
@@ -81,7 +86,7 @@ pub(crate) async fn drive(machine: &impl Driven, transport: Box<Transport>) -> O
         last_flush: None,
         read_before_timeout: false,
         writes_first: true,
-        timer: clock.timer(),
+        timer: timer(clock),
         armed: None,
         clock,
         wants: None,
@@ -95,10 +100,10 @@ pub(crate) async fn drive(machine: &impl Driven, transport: Box<Transport>) -> O
     driver.child.take()
 }
 
-struct Driver<'a, M> {
+struct Driver<'a, M, L: ?Sized, T: ?Sized> {
     machine: &'a M,
     /// `None` once it is not needed any more.
-    link: Option<Box<dyn Link>>,
+    link: Option<Box<L>>,
     child: Option<Box<Child>>,
     child_ended: bool,
     /// When the output of a child that has ended counts as ended too. Runs only while it is read.
@@ -119,7 +124,7 @@ struct Driver<'a, M> {
     read_before_timeout: bool,
     /// Whether writing is tried before reading in the next step; they take turns.
     writes_first: bool,
-    timer: Box<dyn Timer>,
+    timer: Box<T>,
     /// When the timer comes and whom it wakes, while it is waited for.
     armed: Option<(Instant, Waker)>,
     clock: &'a Clock,
@@ -192,7 +197,7 @@ enum Happened {
     Written(io::Result<usize>),
 }
 
-impl<M: Driven> Driver<'_, M> {
+impl<M: Driven, L: Link + ?Sized, T: Timer + ?Sized> Driver<'_, M, L, T> {
     /// Does what there is to do. Ready when the loop is over.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.machine.changed().take() {

@@ -75,6 +75,8 @@ pub mod tls;
 #[path = "tls/without.rs"]
 mod tls;
 mod typed;
+#[cfg(feature = "unerased")]
+mod unerased;
 mod upgraded;
 mod url;
 mod websocket;
@@ -123,5 +125,7 @@ pub use supervisor::{
     SupervisorError, SupervisorEvent, SupervisorEvents, SupervisorOptions,
 };
 pub use typed::{TypedCallError, TypedSendError};
+#[cfg(feature = "unerased")]
+pub use unerased::start_unerased;
 pub use upgraded::WebSocketStart;
 pub use url::{Address, Security, Url, UrlError, WsUrl};

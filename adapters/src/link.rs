@@ -129,8 +129,8 @@ impl Held {
 }
 
 /// An open link, and what is known of it.
-pub(crate) struct Transport {
-    pub(crate) link: Box<dyn Link>,
+pub(crate) struct Transport<L: ?Sized = dyn Link> {
+    pub(crate) link: Box<L>,
     /// Bytes that were read before the engine took over, such as those behind an HTTP head.
     pub(crate) rest: BytesMut,
     pub(crate) child: Option<Box<Child>>,
@@ -142,6 +142,13 @@ pub(crate) struct Transport {
 
 impl Transport {
     pub(crate) fn new(link: Box<dyn Link>, peer: String) -> Self {
+        Self::over(link, peer)
+    }
+}
+
+impl<L: Link + ?Sized> Transport<L> {
+    /// Over a link whose type may be known.
+    pub(crate) fn over(link: Box<L>, peer: String) -> Self {
         Self {
             link,
             rest: BytesMut::new(),
@@ -152,7 +159,7 @@ impl Transport {
     }
 
     /// The stream, what was read of it already, and the child at its other end.
-    pub(crate) fn into_parts(self) -> (Box<dyn Link>, BytesMut, Option<Box<Child>>) {
+    pub(crate) fn into_parts(self) -> (Box<L>, BytesMut, Option<Box<Child>>) {
         let Self {
             link, rest, child, ..
         } = self;

@@ -23,7 +23,7 @@ pub const EVENTS: u64 = 500;
 
 /// The data of the event, as a program holds it.
 #[derive(Clone, Serialize)]
-struct Say {
+pub(crate) struct Say {
     room: &'static str,
     from: &'static str,
     text: &'static str,
@@ -31,7 +31,7 @@ struct Say {
     ok: bool,
 }
 
-const SAY: Say = Say {
+pub(crate) const SAY: Say = Say {
     room: "lobby",
     from: "alice",
     text: "see you at the station at six",
@@ -402,7 +402,7 @@ fn flush(connection: &mut Connection, out: &mut TransmitBuf) {
     }
 }
 
-fn id() -> EventId {
+pub(crate) fn id() -> EventId {
     EventId::new("chat/message").expect("an id")
 }
 
@@ -415,7 +415,7 @@ fn server(carrier: Carrier) -> Connection {
     open(Role::Server, carrier, Limits::default())
 }
 
-fn open(role: Role, carrier: Carrier, limits: Limits) -> Connection {
+pub(crate) fn open(role: Role, carrier: Carrier, limits: Limits) -> Connection {
     let builder = ConnectionConfig::builder(role, Dialect::SenteLite, carrier).limits(limits);
     let config = builder.build().expect("the parts fit");
     let mut connection = Connection::new(config, [1; 32], NOW);

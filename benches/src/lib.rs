@@ -9,6 +9,8 @@
 //! - the binary `edn_once` repeats one case, for counting its instructions from outside;
 //! - [`packers`] does the same for whole messages and every packer: the binary `packer_once` repeats
 //!   one case, and `packer_sizes` prints sizes and what was counted as a page.
+//! - [`engine`] has the engine's own pieces of work, which `core_once` repeats, and `runtimes`
+//!   echoes calls between two ends on each runtime, for `runtimes_once`.
 //!
 //! Everything is deterministic. Nothing here is part of the product.
 
@@ -20,4 +22,6 @@ pub mod measure;
 pub mod message;
 pub mod packers;
 pub mod report;
+#[cfg(feature = "runtimes")]
+pub mod runtimes;
 pub mod subjects;

@@ -1,10 +1,11 @@
-//! `cargo xtask bench`: what the EDN codec, the engine, the packers and whole servers cost beside
-//! others.
+//! `cargo xtask bench`: what the EDN codec, the engine, the runtimes, the packers and whole servers
+//! cost beside others.
 
 mod e2e;
 mod engine;
 mod packers;
 mod quick;
+mod runtimes;
 mod tools;
 
 use std::fs;
@@ -14,11 +15,12 @@ use crate::workspace::{Task, Workspace};
 
 /// What `cargo xtask bench --help` prints.
 pub(crate) const HELP: &str = "\
-Measures the EDN codec, the engine, the packers, or whole servers, beside others.
+Measures the EDN codec, the engine, the runtimes, the packers, or whole servers, beside others.
 
 Usage: cargo xtask bench [edn] [--write]
        cargo xtask bench edn --quick [--peers] [FILTER]
        cargo xtask bench core [--write]
+       cargo xtask bench runtimes [--write]
        cargo xtask bench packers [--write]
        cargo xtask bench e2e [--write] [--quick] [--only NAME].. [--list]
 
@@ -29,6 +31,9 @@ gungraun-runner by cargo below the target directory.
 `core`: the instructions of the engine's hot paths, beside the least that serde_json takes. They are
 held to benches/baselines/core.tsv, and with --write become it.
 
+`runtimes`: the instructions of an echoed call on each runtime, in memory and over sockets, beside
+those of two bare engines, and what it costs that the driver does not know its link.
+
 `packers`: the bytes of a few messages with every packer, with and without gzip, and the
 instructions of packing and unpacking them, as one page.
 
@@ -37,8 +42,10 @@ load, as one page with ratios, figures and plots. It builds them all first, and 
 packages of those that run on Node; both stay below the target directory.
 
 Options:
-      --write  Also write the page to docs/benchmarks/edn.md, core.md, packers.md or e2e.md
-      --only NAME  With e2e: only this work; may be given more than once. --list names them
+      --write  Also write the page to docs/benchmarks/, as edn.md, core.md, runtimes.md,
+               packers.md or e2e.md
+      --only NAME  With e2e: only this work; may be given more than once. --list names them. With
+               --write the page keeps what was written of the others
       --quick  Count instructions per operation only, as the difference of two runs under callgrind.
                The megabyte is left out unless FILTER says `large`. With e2e: fewer, shorter rounds
       --peers  With --quick: build and count the other EDN, JSON and MessagePack codecs too
@@ -60,6 +67,7 @@ pub(crate) struct Options {
     e2e: Option<e2e::Options>,
     core: bool,
     packers: bool,
+    runtimes: bool,
     write: bool,
     quick: bool,
     peers: bool,
@@ -86,7 +94,7 @@ pub(crate) fn parse(arguments: &[String]) -> Result<Options, String> {
     }
     options.filter = match words.as_slice() {
         [] | ["edn"] => None,
-        ["core" | "packers"] if options.quick || options.peers => {
+        ["core" | "packers" | "runtimes"] if options.quick || options.peers => {
             return Err("--quick and --peers go with edn".to_owned());
         }
         ["core"] => {
@@ -97,11 +105,16 @@ pub(crate) fn parse(arguments: &[String]) -> Result<Options, String> {
             options.packers = true;
             None
         }
+        ["runtimes"] => {
+            options.runtimes = true;
+            None
+        }
         ["edn", filter] => Some((*filter).to_owned()),
         ["edn", _, unexpected, ..] => return Err(format!("unexpected argument: {unexpected}")),
         [other, ..] => {
             return Err(format!(
-                "there are no such benchmarks: {other}; try `edn`, `core`, `packers` or `e2e`"
+                "there are no such benchmarks: {other}; try `edn`, `core`, `runtimes`, \
+                 `packers` or `e2e`"
             ));
         }
     };
@@ -128,6 +141,9 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<(), String
     }
     if options.packers {
         return packers::run(workspace, options, &valgrind);
+    }
+    if options.runtimes {
+        return runtimes::run(workspace, options, &valgrind);
     }
     let runner = tools::gungraun_runner(workspace)?;
     let directory = workspace.target.join("benchmarks");
@@ -238,6 +254,13 @@ mod tests {
         let options = parsed("packers --write").unwrap();
         assert!(options.packers && options.write);
         assert!(parsed("packers --quick").is_err());
+    }
+
+    #[test]
+    fn runtimes_are_counted_at_once() {
+        let options = parsed("runtimes --write").unwrap();
+        assert!(options.runtimes && options.write);
+        assert!(parsed("runtimes --peers").is_err());
     }
 
     #[test]

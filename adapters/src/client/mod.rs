@@ -322,12 +322,12 @@ async fn run(shared: &Arc<Shared<Client>>, mut targets: impl Targets, mut ways: 
                     found = Some(search.run(shared).await);
                     pending::<Infallible>().await
                 };
-                match either(drive(&link, Box::new(transport)), seeking).await {
+                match either(drive(&link, Box::new(transport), Clock::timer), seeking).await {
                     Either::First(child) => child,
                     Either::Second(never) => match never {},
                 }
             } else {
-                drive(&link, Box::new(transport)).await
+                drive(&link, Box::new(transport), Clock::timer).await
             };
             if let Some(child) = child {
                 // Few peers are children, and no other is to keep room for this.

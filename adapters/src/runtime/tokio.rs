@@ -32,6 +32,14 @@ impl Tokio {
     pub fn current() -> io::Result<Self> {
         Handle::try_current().map(Self).map_err(io::Error::other)
     }
+
+    /// A timer at no time.
+    pub(crate) fn own_timer(&self) -> TokioTimer {
+        TokioTimer {
+            handle: self.0.clone(),
+            sleep: None,
+        }
+    }
 }
 
 impl Runtime for Tokio {
@@ -40,10 +48,7 @@ impl Runtime for Tokio {
     }
 
     fn timer(&self) -> Box<dyn Timer> {
-        Box::new(TokioTimer {
-            handle: self.0.clone(),
-            sleep: None,
-        })
+        Box::new(self.own_timer())
     }
 
     fn watch(&self, fd: OwnedFd) -> io::Result<Box<dyn Descriptor>> {
@@ -63,7 +68,7 @@ impl Runtime for Tokio {
     }
 }
 
-struct TokioTimer {
+pub(crate) struct TokioTimer {
     handle: Handle,
     /// Made when it is first needed, and moved from then on.
     sleep: Option<Pin<Box<Sleep>>>,

@@ -90,13 +90,19 @@ impl Counter<'_> {
             _ if name.contains("/64KB/") => 2,
             _ => 20,
         };
-        let more = 3 * fewer;
+        self.between(name, fewer, 3 * fewer)
+    }
+
+    /// The same by these numbers of them.
+    pub(super) fn between(&self, name: &str, fewer: u64, more: u64) -> Result<u64, String> {
         let (few, many) = (self.count(name, fewer)?, self.count(name, more)?);
         Ok(many.saturating_sub(few) / (more - fewer))
     }
 
     fn count(&self, name: &str, iterations: u64) -> Result<u64, String> {
         let mut task = self.workspace.task("valgrind");
+        // The runtimes that have a number of threads have one.
+        task.env("ASYNC_STD_THREAD_COUNT", "1");
         task.arg("--tool=callgrind")
             .arg("--callgrind-out-file=/dev/null")
             .arg(self.program())
