@@ -41,6 +41,21 @@ impl<M: Engine> Handle<M> {
         attendant.arrived();
     }
 
+    /// Does at once what an [`Attendant`] would do when the driver looks: `f` gives the machine what
+    /// is for it, and says whether there was anything. Then the driver looks. What `f` said.
+    ///
+    /// The connection is locked meanwhile, as for [`Attendant::attend`].
+    pub fn attend_now(&self, f: impl FnOnce(Instant, &mut M) -> bool) -> bool {
+        let mut inner = self.shared.lock();
+        let now = self.shared.clock.now();
+        let done = f(now, &mut inner.machine);
+        drop(inner);
+        if done {
+            self.shared.wake();
+        }
+        done
+    }
+
     /// Has the driver look again: its [`Attendant`] has something to queue.
     pub fn wake(&self) {
         self.shared.wake();

@@ -41,6 +41,8 @@ type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 /// What the server does with a connection, whatever carries it.
 pub(crate) trait Wire: Send + Sync {
     fn link(&self) -> &Link;
+    /// Takes what the hub delivers, in its order.
+    fn deliver(&self, now: Instant, delivery: &HubDelivery);
     /// Has the driver look into the mailbox.
     fn wake(&self);
     fn stats(&self) -> Stats;
@@ -178,6 +180,12 @@ impl Link {
 
     fn has_a_line(&self) -> bool {
         lock(&self.mailbox).has_a_line()
+    }
+
+    /// Whether nothing is on its way that the next delivery would have to stand behind.
+    fn is_clear(&self) -> bool {
+        let mailbox = lock(&self.mailbox);
+        mailbox.inbox.is_none() && mailbox.orders.is_empty() && mailbox.drain.is_none()
     }
 
     pub(crate) fn take_unsent(&self) -> (Vec<PackedEvent>, Vec<PackedEvent>) {
@@ -442,6 +450,18 @@ impl<M: Served> Attendant<M> for Line<M> {
 impl<M: Served> Wire for Line<M> {
     fn link(&self) -> &Link {
         &self.link
+    }
+
+    fn deliver(&self, now: Instant, delivery: &HubDelivery) {
+        // Mostly nothing waits, and there is room where it would have to go in the end. Deliveries
+        // come one after the other, under the server's lock: none can come between.
+        let passed = self.link.is_clear()
+            && self.handle.get().is_some_and(|handle| {
+                handle.attend_now(|now, machine| machine.pass_on(delivery, now))
+            });
+        if !passed && self.link.deliver(now, delivery) {
+            self.wake();
+        }
     }
 
     fn wake(&self) {

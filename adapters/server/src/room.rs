@@ -1,6 +1,7 @@
 //! What stands behind the server's one lock: the hub, and the connections it speaks of.
 
 use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
 use sente_core::{ConnId, Hub, HubEvent, HubOutput, Instant, Stats};
@@ -12,7 +13,7 @@ use crate::line::{Order, Wire};
 /// The hub and its connections.
 pub(crate) struct Room {
     pub(crate) hub: Hub,
-    pub(crate) lines: HashMap<ConnId, Arc<dyn Wire>>,
+    pub(crate) lines: HashMap<ConnId, Arc<dyn Wire>, BuildHasherDefault<IdHasher>>,
     /// The counts of connections that are gone, by the names of their packers.
     pub(crate) gone: BTreeMap<SmolStr, Stats>,
     pub(crate) identities: Identities,
@@ -26,7 +27,7 @@ impl Room {
     pub(crate) fn new(hub: Hub) -> Self {
         Self {
             hub,
-            lines: HashMap::new(),
+            lines: HashMap::default(),
             identities: Identities::default(),
             gone: BTreeMap::new(),
             timer: None,
@@ -35,17 +36,14 @@ impl Room {
     }
 
     /// Puts what the hub says into the mailboxes of its connections, in the order in which it says
-    /// it: that is the order all see. Whose drivers are to be woken.
-    pub(crate) fn carry_out(&mut self, now: Instant) -> Vec<Arc<dyn Wire>> {
-        let mut woken = Vec::new();
+    /// it: that is the order all see.
+    pub(crate) fn carry_out(&mut self, now: Instant) {
         while let Some(output) = self.hub.poll_output() {
             let (to, order) = match output {
                 HubOutput::Deliver(delivery) => {
                     for to in &delivery.to {
-                        if let Some(line) = self.lines.get(to)
-                            && line.link().deliver(now, &delivery)
-                        {
-                            woken.push(line.clone());
+                        if let Some(line) = self.lines.get(to) {
+                            line.deliver(now, &delivery);
                         }
                     }
                     continue;
@@ -62,10 +60,9 @@ impl Room {
             if let Some(line) = self.lines.get(&to)
                 && line.link().order(order)
             {
-                woken.push(line.clone());
+                line.wake();
             }
         }
-        woken
     }
 
     /// When something is to be done.
@@ -77,5 +74,30 @@ impl Room {
     /// What the hub has to tell.
     pub(crate) fn told(&mut self) -> impl Iterator<Item = HubEvent> + '_ {
         std::iter::from_fn(|| self.hub.poll_event())
+    }
+}
+
+/// Hashes the ids of connections, which this side has made of random bits: nobody else can choose
+/// them so that they collide.
+#[derive(Default)]
+pub(crate) struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        for part in bytes.chunks(size_of::<u64>()) {
+            let part = part
+                .iter()
+                .fold(0, |all, byte| (all << 8) | u64::from(*byte));
+            self.0 = self.0.rotate_left(23) ^ part;
+        }
+    }
+
+    fn write_usize(&mut self, _: usize) {
+        // The length of an id, which is that of all.
+    }
+
+    fn finish(&self) -> u64 {
+        // The table takes its bits from both ends.
+        self.0.wrapping_mul(0x9E37_79B9_7F4A_7C15)
     }
 }

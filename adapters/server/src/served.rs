@@ -6,7 +6,8 @@ use sente_adapters::{Engine, Handle};
 use sente_core::ajax::AjaxSession;
 use sente_core::packer::Packer;
 use sente_core::{
-    ConnId, Connection, ConnectionEvent, Dialect, Inbox, Instant, SendHalf, Stats, TransportKind,
+    ConnId, Connection, ConnectionEvent, Dialect, HubDelivery, Inbox, Instant, SendHalf, Stats,
+    TransportKind,
 };
 
 /// A machine whose connections a [`Server`](crate::Server) can serve: a [`Connection`] over
@@ -29,6 +30,12 @@ pub trait Served: Engine + SendHalf {
 
     /// Moves what there is room for from its inbox to its send queue, as [`Inbox::deliver_to`].
     fn deliver(&mut self, inbox: &mut Inbox, now: Instant) -> Option<Instant>;
+
+    /// Takes a delivery without an inbox, as [`Inbox::pass_on`], if it has room for it now. Default:
+    /// never.
+    fn pass_on(&mut self, _delivery: &HubDelivery, _now: Instant) -> bool {
+        false
+    }
 
     /// Closes it, with a WebSocket close code and a reason where there is a place for them.
     fn close_with(&mut self, now: Instant, code: u16, reason: &str);
@@ -97,6 +104,10 @@ impl Served for Connection {
 
     fn deliver(&mut self, inbox: &mut Inbox, now: Instant) -> Option<Instant> {
         inbox.deliver_to(now, self)
+    }
+
+    fn pass_on(&mut self, delivery: &HubDelivery, now: Instant) -> bool {
+        Inbox::pass_on(delivery, now, self)
     }
 
     fn close_with(&mut self, now: Instant, code: u16, reason: &str) {

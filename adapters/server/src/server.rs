@@ -495,7 +495,7 @@ impl Inner {
         let mut room = lock(&self.room);
         let now = self.clock.now();
         let result = f(&mut room, now);
-        let woken = room.carry_out(now);
+        room.carry_out(now);
         for event in room.told() {
             if let HubEvent::UidsChanged { version, .. } = event {
                 self.uids.send_replace(version);
@@ -507,10 +507,6 @@ impl Inner {
         if due != room.timer {
             room.timer = due;
             self.timer.notify_one();
-        }
-        drop(room);
-        for line in woken {
-            line.wake();
         }
         result
     }

@@ -271,6 +271,17 @@ impl Inbox {
         None
     }
 
+    /// What an empty inbox would do with a delivery that is moved on at once, without the inbox:
+    /// hands it to the connection, if that has room for it. `false` where it has not, or is to
+    /// wait, or cannot be sent: then it belongs into an inbox, which sees to all that.
+    pub fn pass_on(delivery: &HubDelivery, now: Instant, connection: &mut Connection) -> bool {
+        let len = delivery.event.bytes().len();
+        connection.has_place_in_turn(now, len).is_ok()
+            && connection
+                .send_packed_with(now, &delivery.event, delivery.options.clone())
+                .is_ok()
+    }
+
     /// Moves what there is room for to whatever `send` queues it in, a session of Ajax for example,
     /// and stops where that is full. When to try again, if a send rate holds it up.
     pub fn deliver_by(

@@ -1,6 +1,5 @@
 //! What a hub knows of one connection.
 
-use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 
 use smol_str::SmolStr;
@@ -12,7 +11,7 @@ use crate::packer::Packer;
 use crate::profile::{Carrier, Dialect};
 use crate::time::Instant;
 
-use super::channels::ChannelKey;
+use super::channels::Subscriptions;
 use super::slots::SlotKey;
 use super::user::UserId;
 
@@ -132,7 +131,7 @@ pub(super) struct Entry {
     pub(super) order: u64,
     /// Until when it may be away, if it is suspended.
     pub(super) suspended: Option<Instant>,
-    pub(super) subscriptions: BTreeSet<ChannelKey>,
+    pub(super) subscriptions: Subscriptions,
 }
 
 /// Why a connection did not join.

@@ -12,6 +12,7 @@ use crate::queue::SendOptions;
 use crate::time::Instant;
 
 use super::Hub;
+use super::channels::Subscriptions;
 use super::config::{TAKEN_OVER, Takeover};
 use super::event::{HubEvent, NotKept};
 use super::fanout::HubOutput;
@@ -64,7 +65,7 @@ impl Hub {
             since: self.now,
             order: self.joined,
             suspended: None,
-            subscriptions: BTreeSet::new(),
+            subscriptions: Subscriptions::default(),
         };
         self.members.insert(connection, entry);
         let (away, others, change) = self.slots.enter(&key, connection);

@@ -62,6 +62,8 @@ pub(super) struct Recipients {
     /// Those that are there, by what their frames have in common.
     pub(super) groups: Vec<Group>,
     places: BTreeMap<Alike, usize>,
+    /// Where the last one went: the next is mostly like it.
+    last: Option<(Kin, usize)>,
     /// Clients in their grace.
     pub(super) away: Vec<SlotKey>,
 }
@@ -98,13 +100,26 @@ impl Alike {
     }
 }
 
+/// What tells at a glance that a connection is like another: the packer itself, the dialect, and
+/// whether broadcasts are wrapped.
+type Kin = (usize, Dialect, bool);
+
 impl Recipients {
     fn add(&mut self, hub: &Hub, connection: ConnId) {
         let Some(member) = hub.members.get(&connection) else {
             return;
         };
+        let kin = (identity(&member.packer), member.dialect, member.wraps);
+        if let Some((last, place)) = self.last
+            && last == kin
+            && let Some(group) = self.groups.get_mut(place)
+        {
+            group.to.push(connection);
+            return;
+        }
         let next = self.groups.len();
         let place = *self.places.entry(Alike::of(member)).or_insert(next);
+        self.last = Some((kin, place));
         match self.groups.get_mut(place) {
             Some(group) => group.to.push(connection),
             None => self.groups.push(Group {

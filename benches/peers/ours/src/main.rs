@@ -7,7 +7,7 @@
 //!   handlers are run by its driver
 //! - `--typed` reads the data into a Rust type and replies with that, packed anew
 //! - `--each-alone` puts one frame only into each write: what coalescing is measured against
-//! - `--room` tells everybody, as the subscribers of a channel, each event that is no call
+//! - `--room` tells everybody, as the subscribers of a channel, each event; `sente-server` does
 
 mod room;
 
@@ -16,16 +16,12 @@ use std::sync::Arc;
 
 use peer_shapes::{Data, EVENT_ID};
 use sente_adapters::{
-    ConnectOptions, Dispatched, Dispatcher, Events, Incoming, ListenOptions, Listener, Received,
-    Url, connect,
+    ConnectOptions, Dispatcher, Events, Incoming, ListenOptions, Listener, Received, Url, connect,
 };
 use sente_core::packer::{Edn, Packer, named};
 use sente_core::{
-    Accept, Carrier, ConnectionConfig, ConnectionEvent, Dialect, EventId, Limits, Pattern, Payload,
-    Role,
+    Accept, Carrier, ConnectionConfig, Dialect, EventId, Limits, Pattern, Payload, Role,
 };
-
-use room::Room;
 
 fn main() -> ExitCode {
     peer_shapes::system::end_with_parent();
@@ -88,7 +84,6 @@ struct Application {
     answers: Answers,
     /// Whether each connection has a task of the application's.
     task: bool,
-    room: Option<Arc<Room>>,
 }
 
 /// How calls are answered.
@@ -101,6 +96,11 @@ enum Answers {
 }
 
 async fn serve(options: Options) -> Result<(), Box<dyn std::error::Error>> {
+    let mut how = ListenOptions::default();
+    how.limits = Some(options.limits());
+    if options.room {
+        return room::serve(&options.url, how).await;
+    }
     let packer = options.url.packer().and_then(named);
     let packer: Arc<dyn Packer> = packer.unwrap_or_else(|| Arc::new(Edn));
     let config = ConnectionConfig::builder(Role::Server, Dialect::Sente, Carrier::WebSocket)
@@ -113,7 +113,6 @@ async fn serve(options: Options) -> Result<(), Box<dyn std::error::Error>> {
             Answers::AsTheyCame
         },
         task: options.task,
-        room: options.room.then(|| Arc::new(Room::new())),
     });
     if options.url.to_string().starts_with("stdio:") {
         let mut how = ConnectOptions::default();
@@ -124,8 +123,6 @@ async fn serve(options: Options) -> Result<(), Box<dyn std::error::Error>> {
         handle.ended().await;
         return Ok(());
     }
-    let mut how = ListenOptions::default();
-    how.limits = Some(options.limits());
     let mut listener = Listener::bind(&options.url, how).await?;
     while let Some(incoming) = listener.accept().await {
         let application = application.clone();
@@ -148,27 +145,13 @@ impl Application {
         let handle = events.handle().clone();
         let mut handlers = Dispatcher::new(handle.clone());
         let id = EventId::new(EVENT_ID).expect("an id");
-        if let Some(room) = &self.room {
-            room.join(&handle);
-        } else {
-            let answers = self.answers.clone();
-            handlers.on(Pattern::Id(id), move |received| answers.answer(received));
-        }
-        let room = self.room.clone();
-        let rest = move |dispatched| match (&room, dispatched) {
-            (Some(room), Dispatched::Event(ConnectionEvent::Message(message))) => {
-                room.tell(&message.event);
-            }
-            (Some(room), Dispatched::Event(ConnectionEvent::Closed(_))) => room.leave(&handle),
-            _ => {}
-        };
+        let answers = self.answers.clone();
+        handlers.on(Pattern::Id(id), move |received| answers.answer(received));
         if !self.task {
-            handlers.attach_with(events, rest);
+            handlers.attach_with(events, |_| ());
             return;
         }
-        while let Some(dispatched) = handlers.next(&mut events).await {
-            rest(dispatched);
-        }
+        while handlers.next(&mut events).await.is_some() {}
     }
 }
 

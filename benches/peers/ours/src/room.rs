@@ -1,82 +1,46 @@
-//! A hub with one channel that everybody is subscribed to.
+//! A server of `sente-server` with one channel that everybody is subscribed to.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
-use sente_adapters::Handle;
+use peer_shapes::EVENT_ID;
+use sente_adapters::{ListenOptions, Listener, Router, State, Url};
 use sente_core::edn::Value;
-use sente_core::{
-    ChannelOptions, ConnId, Event, Hub, HubConfig, HubOutput, Instant, Member, Target,
-};
+use sente_core::{ChannelOptions, Event, Target};
+use sente_server::{Server, ServerConfig, ServerEvent};
 
-pub(crate) struct Room(Mutex<Inside>);
-
-struct Inside {
-    hub: Hub,
-    channel: Value,
-    handles: HashMap<ConnId, Handle>,
-}
-
-/// Nothing here waits for a time.
-const NOW: Instant = Instant::EPOCH;
-
-impl Room {
-    pub(crate) fn new() -> Self {
-        let mut hub = Hub::new(HubConfig::default(), [7; 32]);
-        let channel = Value::from("everybody");
-        let options = ChannelOptions::default().max_subscribers(100_000);
-        hub.create_channel(NOW, &channel, options)
-            .expect("the first channel");
-        Self(Mutex::new(Inside {
-            hub,
-            channel,
-            handles: HashMap::new(),
-        }))
-    }
-
-    pub(crate) fn join(&self, handle: &Handle) {
-        let mut inside = self.lock();
-        let member = Member::new(handle.packer().clone())
-            .dialect(handle.dialect())
-            .user(handle.id().to_string());
-        let Inside { hub, channel, .. } = &mut *inside;
-        hub.join(NOW, handle.id(), member).expect("room");
-        hub.subscribe(NOW, handle.id(), channel).expect("room");
-        inside.handles.insert(handle.id(), handle.clone());
-        inside.forget_events();
-    }
-
-    pub(crate) fn leave(&self, handle: &Handle) {
-        let mut inside = self.lock();
-        inside.hub.leave_at_once(NOW, handle.id());
-        inside.handles.remove(&handle.id());
-        inside.forget_events();
-    }
-
-    /// Tells everybody. Nobody is waited for.
-    pub(crate) fn tell(&self, event: &Event) {
-        let mut inside = self.lock();
-        let target = Target::Channel(inside.channel.clone());
-        inside.hub.fan_out(NOW, &target, event).expect("it packs");
-        while let Some(output) = inside.hub.poll_output() {
-            let HubOutput::Deliver(delivery) = output else {
-                continue;
-            };
-            let handles = delivery.to.iter().filter_map(|id| inside.handles.get(id));
-            for handle in handles {
-                // Who has no room for it misses it.
-                let _ = handle.send_packed_with(&delivery.event, delivery.options.clone());
-            }
+/// Tells everybody, as the subscribers of a channel, each event that is said.
+pub(crate) async fn serve(
+    url: &Url,
+    options: ListenOptions,
+) -> Result<(), Box<dyn std::error::Error>> {
+    let everybody = Value::from("everybody");
+    let router = Router::with_state(Target::Channel(everybody.clone())).on(EVENT_ID, tell)?;
+    let mut config = ServerConfig::default();
+    // Nobody asks for them, and the others keep none either.
+    config.keep_requests = false;
+    // Whoever comes is to be subscribed, however many come at once.
+    config.max_events = 32_768;
+    let server = Server::builder()
+        .config(config)
+        .router(router)
+        .let_everybody_in()
+        .build()?;
+    let large = ChannelOptions::default().max_subscribers(100_000);
+    server.channels().create(&everybody, large)?;
+    let mut events = server.events();
+    server.serve(Listener::bind(url, options).await?);
+    while let Some(event) = events.next().await {
+        if let ServerEvent::Joined { peer, .. } = event {
+            // Who is gone already is not subscribed.
+            let _ = server.channels().subscribe(peer.connection, &everybody);
         }
     }
-
-    fn lock(&self) -> MutexGuard<'_, Inside> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+    Ok(())
 }
 
-impl Inside {
-    fn forget_events(&mut self) {
-        while self.hub.poll_event().is_some() {}
-    }
+/// Nobody is waited for; who has no room for it misses it.
+async fn tell(
+    event: Event,
+    server: Server,
+    State(target): State<Target>,
+) {
+    server.fan_out(&target, &event).expect("it packs");
 }

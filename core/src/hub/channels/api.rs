@@ -261,7 +261,9 @@ impl Hub {
     #[must_use]
     pub fn subscriptions(&self, connection: ConnId) -> Vec<Value> {
         let member = self.members.get(&connection);
-        let keys = member.into_iter().flat_map(|member| &member.subscriptions);
+        let keys = member
+            .into_iter()
+            .flat_map(|member| member.subscriptions.iter());
         keys.filter_map(|key| Some(self.channels.by_key.get(key)?.id.clone()))
             .collect()
     }
@@ -335,7 +337,7 @@ impl Hub {
                 .create(self.now, key, id, options, true, config)?;
         }
         let subscribed = self.channels.subscribe(key, connection)?;
-        member.subscriptions.insert(key.clone());
+        member.subscriptions.extend(self.channels.shared_key(key));
         Ok(subscribed)
     }
 

@@ -2,6 +2,7 @@
 
 mod api;
 mod key;
+mod subscriptions;
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::sync::Arc;
@@ -20,6 +21,7 @@ use super::config::{ChannelConfig, ChannelOptions};
 
 pub use api::{ChannelInfo, ChannelStats, PublishError, PublishOptions};
 pub(super) use key::ChannelKey;
+pub(super) use subscriptions::Subscriptions;
 
 /// All channels.
 #[derive(Debug)]
@@ -154,6 +156,12 @@ impl Channels {
         self.by_key.contains_key(key)
     }
 
+    /// The key of a channel that is there: the bytes of all clones of it are one piece of memory.
+    fn shared_key(&self, key: &ChannelKey) -> Option<ChannelKey> {
+        let (key, _) = self.by_key.get_key_value(key)?;
+        Some(key.clone())
+    }
+
     pub(super) fn subscribers(&self, key: &ChannelKey) -> impl Iterator<Item = ConnId> + '_ {
         let channel = self.by_key.get(key);
         channel
@@ -168,8 +176,8 @@ impl Channels {
     }
 
     /// A connection left: it leaves its channels.
-    pub(super) fn leave(&mut self, connection: ConnId, subscriptions: &BTreeSet<ChannelKey>) {
-        for key in subscriptions {
+    pub(super) fn leave(&mut self, connection: ConnId, subscriptions: &Subscriptions) {
+        for key in subscriptions.iter() {
             self.unsubscribe(key, connection);
         }
     }
