@@ -177,25 +177,33 @@ impl Handle {
 
 impl Driven for Shared<Connection> {
     fn turn(&self, news: News<'_>, out: &mut TransmitBuf) -> Wants {
+        let is_transmitted = matches!(news, News::Transmitted);
         let tell = |connection: &mut Connection, now| match news {
             News::None => {}
             News::Input(input) => connection.handle_input(now, input),
             News::Timeout => connection.handle_timeout(now),
             News::Transmitted => connection.handle_transmitted(now),
         };
-        self.step(tell, |connection, now, again| Wants {
-            now,
-            shutdown: out.is_empty() && connection.poll_transmit(out) == Some(Transmit::Shutdown),
-            read: connection.wants_read(),
-            timeout: [connection.poll_timeout(), again.at]
-                .into_iter()
-                .flatten()
-                .min(),
-            finished: connection.is_finished(),
-            closed: connection.state() == State::Closed,
-            has_event: connection.has_event(),
-            again: again.at_once,
-            shown: again.shown,
+        self.step(tell, |connection, now, again| {
+            let shutdown =
+                out.is_empty() && connection.poll_transmit(out) == Some(Transmit::Shutdown);
+            if is_transmitted && out.is_empty() {
+                connection.rest();
+            }
+            Wants {
+                now,
+                shutdown,
+                read: connection.wants_read(),
+                timeout: [connection.poll_timeout(), again.at]
+                    .into_iter()
+                    .flatten()
+                    .min(),
+                finished: connection.is_finished(),
+                closed: connection.state() == State::Closed,
+                has_event: connection.has_event(),
+                again: again.at_once,
+                shown: again.shown,
+            }
         })
     }
 

@@ -13,6 +13,7 @@ use crate::link::{Link, Transport};
 use crate::process::Child;
 use crate::runtime::Timer;
 use crate::signal::Signal;
+use crate::spare;
 
 /// What is read before the buffer for it is kept for the next read.
 const BUSY_BYTES: usize = 4096;
@@ -110,6 +111,7 @@ struct Driver<'a, M, L: ?Sized, T: ?Sized> {
     orphaned: Option<Instant>,
     /// Without capacity while nothing comes.
     input: BytesMut,
+    /// Lent while the driver runs, and its own as long as something in it waits.
     out: TransmitBuf,
     /// Whether what was written waits to be flushed.
     flush_due: bool,
@@ -122,7 +124,7 @@ struct Driver<'a, M, L: ?Sized, T: ?Sized> {
     last_flush: Option<Instant>,
     /// Whether the last read went ahead of a deadline that had come.
     read_before_timeout: bool,
-    /// Whether writing is tried before reading in the next step; they take turns.
+    /// Whether writing was tried before reading in the last step; they take turns.
     writes_first: bool,
     timer: Box<T>,
     /// When the timer comes and whom it wakes, while it is waited for.
@@ -200,8 +202,17 @@ enum Happened {
 impl<M: Driven, L: Link + ?Sized, T: Timer + ?Sized> Driver<'_, M, L, T> {
     /// Does what there is to do. Ready when the loop is over.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        spare::lend(&mut self.out);
+        let polled = self.poll_steps(cx);
+        spare::give_back(&mut self.out);
+        polled
+    }
+
+    fn poll_steps(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.machine.changed().take() {
             self.wants = None;
+            // Somebody has most likely queued something.
+            self.writes_first = false;
         } else if let Some(wants) = &mut self.wants {
             wants.now = self.clock.now();
             // It was counted for the turn before.

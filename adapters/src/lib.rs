@@ -64,6 +64,7 @@ mod shared;
 mod signal;
 mod socket_file;
 mod sockets;
+mod spare;
 mod stdio;
 mod streams;
 mod subscriptions;

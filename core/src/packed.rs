@@ -79,6 +79,22 @@ impl PackedEvent {
         Ok(())
     }
 
+    /// Makes the frame in which the event leaves alone on the WebSockets of a server that speak this
+    /// `dialect` with this `packer` (the same `Arc`) and compress nothing, so that they share it:
+    /// a server masks nothing, so all of its bytes are the same for all. Does nothing for a packer
+    /// that seals, see [`seal_for`](Self::seal_for), or has another format, and nothing twice.
+    pub(crate) fn frame_for(&mut self, dialect: Dialect, packer: &Arc<dyn Packer>) {
+        let is_new = self.sealed.find(Role::Server, dialect, packer).is_none();
+        if is_new
+            && !packer.seals()
+            && packer.format() == self.format
+            && let Some(frame) = crate::connection::frame_alone(&self.bytes, dialect, &**packer)
+        {
+            self.sealed
+                .insert(Role::Server, dialect, packer.clone(), frame);
+        }
+    }
+
     /// Finds out whether every stock reader takes it, once for all connections it goes to.
     pub(crate) fn know_portability(&mut self, packer: &dyn Packer) {
         self.portable = Some(self.is_portable(packer));
@@ -103,7 +119,8 @@ impl PackedEvent {
     }
 }
 
-/// The frames in which one event stands alone, sealed. Most events have none, which takes no memory.
+/// The frames in which one event stands alone: sealed ones of packers that seal, whole ones of a
+/// server's WebSockets of all others. Most events have none, which takes no memory.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SealedFrames(Option<Arc<[SealedFrame]>>);
 

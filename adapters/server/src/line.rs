@@ -88,6 +88,11 @@ impl Mailbox {
         self.inbox.as_ref().is_some_and(|inbox| !inbox.is_empty())
     }
 
+    /// Whether nothing is in it or has its time.
+    fn is_clear(&self) -> bool {
+        self.inbox.is_none() && self.orders.is_empty() && self.drain.is_none()
+    }
+
     /// Lets go of an inbox that has nothing in it and nothing to tell. When to look at it again.
     fn tidy(&mut self) -> Option<Instant> {
         let inbox = self.inbox.as_ref()?;
@@ -184,8 +189,7 @@ impl Link {
 
     /// Whether nothing is on its way that the next delivery would have to stand behind.
     fn is_clear(&self) -> bool {
-        let mailbox = lock(&self.mailbox);
-        mailbox.inbox.is_none() && mailbox.orders.is_empty() && mailbox.drain.is_none()
+        lock(&self.mailbox).is_clear()
     }
 
     pub(crate) fn take_unsent(&self) -> (Vec<PackedEvent>, Vec<PackedEvent>) {
@@ -409,9 +413,12 @@ impl<M: Served> Line<M> {
 
 impl<M: Served> Attendant<M> for Line<M> {
     fn attend(self: Arc<Self>, now: Instant, machine: &mut M) -> Option<Instant> {
-        let server_now = self.clock.now();
         let mut mailbox = lock(&self.link.mailbox);
         mailbox.awake = false;
+        if mailbox.is_clear() {
+            return None;
+        }
+        let server_now = self.clock.now();
         for order in std::mem::take(&mut mailbox.orders) {
             match order {
                 Order::Close(code, reason) => M::close_with(machine, now, code, &reason),

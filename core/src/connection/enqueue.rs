@@ -196,6 +196,15 @@ impl Connection {
         }
     }
 
+    /// Gives back room that is of use only while messages are under way, if none is. For a driver
+    /// that is about to wait, so that a connection that was told something holds no more than one
+    /// that was not.
+    pub fn rest(&mut self) {
+        if self.queue.is_empty() && !self.transmitting {
+            self.queue.rest();
+        }
+    }
+
     /// Queues what has room, or puts it in the place of the event of the same key. Where that may
     /// make room, who waits for it is told by the caller.
     #[inline(always)]

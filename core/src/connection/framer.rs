@@ -159,6 +159,16 @@ impl Framer {
         }
     }
 
+    /// Whether it writes what a server's WebSocket writes plainly, as [`frame_alone`] makes it.
+    ///
+    /// [`frame_alone`]: super::seal::frame_alone
+    pub(super) fn takes_server_frames(&self) -> bool {
+        match self {
+            Self::WebSocket(websocket) => websocket.room_before().is_some(),
+            Self::LengthPrefixed(_) | Self::Lines(_) => false,
+        }
+    }
+
     /// How much room a frame needs before its message so that [`frame`](Self::frame) can be called.
     /// `None` where a frame is more than its message with something around it, or none is taken.
     #[inline]

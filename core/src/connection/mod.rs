@@ -56,7 +56,7 @@ pub use event::{
     Stats, Transmit,
 };
 pub use recv_queue::{RecvCapacity, RecvStatus};
-pub(crate) use seal::{fits_alone, seal_alone};
+pub(crate) use seal::{fits_alone, frame_alone, seal_alone};
 pub use send::PackedSendError;
 #[cfg(feature = "serde")]
 pub use typed::TypedSendError;
@@ -398,6 +398,9 @@ impl Connection {
     /// [`poll_event`](Self::poll_event) alone gives everything out in one order.
     #[must_use]
     pub fn poll_answer(&mut self) -> Option<ConnectionEvent> {
+        if !self.recv.has_answer() && self.tape.is_none() {
+            return None;
+        }
         let popped = self.recv.pop_answer(&self.config.limits);
         let event = popped.map(|popped| self.given_out(popped));
         if self.tape.is_some() {

@@ -297,6 +297,12 @@ impl RecvQueue {
         self.send_ready = None;
     }
 
+    /// Whether an answer waits.
+    #[inline]
+    pub(super) fn has_answer(&self) -> bool {
+        !self.answers.is_empty() || self.send_ready.is_some()
+    }
+
     /// Whether anything but answers waits.
     pub(super) fn has_messages(&self) -> bool {
         !(self.messages.is_empty() && self.calls.is_empty() && self.others.is_empty())

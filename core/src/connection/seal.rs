@@ -4,10 +4,11 @@
 use alloc::vec::Vec;
 
 use bytes::Bytes;
+use sente_edn::Value;
 
 use crate::error::CloseReason;
 use crate::extensions::Extensions;
-use crate::framing::websocket::Part;
+use crate::framing::websocket::{Part, server_header};
 use crate::packed::{PackedEvent, SealedFrames};
 use crate::packer::{PackError, Packer};
 use crate::profile::{Dialect, Profile, Role};
@@ -261,6 +262,30 @@ pub(crate) fn seal_alone(
     let mut sealer = Sealer::default();
     sealer.seal(&envelope::message(profile, &atoms, &item), packer)?;
     Ok(Bytes::from(sealer.sealed))
+}
+
+/// The frame in which the packed event leaves alone on a WebSocket of a server whose packer seals
+/// nothing. `None` if the packer cannot express nil, with which it has no connections.
+pub(crate) fn frame_alone(packed: &Bytes, dialect: Dialect, packer: &dyn Packer) -> Option<Bytes> {
+    let mut nil = Vec::new();
+    packer.pack(&Value::Nil, &mut nil).ok()?;
+    let (single, pair) = (packer.sequence(1), packer.sequence(2));
+    let enveloped: [&[u8]; 7] = match dialect {
+        Dialect::SenteLite => [&[], &[], packed, &[], &[], &[], &[]],
+        Dialect::Sente => [
+            pair.open(),
+            single.open(),
+            packed,
+            single.close(),
+            pair.separator(),
+            &nil,
+            pair.close(),
+        ],
+    };
+    let header = server_header(packer.kind(), enveloped.iter().map(|part| part.len()).sum());
+    Some(Bytes::from(
+        [header.as_slice(), &enveloped.concat()].concat(),
+    ))
 }
 
 /// The longest message that may leave, before it is sealed: what seals may make it shorter, but the

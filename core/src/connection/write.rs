@@ -7,13 +7,14 @@ use bytes::Bytes;
 
 use crate::framing::websocket::Part;
 use crate::id::FlushId;
+use crate::profile::Profile;
 use crate::queue::{Outgoing, Priority};
 use crate::record::{Entry, Outcome};
 use crate::time::Instant;
 use crate::transmit::TransmitBuf;
 
 use super::event::{ConnectionEvent, State, Transmit};
-use super::{CloseReason, Connection, envelope};
+use super::{CloseReason, Connection, ConnectionConfig, envelope};
 
 impl Connection {
     /// Asks to be told, by `Flushed`, when everything queued until now has been written or
@@ -159,9 +160,15 @@ impl Connection {
                 return false;
             };
             let framer = &mut self.framer;
-            envelope::with_message(self.profile, &config.atoms, &item, |parts| {
-                framer.write(kind, parts, out)
-            })
+            match frame_alone(&item, self.profile, config) {
+                Some(frame) if framer.takes_server_frames() => {
+                    out.put_shared(frame);
+                    true
+                }
+                _ => envelope::with_message(self.profile, &config.atoms, &item, |parts| {
+                    framer.write(kind, parts, out)
+                }),
+            }
         };
         if written {
             self.stats.frames_sent += 1;
@@ -254,5 +261,21 @@ impl Connection {
             self.flushes.pop_front();
             self.push_event(ConnectionEvent::Flushed(flush));
         }
+    }
+}
+
+/// The frame in which an event leaves alone, if it was made for all it goes to.
+fn frame_alone<'a>(
+    item: &'a Outgoing,
+    profile: Profile,
+    config: &ConnectionConfig,
+) -> Option<&'a Bytes> {
+    match item {
+        Outgoing::Event {
+            callback: None,
+            sealed,
+            ..
+        } => sealed.find(profile.role, profile.dialect, &config.packer),
+        Outgoing::Event { .. } | Outgoing::Reply { .. } => None,
     }
 }

@@ -293,6 +293,9 @@ impl Hub {
                 fanout.unpackable = fanout.unpackable.saturating_add(count);
                 continue;
             };
+            if count > 1 && !group.packer.seals() {
+                event.frame_for(group.dialect, &group.packer);
+            }
             if count > 1 && group.packer.seals() {
                 // Where it fails each connection tries for itself, and tells what is wrong.
                 let sealed = event.seal_for(Role::Server, group.dialect, &group.packer);

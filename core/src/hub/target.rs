@@ -79,6 +79,10 @@ pub(super) struct Group {
     pub(super) to: Vec<ConnId>,
 }
 
+/// Where fewer than one in so many connections are subscribed to a channel, they are looked up one by
+/// one.
+const FEW: usize = 8;
+
 /// What connections have in common whose frames are the same.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Alike {
@@ -106,9 +110,12 @@ type Kin = (usize, Dialect, bool);
 
 impl Recipients {
     fn add(&mut self, hub: &Hub, connection: ConnId) {
-        let Some(member) = hub.members.get(&connection) else {
-            return;
-        };
+        if let Some(member) = hub.members.get(&connection) {
+            self.add_member(connection, member);
+        }
+    }
+
+    fn add_member(&mut self, connection: ConnId, member: &Entry) {
         let kin = (identity(&member.packer), member.dialect, member.wraps);
         if let Some((last, place)) = self.last
             && last == kin
@@ -178,9 +185,20 @@ impl Hub {
         except: Option<ConnId>,
     ) -> Recipients {
         let mut found = Recipients::default();
-        for connection in self.channels.subscribers(key) {
-            if Some(connection) != except {
+        let subscribers = self.channels.subscribers(key);
+        let subscribers = subscribers.filter(|connection| Some(*connection) != except);
+        if self.channels.count_of(key) < self.members.len() / FEW {
+            for connection in subscribers {
                 found.add(self, connection);
+            }
+            return found;
+        }
+        // Where many are subscribed, both are walked through in their one order.
+        let mut members = self.members.iter().peekable();
+        for connection in subscribers {
+            while members.next_if(|(known, _)| **known < connection).is_some() {}
+            if let Some((_, member)) = members.next_if(|(known, _)| **known == connection) {
+                found.add_member(connection, member);
             }
         }
         found
@@ -190,7 +208,7 @@ impl Hub {
         for (connection, member) in &self.members {
             let meant = Some(*connection) != except && Some(&member.slot.user) != but;
             if meant && member.receives {
-                found.add(self, *connection);
+                found.add_member(*connection, member);
             }
         }
         let away = self.slots.away();
@@ -203,7 +221,7 @@ impl Hub {
         if *user == UserId::ALL_WITHOUT_UID {
             for (connection, member) in &self.members {
                 if member.anonymous && member.receives {
-                    found.add(self, *connection);
+                    found.add_member(*connection, member);
                 }
             }
             let away = self.slots.away_of(&UserId::NOBODY);

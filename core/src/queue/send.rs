@@ -234,6 +234,15 @@ impl SendQueue {
         self.ahead.settle();
     }
 
+    /// The same where nothing is said for a while.
+    pub(crate) fn rest(&mut self) {
+        for lane in [&mut self.normal, &mut self.low] {
+            if lane.entries.is_empty() && lane.entries.capacity() > 0 {
+                *lane = Lane::default();
+            }
+        }
+    }
+
     /// The size of the queued event of this key.
     pub(crate) fn len_of(&self, key: &str) -> Option<usize> {
         let (priority, number) = self.keys.get(key)?;

@@ -34,7 +34,7 @@ pub(super) struct Decoder {
     /// The data frame whose payload is being read.
     payload: Option<Payload>,
     /// The message whose frames are being read.
-    message: Option<Partial>,
+    message: Option<Box<Partial>>,
     /// There where messages may be compressed.
     inflater: Option<Box<Inflater>>,
     /// Where in the stream the current frame begins.
@@ -270,7 +270,7 @@ impl Decoder {
             if header.is_final && !header.is_compressed && length <= self.input.len() {
                 return self.read_whole(header, kind, length).map(Some);
             }
-            self.message = Some(Partial::new(kind, header.is_compressed));
+            self.message = Some(Box::new(Partial::new(kind, header.is_compressed)));
         }
         self.payload = Some(Payload {
             is_final: header.is_final,

@@ -60,9 +60,9 @@ pub struct WebSocket {
     /// The newest ping that was not answered yet.
     ping: Option<Bytes>,
     /// The Close frame that is to be sent.
-    close_due: Option<CloseFrame>,
+    close_due: Option<Box<CloseFrame>>,
     /// The Close frame that `close` began with, sent or not.
-    ours: Option<CloseFrame>,
+    ours: Option<Box<CloseFrame>>,
     /// Whether the peer's Close frame was read.
     answered: bool,
     /// Whether the peer broke the protocol.
@@ -291,7 +291,7 @@ impl WebSocket {
         if !self.is_open() {
             return;
         }
-        let frame = CloseFrame::new(code, reason);
+        let frame = Box::new(CloseFrame::new(code, reason));
         self.close_due = Some(frame.clone());
         self.ours = Some(frame);
         self.deadline = Some(now + self.config.close_timeout);
@@ -332,7 +332,7 @@ impl WebSocket {
         let by = if self.ours.is_some() {
             ClosedBy::Us
         } else {
-            self.close_due = Some(frame.clone());
+            self.close_due = Some(Box::new(frame.clone()));
             ClosedBy::Peer
         };
         Closed {
@@ -349,7 +349,7 @@ impl WebSocket {
         self.failed = true;
         let sent = self.ours.clone().unwrap_or_else(|| {
             let code = error.violation.close_code().unwrap_or_default();
-            let frame = CloseFrame::new(code, &error.violation.to_string());
+            let frame = Box::new(CloseFrame::new(code, &error.violation.to_string()));
             self.close_due = Some(frame.clone());
             frame
         });

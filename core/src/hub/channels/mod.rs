@@ -170,6 +170,11 @@ impl Channels {
             .copied()
     }
 
+    pub(super) fn count_of(&self, key: &ChannelKey) -> usize {
+        let channel = self.by_key.get(key);
+        channel.map_or(0, |channel| channel.subscribers.len())
+    }
+
     pub(super) fn is_subscribed(&self, key: &ChannelKey, connection: ConnId) -> bool {
         let channel = self.by_key.get(key);
         channel.is_some_and(|channel| channel.subscribers.contains(&connection))
