@@ -65,7 +65,7 @@ fn everything_said_arrives_in_order_and_every_question_is_answered() {
         let pairs = sim.chance(|rng| rng.between(1, 3));
         let mut talks = Vec::new();
         for _ in 0..pairs {
-            let (one, other) = plan.open(&sim).await;
+            let (one, other) = some_attached(&sim, plan.open(&sim).await);
             let [up, down] = sim.chance(|rng| [rng.below(40), rng.below(40)]);
             let [one_said, other_said] = [Arc::<AtomicBool>::default(), Arc::default()];
             let said = [one_said.clone(), other_said.clone()];
@@ -81,7 +81,7 @@ fn everything_said_arrives_in_order_and_every_question_is_answered() {
 #[test]
 fn a_busy_connection_closes_at_once_though_nobody_hears_what_came() {
     simulate(|sim, plan| async move {
-        let (mut closer, other) = either_way(&sim, plan.open(&sim).await);
+        let (mut closer, other) = some_attached(&sim, plan.open(&sim).await);
         let handle = other.handle.clone();
         let busy = [
             babble(&sim, &plan, &closer.handle),
@@ -101,7 +101,7 @@ fn a_busy_connection_closes_at_once_though_nobody_hears_what_came() {
 #[test]
 fn a_busy_connection_closes_in_time_though_its_peer_reads_nothing() {
     simulate(|sim, plan| async move {
-        let (mut closer, other) = either_way(&sim, plan.open(&sim).await);
+        let (mut closer, other) = some_attached(&sim, plan.open(&sim).await);
         let busy = [
             babble(&sim, &plan, &closer.handle),
             babble(&sim, &plan, &other.handle),
@@ -122,7 +122,7 @@ fn a_busy_connection_closes_in_time_though_its_peer_reads_nothing() {
 #[test]
 fn both_sides_close_a_busy_connection_at_once() {
     simulate(|sim, plan| async move {
-        let (mut one, mut other) = plan.open(&sim).await;
+        let (mut one, mut other) = some_attached(&sim, plan.open(&sim).await);
         let busy = [
             babble(&sim, &plan, &one.handle),
             babble(&sim, &plan, &other.handle),
@@ -141,7 +141,7 @@ fn both_sides_close_a_busy_connection_at_once() {
 #[test]
 fn a_peer_that_vanishes_ends_calls_and_everything_else_at_once() {
     simulate(|sim, plan| async move {
-        let (one, other) = either_way(&sim, plan.open(&sim).await);
+        let (one, other) = some_attached(&sim, plan.open(&sim).await);
         let handle = one.handle.clone();
         let busy = [
             babble(&sim, &plan, &handle),
@@ -173,7 +173,8 @@ fn a_peer_that_vanishes_ends_calls_and_everything_else_at_once() {
 #[test]
 fn what_nobody_holds_any_more_ends_at_once_and_says_the_rest() {
     simulate(|sim, plan| async move {
-        let (one, mut other) = either_way(&sim, plan.open(&sim).await);
+        let (one, other) = either_way(&sim, plan.open(&sim).await);
+        let mut other = other.attached_by_chance(&sim);
         let busy = babble(&sim, &plan, &other.handle);
         let mut said = 0;
         for number in 0..10 {
@@ -194,7 +195,7 @@ fn what_nobody_holds_any_more_ends_at_once_and_says_the_rest() {
 #[test]
 fn a_drain_ends_with_the_last_call_though_its_caller_gave_up() {
     simulate(|sim, plan| async move {
-        let (one, other) = either_way(&sim, plan.open(&sim).await);
+        let (one, other) = some_attached(&sim, plan.open(&sim).await);
         let handle = one.handle.clone();
         // Heard and never answered.
         let listening = [listen(&sim, one), hold(&sim, other)];
@@ -220,7 +221,7 @@ fn a_drain_ends_with_the_last_call_though_its_caller_gave_up() {
 #[test]
 fn who_waits_in_line_is_served_though_others_give_up() {
     simulate(|sim, plan| async move {
-        let (one, mut other) = either_way(&sim, plan.open(&sim).await);
+        let (one, mut other) = some_attached(&sim, plan.open(&sim).await);
         let handle = one.handle.clone();
         let senders = (0..6).map(|number| {
             let (sim, plan, handle) = (sim.clone(), plan.clone(), handle.clone());
@@ -278,6 +279,12 @@ fn either_way(sim: &Sim, (one, other): (Side, Side)) -> (Side, Side) {
     } else {
         (other, one)
     }
+}
+
+/// The same, and perhaps with handlers on their drivers.
+fn some_attached(sim: &Sim, pair: (Side, Side)) -> (Side, Side) {
+    let (one, other) = either_way(sim, pair);
+    (one.attached_by_chance(sim), other.attached_by_chance(sim))
 }
 
 /// Hears a few events, if they come, and then nothing for a while.

@@ -19,8 +19,9 @@ const MAX_POLLS: usize = 1_000_000;
 
 /// The executor. Clones mean the same one.
 ///
-/// It is as strict as the contract of [`Waker`] allows: of a task, only the waker of its last poll
-/// counts. What wakes the others, or nobody, stands still.
+/// It may be as strict as the contract of [`Waker`] allows: of a task, only the waker of its last
+/// poll counts. What wakes the others, or nobody, stands still. Or a task has one waker all its life,
+/// as with most executors.
 #[derive(Clone)]
 pub(crate) struct Sim {
     state: Arc<Mutex<State>>,
@@ -37,6 +38,7 @@ struct State {
     now: Duration,
     /// Whether tasks are also polled when nobody woke them.
     is_nervous: bool,
+    is_strict: bool,
     tasks: BTreeMap<usize, Slot>,
     next_task: usize,
     timers: BTreeMap<usize, (Instant, Waker)>,
@@ -49,8 +51,9 @@ struct Slot {
     /// `None` while it is polled.
     future: Option<BoxFuture>,
     group: usize,
-    /// Counts its polls.
+    /// Counts its wakers.
     generation: u64,
+    waker: Option<Waker>,
     is_ready: bool,
 }
 
@@ -58,11 +61,13 @@ impl Sim {
     pub(crate) fn new(seed: u64) -> Self {
         let mut rng = Rng::new(seed);
         let is_nervous = rng.one_in(3);
+        let is_strict = rng.one_in(2);
         Self {
             state: Arc::new(Mutex::new(State {
                 rng,
                 now: Duration::ZERO,
                 is_nervous,
+                is_strict,
                 tasks: BTreeMap::new(),
                 next_task: 0,
                 timers: BTreeMap::new(),
@@ -143,6 +148,7 @@ impl Sim {
             future: Some(future),
             group,
             generation: 0,
+            waker: None,
             is_ready: true,
         };
         state.tasks.insert(task, slot);
@@ -182,15 +188,22 @@ impl Sim {
             return true;
         }
         let task = state.rng.pick(&ready);
+        let is_strict = state.is_strict;
         let slot = state.tasks.get_mut(&task).expect("it is ready");
         let mut future = slot.future.take().expect("it is not polled");
-        slot.generation += 1;
         slot.is_ready = false;
-        let waker = Waker::from(Arc::new(TaskWaker {
-            state: self.state.clone(),
-            task,
-            generation: slot.generation,
-        }));
+        let waker = match slot.waker.take() {
+            Some(waker) if !is_strict => waker,
+            _ => {
+                slot.generation += 1;
+                Waker::from(Arc::new(TaskWaker {
+                    state: self.state.clone(),
+                    task,
+                    generation: slot.generation,
+                }))
+            }
+        };
+        slot.waker = Some(waker.clone());
         drop(state);
         let is_done = future
             .as_mut()

@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sente_adapters::{
-    Acceptor, ConnectOptions, Duplex, Events, Handle, Link, ListenOptions, SharedRecvBudget, Url,
-    connect_over,
+    Acceptor, ConnectOptions, Dispatched, Dispatcher, Duplex, Events, Handle, Link, ListenOptions,
+    Rest, SharedRecvBudget, Url, connect_over,
 };
 use sente_core::packer;
-use sente_core::{Accept, ConnectionEvent, Event, EventId, Limits, Payload, RecvBudgetLimits};
+use sente_core::{
+    Accept, ConnectionEvent, Event, EventId, Limits, Pattern, Payload, RecvBudgetLimits,
+};
 use sente_tests::world::Rng;
 
 use crate::executor::{Group, Sim};
@@ -17,8 +19,50 @@ use crate::jagged::Jagged;
 /// A peer: what its application holds, and its tasks.
 pub(crate) struct Side {
     pub(crate) handle: Handle,
-    pub(crate) events: Events,
+    pub(crate) events: Ears,
     pub(crate) tasks: Group,
+}
+
+impl Side {
+    /// The same, perhaps with its handler of questions on the driver.
+    pub(crate) fn attached_by_chance(self, sim: &Sim) -> Self {
+        match self.events {
+            Ears::Own(events) if sim.chance(|rng| rng.one_in(3)) => {
+                let mut handlers = Dispatcher::new(self.handle.clone());
+                handlers.on(
+                    Pattern::Id(EventId::new("test/question").unwrap()),
+                    |received| {
+                        let data = received.event().data.clone().unwrap();
+                        let _ = received.reply(data);
+                    },
+                );
+                Self {
+                    events: Ears::Rest(handlers.attach(events)),
+                    ..self
+                }
+            }
+            _ => self,
+        }
+    }
+}
+
+/// Where an application hears what came.
+pub(crate) enum Ears {
+    Own(Events),
+    /// What handlers on the driver leave.
+    Rest(Rest),
+}
+
+impl Ears {
+    pub(crate) async fn next(&mut self) -> Option<ConnectionEvent> {
+        match self {
+            Self::Own(events) => events.next().await,
+            Self::Rest(rest) => match rest.next().await? {
+                Dispatched::Event(event) => Some(event),
+                other => panic!("{other:?}"),
+            },
+        }
+    }
 }
 
 /// What both sides are given, and what passes between them.
@@ -111,13 +155,13 @@ impl Plan {
         let (handle, events) = connected.unwrap();
         let one = Side {
             handle,
-            events,
+            events: Ears::Own(events),
             tasks: here,
         };
         let (handle, events) = accepting.await;
         let other = Side {
             handle,
-            events,
+            events: Ears::Own(events),
             tasks: there,
         };
         (one, other)
@@ -141,7 +185,7 @@ pub(crate) fn text(payload: Option<&Payload>) -> String {
 
 /// Takes one event and does what it asks for: a question is answered. The number of an item; `None`
 /// at the end.
-pub(crate) async fn hear(handle: &Handle, events: &mut Events) -> Option<Heard> {
+pub(crate) async fn hear(handle: &Handle, events: &mut Ears) -> Option<Heard> {
     Some(match events.next().await? {
         ConnectionEvent::Message(message) => {
             let said = text(message.event.data.as_ref());
