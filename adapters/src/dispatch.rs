@@ -16,17 +16,22 @@ use sente_core::{
 use crate::engine::Engine;
 use crate::events::Events;
 use crate::handle::Handle;
-use crate::runtime::{Either, either};
+use crate::runtime::{Either, either, yield_now};
 
 /// How many panics are reported one by one until the reports are taken. All are counted.
 const MAX_REPORTS: usize = 64;
+
+/// How many events [`Dispatcher::next`] takes until others of its runtime have their turn.
+const EVENTS_IN_A_ROW: usize = 256;
 
 /// A [`Registry`] of closures, and the loop that shows them what arrives on a connection or, as
 /// `Dispatcher<Client>`, on a client.
 ///
 /// Every match sees a message, in the order of registration, while [`next`](Self::next) is awaited
-/// and on the task that awaits it: nothing runs behind it. A handler that has to wait for something
-/// spawns a task, and takes the [`Responder`] of a call along.
+/// and on the task that awaits it: nothing runs behind it. Handlers that do not wait are best
+/// [attached](Self::attach): the driver of the connection runs them then, and answers with the write
+/// that follows its read, without a task. A handler that has to wait for something spawns a task, and
+/// takes the [`Responder`] of a call along.
 ///
 /// # Handlers that panic
 ///
@@ -43,8 +48,8 @@ const MAX_REPORTS: usize = 64;
 /// let mut handlers = Dispatcher::new(events.handle().clone());
 /// handlers.on(Pattern::Id(EventId::new("test/double")?), |received| {
 ///     let number = received.event().data.as_ref().and_then(|data| data.to_value().ok()?.as_i64());
-///     if let (Some(number), Some(responder)) = (number, received.take_reply()) {
-///         let _ = responder.reply(number * 2);
+///     if let Some(number) = number {
+///         let _ = received.reply(number * 2);
 ///     }
 /// });
 /// while let Some(event) = handlers.next(&mut events).await {
@@ -141,18 +146,28 @@ impl<M: Engine> Dispatcher<M> {
     /// # Cancel safety
     /// Safe: no event is lost.
     pub async fn next(&mut self, events: &mut Events<M>) -> Option<Dispatched<M::Event>> {
+        let mut in_a_row = 0_usize;
         loop {
             if let Some(panic) = self.poll_panic() {
                 return Some(Dispatched::Panicked(panic));
             }
-            let due = self.registry.poll_timeout();
-            let due = self.handle.shared.clock.reached(due);
-            let event = match either(due, events.next()).await {
-                Either::First(()) => {
-                    self.handle_timeout();
-                    continue;
+            in_a_row = in_a_row.saturating_add(1);
+            if in_a_row.is_multiple_of(EVENTS_IN_A_ROW) {
+                yield_now().await;
+            }
+            let event = match self.registry.poll_timeout() {
+                // Without a time to keep, what is there is taken without a look at the clock.
+                None => events.next().await?,
+                Some(due) => {
+                    let due = self.handle.shared.clock.reached(Some(due));
+                    match either(due, events.next()).await {
+                        Either::First(()) => {
+                            self.handle_timeout();
+                            continue;
+                        }
+                        Either::Second(event) => event?,
+                    }
                 }
-                Either::Second(event) => event?,
             };
             if let Some(other) = self.dispatch(event) {
                 return Some(Dispatched::Event(other));

@@ -57,6 +57,19 @@ pub(crate) async fn either<A, B>(
     .await
 }
 
+/// Comes after others of the runtime have had a turn.
+pub(crate) async fn yield_now() {
+    let mut yielded = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut yielded, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
 /// The time `pause` from now; a far one where that overflows.
 fn after(runtime: &dyn Runtime, pause: Duration) -> Instant {
     const FAR: Duration = Duration::from_secs(365 * 24 * 3600);

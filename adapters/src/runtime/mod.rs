@@ -18,7 +18,7 @@ use std::time::Instant;
 
 #[cfg(feature = "async-io")]
 pub use async_io::AsyncIo;
-pub(crate) use futures::{Either, either, ready_or, sleep, timeout};
+pub(crate) use futures::{Either, either, ready_or, sleep, timeout, yield_now};
 pub(crate) use tasks::Task;
 #[cfg(feature = "tokio")]
 pub use tokio::Tokio;
