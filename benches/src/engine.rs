@@ -8,7 +8,7 @@ use bytes::{Buf, BytesMut};
 use sente_core::packer::Edn;
 use sente_core::{
     Accept, Carrier, Connection, ConnectionConfig, ConnectionEvent, Dialect, Event, EventId, Input,
-    Instant, Limits, PackedEvent, Pattern, Payload, Registry, Role, TransmitBuf,
+    Instant, Limits, PackedEvent, Pattern, Registry, Role, TransmitBuf,
 };
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -364,13 +364,10 @@ fn call() -> Operation {
     let mut connection = open(Role::Client, Carrier::Lines, Limits::default());
     let mut out = TransmitBuf::new();
     let mut chunk = BytesMut::with_capacity(1 << 16);
-    let config = connection.config().clone();
     let id = id();
     let data = &EDN["[:chat/message ".len()..EDN.len() - 1];
     Box::new(move || {
-        let payload = Payload::typed(black_box(&SAY), &config).expect("packs");
-        let event = Event::new(id.clone(), payload);
-        let call = connection.call(NOW, event, Duration::from_secs(5));
+        let call = connection.call_typed(NOW, &id, black_box(&SAY), Duration::from_secs(5));
         black_box(call.expect("room"));
         // The peer answers in place, so that what is counted is this side's.
         chunk.clear();

@@ -148,6 +148,9 @@ impl Calls {
     }
 
     fn find(&self, callback: &[u8]) -> Option<u32> {
+        if self.pending == 0 {
+            return None;
+        }
         let hash = hash(callback);
         let mut at = *self.chains.get(self.chain(hash))?;
         loop {
@@ -260,8 +263,9 @@ fn hash(name: &[u8]) -> u32 {
     for byte in rest {
         hash = (hash ^ u64::from(*byte)).wrapping_mul(SPREAD);
     }
-    let [.., a, b, c, d] = hash.to_le_bytes();
-    u32::from_le_bytes([d, c, b, a])
+    // The upper bits are spread best.
+    let folded = (hash ^ (hash >> 20)) >> 32;
+    u32::try_from(folded).unwrap_or_default()
 }
 
 /// An odd number without a pattern.

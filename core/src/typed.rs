@@ -47,7 +47,7 @@ impl TypedError {
         Self::new(packer, error.offset(), error)
     }
 
-    fn from_pack(error: PackError) -> Self {
+    pub(crate) fn from_pack(error: PackError) -> Self {
         Self {
             packer: error.packer.clone(),
             offset: None,
@@ -219,15 +219,20 @@ pub(crate) fn pack_typed_onto<T: Serialize + ?Sized>(
     limits: &Limits,
     out: &mut Vec<u8>,
 ) -> Result<(), TypedError> {
-    out.extend_from_slice(pair.open());
     if packer.format() == "edn" {
-        out.push(b':');
+        make_room(out);
+        out.extend_from_slice(b"[:");
         out.extend_from_slice(id.as_str().as_bytes());
-    } else {
-        packer
-            .pack(&id.to_value(), out)
-            .map_err(TypedError::from_pack)?;
+        out.push(b' ');
+        sente_edn::serde::append(data, out)
+            .map_err(|error| TypedError::from_edn(packer.name(), &error))?;
+        out.push(b']');
+        return Ok(());
     }
+    out.extend_from_slice(pair.open());
+    packer
+        .pack(&id.to_value(), out)
+        .map_err(TypedError::from_pack)?;
     out.extend_from_slice(pair.separator());
     pack_onto(data, packer, limits, out)?;
     out.extend_from_slice(pair.close());

@@ -252,7 +252,13 @@ impl Client {
                     self.offline.retry_at = Some(retry_at);
                     break;
                 }
-                Err(PackedSendError::Full | PackedSendError::NotOpen) => break,
+                // It is no call.
+                Err(
+                    PackedSendError::CallsUnsupported
+                    | PackedSendError::Full
+                    | PackedSendError::NotOpen
+                    | PackedSendError::TooManyCalls { .. },
+                ) => break,
             }
         }
         if !unfit.is_empty() {

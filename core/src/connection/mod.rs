@@ -383,7 +383,8 @@ impl Connection {
             }
             return Some(message);
         }
-        if !self.recv.has_messages() {
+        // What waits behind an answer comes after it.
+        if !self.recv.has_messages() && (self.backlog || !self.recv.has_answer()) {
             self.process();
         }
         if let Some(notice) = self.recv.pop_notice() {

@@ -9,7 +9,7 @@ use crate::framing::{Kind, Whole, Wholes};
 use crate::id::ReplyToken;
 use crate::packer::Span;
 use crate::profile::Profile;
-use crate::wire::{self, Packet, RecentIds};
+use crate::wire::{self, Plain, RecentIds};
 
 use super::Connection;
 use super::config::{ConnectionConfig, RecvPolicy};
@@ -108,8 +108,10 @@ impl Taking<'_> {
             let end = start.saturating_add(whole.len);
             let frame = framing.waiting().get(start..end).unwrap_or_default();
             match wire::read_plainly(self.profile, self.limits, frame, self.recent) {
-                Some(Packet::Event {
-                    id, data, callback, ..
+                Some(Plain {
+                    id: Some(id),
+                    data,
+                    callback,
                 }) => {
                     let data = self.copied(frame, data);
                     let callback = callback.map(|span| CallName::new(part(frame, span)));
@@ -120,7 +122,11 @@ impl Taking<'_> {
                     }
                     self.queue(id, data, callback);
                 }
-                Some(Packet::Reply { callback, data }) => {
+                Some(Plain {
+                    id: None,
+                    data,
+                    callback: Some(callback),
+                }) => {
                     let data = self.copied(frame, data);
                     let callback = CallName::new(part(frame, callback));
                     at = at.saturating_add(whole.total);

@@ -211,7 +211,7 @@ impl RecvQueue {
     }
 
     /// The oldest of all, if nothing waits but ordinary messages, as nearly always. Each made room.
-    #[inline]
+    #[inline(always)]
     pub(super) fn pop_message(&mut self, limits: &Limits) -> Option<ConnectionEvent> {
         let is_simple = self.answers.is_empty()
             && self.others.is_empty()
@@ -306,6 +306,11 @@ impl RecvQueue {
     /// Whether anything but answers waits.
     pub(super) fn has_messages(&self) -> bool {
         !(self.messages.is_empty() && self.calls.is_empty() && self.others.is_empty())
+    }
+
+    /// Whether an answer waits.
+    pub(super) fn has_answer(&self) -> bool {
+        !self.answers.is_empty()
     }
 
     pub(super) fn has_event(&self) -> bool {

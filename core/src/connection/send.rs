@@ -192,14 +192,16 @@ impl Connection {
             Entry::Reply(token.callback.clone(), token.connection, payload.clone())
         });
         self.tick(now);
-        let callback = self.redeem(token, &payload)?;
-        let config = self.config.clone();
-        let packer = &*config.packer;
-        if let Some(packed) = payload.as_packed_by(packer)
-            && self.reply_ahead(&callback, &packed.bytes)
+        if token.connection == self.serial
+            && self.takes_answers()
+            && let Some(packed) = payload.as_packed_by(&*self.config.packer)
+            && self.reply_ahead(&token.callback, &packed.bytes)
         {
+            self.owed_replies = self.owed_replies.saturating_sub(1);
             return Ok(());
         }
+        let callback = self.redeem(token, &payload)?;
+        let packer = &*self.config.packer;
         // What came goes back as it is.
         let taken = payload.take_packed_by(packer);
         let is_taken = taken.is_some();
@@ -293,14 +295,14 @@ impl Connection {
 
     /// Six hexadecimal digits as Sente's clients choose them, packed; more where they are taken.
     pub(super) fn fresh_callback(&mut self) -> CallName {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let mut length = 6;
         loop {
             let bits = self.chance.next();
             let mut text = [b'0'; 16];
             for (at, byte) in text.iter_mut().take(length).enumerate() {
-                let digit = usize::try_from((bits >> (4 * at)) & 15).unwrap_or(0);
-                *byte = DIGITS.get(digit).copied().unwrap_or(b'0');
+                let [digit, ..] = ((bits >> (4 * at)) & 15).to_le_bytes();
+                let letters = if digit < 10 { 0 } else { b'a' - b'0' - 10 };
+                *byte = b'0' + digit + letters;
             }
             let text = text.get(..length).unwrap_or_default();
             let (packer, form) = (&*self.config.packer, &self.config.atoms.callback);
@@ -459,12 +461,17 @@ impl Connection {
         self.push_reply(Outgoing::Reply { callback, packed });
     }
 
+    #[inline]
+    const fn takes_answers(&self) -> bool {
+        matches!(self.state, State::Open | State::Draining) && !self.shutdown_given
+    }
+
     fn redeem(&mut self, token: ReplyToken, payload: &Payload) -> Result<CallName, ReplyError> {
         if token.connection != self.serial {
             return Err(ReplyError::WrongConnection(Box::new(payload.clone())));
         }
         self.owed_replies = self.owed_replies.saturating_sub(1);
-        if !matches!(self.state, State::Open | State::Draining) || self.shutdown_given {
+        if !self.takes_answers() {
             return Err(ReplyError::NotOpen(Box::new(payload.clone())));
         }
         Ok(token.callback)
@@ -489,6 +496,9 @@ fn pack_whole(
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PackedSendError {
+    /// The link's dialect cannot carry a call in this direction.
+    #[error("this peer cannot be called: its dialect has no way to answer")]
+    CallsUnsupported,
     /// The send queue is at its limit.
     #[error("the send queue is full: wait for SendReady")]
     Full,
@@ -504,6 +514,12 @@ pub enum PackedSendError {
     /// Over `Limits::max_frame_bytes` or `Limits::max_send_bytes`: it never fits.
     #[error("the packed event is over the limit")]
     TooLarge,
+    /// As many calls are pending as `Limits::max_pending_calls` allows.
+    #[error("{limit} calls are waiting for their reply already")]
+    TooManyCalls {
+        /// The limit in force.
+        limit: usize,
+    },
     /// Packed by another packer than this connection's.
     #[error("the event was packed by another packer than this connection's")]
     WrongPacker,

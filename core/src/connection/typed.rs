@@ -1,10 +1,14 @@
 //! Events sent as Rust types, without a payload between.
 
+use core::time::Duration;
+
 use serde::Serialize;
 use thiserror::Error;
 
-use crate::event::EventId;
-use crate::packed::PackedEvent;
+use crate::error::SendError;
+use crate::event::{Event, EventId, Payload};
+use crate::id::CallId;
+use crate::packed::{PackedEvent, SealedFrames};
 use crate::queue::{Outgoing, SendOptions, Sent};
 use crate::record::Entry;
 use crate::time::Instant;
@@ -97,4 +101,83 @@ impl Connection {
         self.enqueue(Outgoing::event(packed), options)
             .map_err(|refused| TypedSendError::Refused(refused.into()))
     }
+
+    /// Queues a call of the event `[id data]` as [`call`](Self::call) does, with data of a Rust type.
+    ///
+    /// # Errors
+    /// [`TypedSendError`]; id and data are only borrowed.
+    pub fn call_typed<T: Serialize + ?Sized>(
+        &mut self,
+        now: Instant,
+        id: &EventId,
+        data: &T,
+        timeout: Duration,
+    ) -> Result<CallId, TypedSendError> {
+        self.tick(now);
+        let config = self.config.clone();
+        if self.tape.is_some() {
+            // As it is called with an event, which is what is written down.
+            let payload = Payload::typed(data, &config)?;
+            let event = Event::new(id.clone(), payload);
+            return self.call(now, event, timeout).map_err(refused);
+        }
+        if let Some(refused) = self.refuses_calls() {
+            self.stats.sends_refused += 1;
+            return Err(refused.into());
+        }
+        let name = self.fresh_callback();
+        let options = SendOptions::new().flush(true);
+        let packed = self.pack_ahead(Some(&name), &options, |out| {
+            pack_typed_onto(
+                id,
+                data,
+                &*config.packer,
+                &config.atoms.pair,
+                &config.limits,
+                out,
+            )
+        });
+        match packed.inspect_err(|_| self.stats.sends_refused += 1)? {
+            Packed::Ahead => {}
+            Packed::Alone(packed) => {
+                let item = Outgoing::Event {
+                    packed,
+                    callback: Some(name.clone()),
+                    sealed: SealedFrames::default(),
+                    portable: None,
+                };
+                self.enqueue(item, &options)
+                    .map_err(|refused| TypedSendError::Refused(refused.into()))?;
+            }
+        }
+        Ok(self.calls.register(name, now + timeout))
+    }
+
+    /// Why no call can be made now, if none can.
+    fn refuses_calls(&self) -> Option<PackedSendError> {
+        let limit = self.config.limits.max_pending_calls;
+        if !self.takes_events() || self.peer_finished {
+            Some(PackedSendError::NotOpen)
+        } else if !self.profile.can_call() {
+            Some(PackedSendError::CallsUnsupported)
+        } else {
+            (self.calls.len() >= limit).then_some(PackedSendError::TooManyCalls { limit })
+        }
+    }
+}
+
+/// The same refusal without the event.
+fn refused(error: SendError) -> TypedSendError {
+    let refused = match error {
+        SendError::CallsUnsupported(_) => PackedSendError::CallsUnsupported,
+        SendError::Full { .. } => PackedSendError::Full,
+        SendError::NoReservation(_) | SendError::NotOpen(_) => PackedSendError::NotOpen,
+        SendError::RateLimited { retry_at, .. } => PackedSendError::RateLimited { retry_at },
+        SendError::TooLarge { .. } => PackedSendError::TooLarge,
+        SendError::TooManyCalls { limit, .. } => PackedSendError::TooManyCalls { limit },
+        SendError::Unpackable { error, .. } => {
+            return TypedSendError::Unpackable(TypedError::from_pack(error));
+        }
+    };
+    TypedSendError::Refused(refused)
 }

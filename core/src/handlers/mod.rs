@@ -2,6 +2,7 @@
 
 mod delivery;
 mod index;
+mod recent;
 mod request_id;
 
 use alloc::boxed::Box;
@@ -15,6 +16,7 @@ use crate::event::{Event, EventId};
 use crate::id::ConnId;
 use crate::time::Instant;
 use index::Index;
+use recent::Recent;
 
 pub use delivery::Delivery;
 pub use request_id::RequestId;
@@ -100,6 +102,9 @@ pub struct Registry<H> {
     deadlines: BTreeSet<(Instant, HandlerId)>,
     /// Room for what one dispatch finds, kept so that the next needs none.
     found: Vec<HandlerId>,
+    /// The last ids that only one handler has to see, which stays: the next event is likely to be one of
+    /// them. Empty after every change.
+    recent: Recent,
 }
 
 #[derive(Debug)]
@@ -128,6 +133,7 @@ impl<H> Registry<H> {
             waiters_of: BTreeSet::new(),
             deadlines: BTreeSet::new(),
             found: Vec::new(),
+            recent: Recent::new(),
         }
     }
 
@@ -215,10 +221,17 @@ impl<H> Registry<H> {
         delivery: &mut Delivery<'_>,
         mut visit: impl FnMut(HandlerId, &mut H, &mut Delivery<'_>),
     ) -> usize {
+        if let Some(id) = self.recent.find(&delivery.event.id)
+            && let Some(entry) = self.handlers.get_mut(&id)
+        {
+            visit(id, &mut entry.handler, delivery);
+            return 1;
+        }
         if let Some(id) = self.index.only(delivery.event)
             && let Some(entry) = self.handlers.get_mut(&id)
             && entry.waiter.is_none()
         {
+            self.recent.keep(&delivery.event.id, id);
             visit(id, &mut entry.handler, delivery);
             return 1;
         }
@@ -318,6 +331,7 @@ impl<H> Registry<H> {
     fn register(&mut self, pattern: Pattern, waiter: Option<Waiter>, handler: H) -> HandlerId {
         let id = HandlerId(self.next);
         self.next = self.next.wrapping_add(1);
+        self.recent = Recent::new();
         self.index.insert(&pattern, id);
         if let Some(Waiter { from, deadline }) = waiter {
             self.waiters.insert(id);
@@ -337,6 +351,7 @@ impl<H> Registry<H> {
     /// Takes a handler out of everything that knows it. Runs nothing of the application's.
     fn remove(&mut self, id: HandlerId) -> Option<Entry<H>> {
         let entry = self.handlers.remove(&id)?;
+        self.recent = Recent::new();
         self.index.remove(&entry.pattern, id);
         if let Some(Waiter { from, deadline }) = entry.waiter {
             self.waiters.remove(&id);

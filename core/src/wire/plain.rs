@@ -8,7 +8,6 @@ use core::str;
 
 use sente_edn::{Limits, PlainCursor, Shape};
 
-use super::Packet;
 use crate::event::EventId;
 use crate::packer::Span;
 use crate::profile::{Dialect, Profile, Role};
@@ -29,42 +28,49 @@ impl RecentIds {
     }
 }
 
+/// One thing a frame says.
+#[derive(Debug)]
+pub(crate) struct Plain {
+    /// Of an event; `None` for the answer to a call.
+    pub(crate) id: Option<EventId>,
+    pub(crate) data: Option<Span>,
+    /// Of a call, and of an answer.
+    pub(crate) callback: Option<Span>,
+}
+
 /// Reads `frame`, all of it; `None` if that is not as simple as it looks.
 pub(crate) fn read_plainly(
     profile: Profile,
     limits: &Limits,
     frame: &[u8],
     recent: &mut RecentIds,
-) -> Option<Packet> {
+) -> Option<Plain> {
     let mut cursor = PlainCursor::new(frame, limits)?;
     cursor.enter()?;
-    let packet = match (profile.dialect, profile.role) {
-        (Dialect::SenteLite, _) if cursor.peek()? == b':' => {
-            event(profile, frame, &mut cursor, recent)?
-        }
-        (Dialect::Sente, Role::Client) if profile.positional_replies() => {
-            push(profile, frame, &mut cursor, recent)?
-        }
-        _ => {
-            cursor.enter()?;
-            let packet = event(profile, frame, &mut cursor, recent)?;
-            cursor.leave()?;
-            let slot = cursor.skip()?;
-            match (packet, slot.1) {
-                (Packet::Event { id, data, .. }, Shape::String) => Packet::Event {
-                    id,
-                    data,
-                    callback: Some(span(slot)),
-                    trace: None,
-                },
-                // In sente-lite's dialect a nested event is a call.
-                (packet, Shape::Nil) if profile.dialect == Dialect::Sente => packet,
-                _ => return None,
-            }
-        }
+    let mut said = Plain {
+        id: None,
+        data: None,
+        callback: None,
     };
+    if profile.dialect == Dialect::SenteLite && cursor.peek()? == b':' {
+        event(profile, frame, &mut cursor, recent, &mut said)?;
+    } else if profile.role == Role::Client && profile.positional_replies() {
+        push(profile, frame, &mut cursor, recent, &mut said)?;
+    } else {
+        cursor.enter()?;
+        event(profile, frame, &mut cursor, recent, &mut said)?;
+        cursor.leave()?;
+        if cursor.peek()? == b'"' {
+            // There are no calls of a call's answer.
+            said.id.as_ref()?;
+            said.callback = Some(span(cursor.string()?, Shape::String));
+        } else if profile.dialect != Dialect::Sente || cursor.skip()?.1 != Shape::Nil {
+            // In sente-lite's dialect a nested event is a call.
+            return None;
+        }
+    }
     cursor.leave()?;
-    cursor.is_at_end().then_some(packet)
+    cursor.is_at_end().then_some(said)
 }
 
 /// A message of a stock Sente server, whose vector has been entered: a batch of one event, or a
@@ -74,33 +80,35 @@ fn push(
     frame: &[u8],
     cursor: &mut PlainCursor<'_>,
     recent: &mut RecentIds,
-) -> Option<Packet> {
+    said: &mut Plain,
+) -> Option<()> {
     let byte = cursor.peek()?;
     let start = cursor.offset();
-    let batch = match frame.get(start..)? {
-        [b'[', b'[', b':', ..] => {
-            cursor.enter()?;
-            cursor.enter()?;
-            let packet = event(profile, frame, cursor, recent)?;
-            cursor.leave()?;
-            cursor.leave()?;
-            Some(packet)
-        }
+    let is_batch = matches!(frame.get(start..)?, [b'[', b'[', b':', ..]);
+    let data = if is_batch {
+        cursor.enter()?;
+        cursor.enter()?;
+        event(profile, frame, cursor, recent, said)?;
+        cursor.leave()?;
+        cursor.leave()?;
+        (start..cursor.offset(), Shape::Vector)
+    } else if byte == b':' {
         // Its pings are keywords.
-        _ if byte == b':' => return None,
-        _ => None,
-    };
-    let data = match batch {
-        Some(_) => (start..cursor.offset(), Shape::Vector),
-        None => cursor.skip()?,
+        return None;
+    } else {
+        cursor.skip()?
     };
     let slot = cursor.skip()?;
-    match (batch, slot.1) {
-        (Some(packet), Shape::Nil) => Some(packet),
-        (_, Shape::String) => Some(Packet::Reply {
-            callback: span(slot),
-            data: Some(span(data)),
-        }),
+    match slot.1 {
+        Shape::Nil if is_batch => Some(()),
+        Shape::String => {
+            *said = Plain {
+                id: None,
+                data: Some(span(data.0, data.1)),
+                callback: Some(span(slot.0, slot.1)),
+            };
+            Some(())
+        }
         _ => None,
     }
 }
@@ -112,48 +120,45 @@ fn event(
     frame: &[u8],
     cursor: &mut PlainCursor<'_>,
     recent: &mut RecentIds,
-) -> Option<Packet> {
+    said: &mut Plain,
+) -> Option<()> {
     cursor.peek()?;
     let place = recent.place(frame, cursor.offset())?;
-    let known = place
-        .as_ref()
-        .filter(|id| cursor.keyword_of(id.as_str()).is_some());
-    let id = match known {
-        Some(id) => id.clone(),
-        None if !profile.positional_replies() && cursor.keyword_of("chsk/reply").is_some() => {
-            return reply(cursor);
-        }
-        None => {
+    match place {
+        Some(id) if cursor.keyword_of(id.as_str()).is_some() => said.id = Some(id.clone()),
+        place => {
+            if !profile.positional_replies() && cursor.keyword_of("chsk/reply").is_some() {
+                return reply(cursor, said);
+            }
             let name = str::from_utf8(frame.get(cursor.keyword()?)?).ok()?;
             if is_special(name) {
                 return None;
             }
             let id = EventId::from_wire(name)?;
             *place = Some(id.clone());
-            id
+            said.id = Some(id);
         }
-    };
-    let data = match cursor.peek()? {
-        b']' => None,
-        _ => Some(span(cursor.skip()?)),
-    };
-    Some(Packet::Event {
-        id,
-        data,
-        callback: None,
-        trace: None,
-    })
+    }
+    if cursor.peek()? != b']' {
+        let (range, shape) = cursor.skip()?;
+        said.data = Some(span(range, shape));
+    }
+    Some(())
 }
 
 /// `{:cb-uuid .. :data ..}`, as this engine and sente-lite write it.
-fn reply(cursor: &mut PlainCursor<'_>) -> Option<Packet> {
+fn reply(cursor: &mut PlainCursor<'_>, said: &mut Plain) -> Option<()> {
     cursor.enter_map()?;
     cursor.keyword_of("cb-uuid")?;
-    let callback = span(cursor.skip()?);
+    let (range, shape) = match cursor.peek()? {
+        b'"' => (cursor.string()?, Shape::String),
+        _ => cursor.skip()?,
+    };
+    said.callback = Some(span(range, shape));
     cursor.keyword_of("data")?;
-    let data = Some(span(cursor.skip()?));
-    cursor.leave_map()?;
-    Some(Packet::Reply { callback, data })
+    let (range, shape) = cursor.skip()?;
+    said.data = Some(span(range, shape));
+    cursor.leave_map()
 }
 
 /// Whether an id means something to the protocol, somewhere.
@@ -162,7 +167,7 @@ fn is_special(name: &str) -> bool {
 }
 
 #[inline]
-fn span((range, shape): (Range<usize>, Shape)) -> Span {
+fn span(range: Range<usize>, shape: Shape) -> Span {
     let mut span = Span::new(range.start, range.end, shape);
     // Whoever has to know looks.
     span.line_safe = false;

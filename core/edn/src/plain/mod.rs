@@ -78,7 +78,7 @@ impl<'a> PlainCursor<'a> {
     }
 
     /// Skips blanks, and says which byte is next.
-    #[inline]
+    #[inline(always)]
     pub fn peek(&mut self) -> Option<u8> {
         loop {
             let byte = *self.text.get(self.pos)?;
@@ -113,7 +113,7 @@ impl<'a> PlainCursor<'a> {
         self.leave_over(b'}')
     }
 
-    #[inline]
+    #[inline(always)]
     fn enter_over(&mut self, bracket: u8) -> Option<()> {
         if self.entered >= LEVELS {
             return None;
@@ -123,7 +123,7 @@ impl<'a> PlainCursor<'a> {
         Some(())
     }
 
-    #[inline]
+    #[inline(always)]
     fn leave_over(&mut self, bracket: u8) -> Option<()> {
         let around = self.entered.checked_sub(1)?;
         self.step_over(bracket)?;
@@ -131,7 +131,7 @@ impl<'a> PlainCursor<'a> {
         Some(())
     }
 
-    #[inline]
+    #[inline(always)]
     fn step_over(&mut self, bracket: u8) -> Option<()> {
         if self.peek()? != bracket {
             return None;
@@ -162,9 +162,20 @@ impl<'a> PlainCursor<'a> {
         }
         let start = self.pos.wrapping_add(1);
         let end = start.wrapping_add(name.len());
-        let is_same = self.text.get(start..end)? == name.as_bytes();
+        let is_same = is_same(self.text.get(start..end)?, name.as_bytes());
         let ends = class::ends_token(*self.text.get(end)?);
         (is_same && ends).then(|| self.pos = end)
+    }
+
+    /// Steps over the string that is next, and says where it stands with its quotes.
+    #[inline(always)]
+    pub fn string(&mut self) -> Option<Range<usize>> {
+        if self.peek()? != b'"' {
+            return None;
+        }
+        let start = self.pos;
+        self.pos = scan::end_of_string(self.text, start)?;
+        Some(start..self.pos)
     }
 
     /// Steps over the form that is next, and says where it stands and what it is.
@@ -182,5 +193,19 @@ impl<'a> PlainCursor<'a> {
     #[must_use]
     pub const fn is_at_end(&self) -> bool {
         self.pos == self.text.len()
+    }
+}
+
+/// Whether two texts of the same length are the same; most names are short.
+#[inline(always)]
+fn is_same(one: &[u8], other: &[u8]) -> bool {
+    if one.len() > 16 {
+        return one == other;
+    }
+    match (one.first_chunk::<8>(), one.last_chunk::<8>()) {
+        (Some(first), Some(last)) => {
+            other.first_chunk() == Some(first) && other.last_chunk() == Some(last)
+        }
+        _ => one == other,
     }
 }

@@ -353,6 +353,14 @@ fn string(bytes: &[u8], start: usize) -> Option<Text> {
     Some(Text::Plain(from.wrapping_add(length).wrapping_add(1)))
 }
 
+/// Where the string ends that starts here, behind its quote.
+#[inline(always)]
+pub(super) fn end_of_string(bytes: &[u8], start: usize) -> Option<usize> {
+    match string(bytes, start)? {
+        Text::Plain(end) | Text::Escaped(end) => Some(end),
+    }
+}
+
 /// The same for one whose first byte is here and which goes on plainly so far.
 #[inline(never)]
 fn odd_string(bytes: &[u8], from: usize, plain: usize) -> Option<Text> {

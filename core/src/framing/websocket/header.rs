@@ -33,24 +33,27 @@ impl Header {
     pub(super) const LONGER: usize = 4;
 
     pub(super) fn new(opcode: Opcode, mask: Option<[u8; 4]>, payload: usize) -> Self {
-        let mut header = Self {
-            bytes: [0; MAX_HEADER],
-            length: 0,
-        };
         let masked = if mask.is_some() { MASKED } else { 0 };
-        header.put(&[FIN | opcode.bits()]);
-        match (u8::try_from(payload), u16::try_from(payload)) {
-            (Ok(length), _) if length < LENGTH_16 => header.put(&[masked | length]),
+        let first = FIN | opcode.bits();
+        let (begin, length) = match (u8::try_from(payload), u16::try_from(payload)) {
+            (Ok(length), _) if length < LENGTH_16 => {
+                ([first, masked | length, 0, 0, 0, 0, 0, 0, 0, 0], 2)
+            }
             (_, Ok(length)) => {
-                header.put(&[masked | LENGTH_16]);
-                header.put(&length.to_be_bytes());
+                let [a, b] = length.to_be_bytes();
+                ([first, masked | LENGTH_16, a, b, 0, 0, 0, 0, 0, 0], 4)
             }
             _ => {
                 let length = u64::try_from(payload).unwrap_or(u64::MAX);
-                header.put(&[masked | LENGTH_64]);
-                header.put(&length.to_be_bytes());
+                let [a, b, c, d, e, f, g, h] = length.to_be_bytes();
+                ([first, masked | LENGTH_64, a, b, c, d, e, f, g, h], 10)
             }
+        };
+        let mut bytes = [0; MAX_HEADER];
+        if let Some(slots) = bytes.first_chunk_mut() {
+            *slots = begin;
         }
+        let mut header = Self { bytes, length };
         if let Some(mask) = mask {
             header.put(&mask);
         }
