@@ -97,6 +97,7 @@ pub(crate) enum Command {
   printf '[:test/echo {:a 1}]\\n' | sente connect tcp://127.0.0.1:9000
   printf '[:test/echo {:a 1}]\\n' | sente connect 'exec:python3 tests/peers/echo.py'
   sente connect --reconnect ws://127.0.0.1:8080/chsk
+  sente connect --reconnect ws://127.0.0.1:8080/chsk --fallback tcp://127.0.0.1:9000
   sente connect --ca ca.pem --cert me.pem --key me.key wss://example.org/chsk
 
 Exit code: 0 done, 2 usage or a line that was no event, 3 timeout, 4 closed, refused, or not
@@ -117,6 +118,10 @@ pub(crate) struct ConnectArgs {
     /// said, and the exit code is 4
     #[arg(long)]
     pub(crate) reconnect: bool,
+    /// Go to URL where the first one cannot be had, with the flags that fit it; can be repeated, in the
+    /// order to try. Once a minute those before the one in use are tried, and gone back to
+    #[arg(long, value_name = "URL", requires = "reconnect")]
+    pub(crate) fallback: Vec<Url>,
 }
 
 /// `sente call`.
@@ -244,7 +249,7 @@ pub(crate) struct LinkArgs {
 }
 
 /// How TLS is spoken with a server. All files are PEM.
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub(crate) struct TlsArgs {
     /// Trust the authorities in FILE alone [default: those the system trusts]
     #[arg(long, value_name = "FILE", help_heading = TLS)]

@@ -5,13 +5,13 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use sente_adapters::{
-    Address, ChildOptions, ConnectError, ConnectOptions, End, Events, Handle, Recordings, Url,
-    connect,
+    Address, ChildOptions, ConnectError, ConnectOptions, End, Events, Handle, Recordings, Security,
+    Url, connect,
 };
 use sente_core::{BadEvent, CloseReason, ConnectionEvent, Dialect, ReplyError, ReplyToken};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::args::{LinkArgs, PackerName};
+use crate::args::{LinkArgs, PackerName, TlsArgs};
 use crate::exit::{Exit, Failure};
 use crate::output::{escape, say};
 use crate::tls;
@@ -288,6 +288,30 @@ pub(crate) fn options(args: &LinkArgs, deadline: Instant) -> Result<ConnectOptio
     tls::of_client(&args.url, &args.tls)?;
     options.connect_timeout = Some(deadline.saturating_duration_since(Instant::now()));
     Ok(options)
+}
+
+/// The options for connecting to `url` where `args` name another: with the flags that fit it.
+pub(crate) fn options_at(
+    args: &LinkArgs,
+    url: &Url,
+    deadline: Instant,
+) -> Result<ConnectOptions, Failure> {
+    let mut args = args.clone();
+    args.url = url.clone();
+    if Way::of(url) != Way::WebSocket {
+        args.csrf_token = None;
+        args.param.clear();
+        args.header.clear();
+    }
+    let is_secure = match &url.address {
+        Address::Tls { .. } => true,
+        Address::Ws(at) => at.security == Security::Tls,
+        _ => false,
+    };
+    if !is_secure {
+        args.tls = TlsArgs::default();
+    }
+    options(&args, deadline)
 }
 
 fn refused(url: &Url, error: &ConnectError) -> Failure {

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use sente_adapters::{ClientEvents, ClientHandle, ClientOptions, keep_connected};
+use sente_adapters::{ClientEvents, ClientHandle, ClientOptions, Endpoint, Url, keep_connected_to};
 use sente_core::{
-    ClientEvent, ClientState, CloseReason, ConnectFailure, ConnectionEvent, Event, SendError,
-    StateChange, state::ClientPhase,
+    ClientEvent, ClientState, CloseReason, ConnectionEvent, Event, SendError, StateChange,
+    state::ClientPhase,
 };
 
 use tokio::task::JoinHandle;
@@ -25,33 +25,40 @@ pub(crate) async fn run(args: ConnectArgs, signals: Signals) -> Outcome {
         link: target,
         linger,
         timeout,
+        fallback,
         ..
     } = args;
-    let way = Way::of(&target.url);
-    if matches!(way, Way::Child | Way::Stdio) {
-        return Err(Failure::usage(format!(
-            "--reconnect needs a server that can be reached again: ws://, tcp:// or unix:, not {}",
-            target.url
-        )));
-    }
-    let mut link_options = link::options(&target, Instant::now())?;
-    link_options.connect_timeout = Some(timeout);
-    let peer = target.url.to_string();
-    let url = target.url;
+    let urls: Vec<Url> = std::iter::once(target.url.clone())
+        .chain(fallback)
+        .collect();
     let mut options = ClientOptions::default();
-    options.record = link_options.record.take();
-    let (client, events) = keep_connected(options, move |_| {
-        let target: Result<_, ConnectFailure> = Ok((url.clone(), link_options.clone()));
-        std::future::ready(target)
-    })
-    .map_err(Failure::other)?;
+    let mut endpoints = Vec::with_capacity(urls.len());
+    for (nth, url) in urls.iter().enumerate() {
+        if matches!(Way::of(url), Way::Child | Way::Stdio) {
+            return Err(Failure::usage(format!(
+                "--reconnect needs a server that can be reached again: ws://, tcp:// or unix:, not {url}"
+            )));
+        }
+        let mut link_options = match nth {
+            0 => link::options(&target, Instant::now())?,
+            _ => link::options_at(&target, url, Instant::now())?,
+        };
+        link_options.connect_timeout = Some(timeout);
+        let record = link_options.record.take();
+        options.record = options.record.or(record);
+        endpoints.push(Endpoint::new(url.clone(), link_options));
+    }
+    let (client, events) = keep_connected_to(options, endpoints).map_err(Failure::other)?;
     let sender = tokio::spawn(send_lines(Patient(client.clone()), read_stdin()));
+    let way = Way::of(&target.url);
     let talk = Talk {
         client,
         events,
-        peer,
-        sender,
         way,
+        peer: target.url.to_string(),
+        urls,
+        next: None,
+        sender,
         linger: linger.unwrap_or_else(|| way.linger()),
         signals,
         lost: false,
@@ -103,6 +110,10 @@ struct Talk {
     client: ClientHandle,
     events: ClientEvents,
     peer: String,
+    /// Where to connect to, in this order.
+    urls: Vec<Url>,
+    /// Where the next attempt goes to, if that is elsewhere.
+    next: Option<usize>,
     /// Sends the lines; ends at the end of the input with whether a line was bad.
     sender: JoinHandle<Result<bool, Failure>>,
     way: Way,
@@ -199,6 +210,13 @@ impl Talk {
                 mention_of(&self.peer, event, |token| self.client.reply_error(token));
             }
             ClientEvent::Reopened(_) => say!("connected to {} again", self.peer),
+            ClientEvent::EndpointChanged(change) => {
+                self.next = Some(change.new);
+                if change.reason.is_none() {
+                    say!("leaving {} for {}", change.old_name, change.new_name);
+                    self.move_on();
+                }
+            }
             ClientEvent::StateChanged(change) => {
                 self.say_wait(&change);
                 if let ClientState::Closed(reason) = change.new {
@@ -211,7 +229,7 @@ impl Talk {
     }
 
     /// Says that a link was lost or could not be had, and when the next attempt is due.
-    fn say_wait(&self, change: &StateChange) {
+    fn say_wait(&mut self, change: &StateChange) {
         if change.new.phase() != ClientPhase::Waiting {
             return;
         }
@@ -223,11 +241,26 @@ impl Talk {
             }
             _ => "next attempt at once".to_owned(),
         };
+        let left = self.peer.clone();
+        let next = match self.move_on() {
+            true => format!("{next}, at {}", self.peer),
+            false => next,
+        };
         match &change.reason {
             Some(reason @ CloseReason::ConnectFailed(_)) => say!("{reason}; {next}"),
-            Some(reason) => say!("lost {}: {reason}; {next}", self.peer),
-            None => say!("lost {}; {next}", self.peer),
+            Some(reason) => say!("lost {left}: {reason}; {next}"),
+            None => say!("lost {left}; {next}"),
         }
+    }
+
+    /// Goes where the next attempt goes to, if that is elsewhere. Whether it is.
+    fn move_on(&mut self) -> bool {
+        let Some(url) = self.next.take().and_then(|next| self.urls.get(next)) else {
+            return false;
+        };
+        self.way = Way::of(url);
+        self.peer = url.to_string();
+        true
     }
 }
 

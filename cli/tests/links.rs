@@ -420,8 +420,13 @@ struct Talk {
 
 impl Talk {
     fn start(url: &str) -> Self {
+        Self::start_with(url, &[])
+    }
+
+    fn start_with(url: &str, flags: &[&str]) -> Self {
         let mut child = sente()
             .args(["connect", "--reconnect", url])
+            .args(flags)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -505,5 +510,24 @@ fn a_talk_that_reconnects_ends_on_a_signal_without_any_link() {
     talk.say("[:a/b 1]");
     line_with(&talk.err, "next attempt");
     signal(talk.child.id(), "TERM");
+    assert_eq!(wait(&mut talk.child), Some(0));
+}
+
+#[test]
+fn a_talk_goes_on_with_another_server_where_its_own_is_gone() {
+    let (first, second) = (Server::start(&[]), Server::start(&[]));
+    let (url, other) = (first.urls[0].clone(), second.tcp().to_owned());
+    let flags = ["--fallback", &other, "--csrf-token", "for-the-first-alone"];
+    let mut talk = Talk::start_with(&url, &flags);
+    talk.say("[:a/b 1]");
+    line_with(&talk.out, ":original-data 1,");
+    first.stop("TERM");
+    let lost = line_with(&talk.err, &format!("; next attempt at once, at {other}"));
+    // It had its own tried once more, if that link counts as one that stood.
+    assert!(lost.contains(&url), "{lost}");
+    line_with(&talk.err, &format!("connected to {other} again"));
+    talk.say("[:a/b 2]");
+    line_with(&talk.out, ":original-data 2,");
+    drop(talk.child.stdin.take());
     assert_eq!(wait(&mut talk.child), Some(0));
 }
