@@ -11,7 +11,7 @@ use sente_adapters::{
 };
 use sente_core::{
     Accept, CallError, ClientEvent, ClientState, CloseReason, ConnectFailure, ConnectionEvent,
-    EndpointChange, Event, OnOffline, Payload,
+    EndpointChange, Event, OnOffline, Payload, SendError,
 };
 use sente_edn::Value;
 use tokio::task::JoinHandle;
@@ -467,4 +467,61 @@ async fn until_within(
 async fn a_list_of_nothing_is_an_error() {
     let error = keep_connected_to(options(), []).unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_and_calls_of_the_time_between_two_links_arrive_once_and_in_order() {
+    let memory = Memory::default();
+    let endpoints = memory.endpoints(3);
+    memory.set(0, true);
+    let (client, mut events) = keep_connected_to(options(), endpoints).unwrap();
+    opened(&mut events).await;
+    memory.set(0, false);
+    until(&mut events, |event| {
+        matches!(event, ClientEvent::Closed(_)).then_some(())
+    })
+    .await;
+    let mut calls = Vec::new();
+    for n in 1..=3 {
+        client.send(event(&format!("[:a/said {n}]"))).await.unwrap();
+        let client = client.clone();
+        calls.push(tokio::spawn(async move {
+            let asked = event(&format!("[:test/echo {n}]"));
+            client.call_when_open(asked, PATIENCE).await
+        }));
+    }
+    // They have been refused once, and wait.
+    tokio::task::yield_now().await;
+    memory.set(1, true);
+    opened(&mut events).await;
+    for (n, call) in (1..).zip(calls) {
+        let reply = soon(call).await.unwrap().unwrap();
+        assert_eq!(reply.to_value().unwrap(), Value::from(n));
+    }
+    let said = ["[:a/said 1]", "[:a/said 2]", "[:a/said 3]"];
+    assert_eq!(*memory.heard.lock().unwrap(), said);
+    // Three calls and three events: each was sent once.
+    assert_eq!(client.stats().links.events_queued, 6);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_waits_for_a_link_is_given_back_in_time() {
+    let memory = Memory::default();
+    let endpoints = memory.endpoints(1);
+    let (client, events) = keep_connected_to(options(), endpoints).unwrap();
+    drop(events);
+    let begun = tokio::time::Instant::now();
+    let late = client.call_when_open(event("[:test/echo 1]"), Duration::from_secs(7));
+    let Err(CallFailure::Refused(refused)) = late.await else {
+        panic!("nobody is there");
+    };
+    assert_eq!(refused.into_event().id.as_str(), "test/echo");
+    assert_eq!(begun.elapsed().as_secs(), 7);
+    client.disconnect();
+    let closed = client.call_when_open(event("[:test/echo 1]"), PATIENCE);
+    assert!(matches!(
+        closed.await,
+        Err(CallFailure::Refused(SendError::NotOpen(_)))
+    ));
+    assert_eq!(begun.elapsed().as_secs(), 7);
 }

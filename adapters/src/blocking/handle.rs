@@ -78,6 +78,15 @@ impl Handle<Client> {
         block_on(self.0.opened())
     }
 
+    /// Calls the peer on the next open link and waits for its reply, as
+    /// [`Handle::call_when_open`](crate::Handle::call_when_open).
+    ///
+    /// # Errors
+    /// [`CallFailure`]: refused, or settled without a reply.
+    pub fn call_when_open(&self, event: Event, timeout: Duration) -> Result<Payload, CallFailure> {
+        block_on(self.0.call_when_open(event, timeout))
+    }
+
     /// Waits until the client is closed, as [`Handle::closed`](crate::Handle::closed).
     #[must_use]
     pub fn closed(&self) -> CloseReason {

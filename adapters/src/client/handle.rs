@@ -1,12 +1,16 @@
 //! What the application asks of a client, besides what it sends.
 
+use std::pin::pin;
 use std::time::Duration;
 
-use sente_core::{Client, ClientState, ClientStats, CloseReason, EndpointStatus};
+use sente_core::{
+    Client, ClientState, ClientStats, CloseReason, EndpointStatus, Event, Payload, SendError,
+};
 use tokio::sync::watch;
 
 use crate::events::Events;
-use crate::handle::Handle;
+use crate::handle::{CallFailure, Handle};
+use crate::runtime::ready_or;
 
 /// The [`Handle`] of a client: it sends over whatever link there is.
 pub type ClientHandle = Handle<Client>;
@@ -33,6 +37,46 @@ impl Handle<Client> {
             if states.changed().await.is_err() {
                 return Err(CloseReason::Requested);
             }
+        }
+    }
+
+    /// Calls the peer on the next open link, and waits for its reply: as [`call`](Self::call), but where
+    /// no link is open, or there is no room, it waits for that first. All of it takes `timeout` at most.
+    ///
+    /// Events that are kept for the link leave before it. Once the call was made it is not made again:
+    /// it settles as closed with its link, since it may have been carried out.
+    ///
+    /// # Errors
+    /// [`CallFailure`]: refused, if the client is closed or no link opened in time, or settled without a
+    /// reply.
+    ///
+    /// # Cancel safety
+    /// Dropped, the call is cancelled, or not made at all.
+    pub async fn call_when_open(
+        &self,
+        event: Event,
+        timeout: Duration,
+    ) -> Result<Payload, CallFailure> {
+        let clock = &self.shared.clock;
+        let deadline = clock.now() + timeout;
+        let mut event = event;
+        loop {
+            // Also the news of a change of state.
+            let mut room = pin!(self.shared.room.notified());
+            room.as_mut().enable();
+            let left = deadline.saturating_duration_since(clock.now());
+            let refused = match self.call(event, left).await {
+                Err(CallFailure::Refused(
+                    error @ (SendError::NotOpen(_) | SendError::Full { .. }),
+                )) => error,
+                other => return other,
+            };
+            let is_closed = matches!(self.state(), ClientState::Closed(_));
+            let news = ready_or(room, clock.reached(Some(deadline)));
+            if is_closed || news.await.is_none() {
+                return Err(CallFailure::Refused(refused));
+            }
+            event = refused.into_event();
         }
     }
 

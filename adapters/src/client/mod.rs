@@ -163,7 +163,7 @@ where
 /// [`ClientOptions::keep_undelivered`] what a lost link still had queued, too; it leaves on whatever
 /// link opens next, once and in order. For that all endpoints have to speak the packer of the first;
 /// what another cannot carry comes back as undelivered. A call is made on a link that is open, and
-/// settles with it.
+/// settles with it; [`call_when_open`](crate::Handle::call_when_open) waits for one.
 ///
 /// [`ClientEvent::EndpointChanged`](sente_core::ClientEvent) tells of each change with its reason,
 /// [`endpoint`](crate::Handle::endpoint) and [`endpoints`](crate::Handle::endpoints) say where the
