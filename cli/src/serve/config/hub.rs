@@ -1,46 +1,24 @@
 //! The sections `[hub]` and below: users, presence, channels.
 
-use sente_core::{BroadcastRate, ChannelConfig, ChannelOptions, Grace, HubConfig, HubLimits};
+use sente_core::{BroadcastRate, ChannelConfig, Grace, HubConfig, HubLimits};
 use serde::{Deserialize, Serialize};
 
+use super::tables::{Mirrors, mirror, section};
 use super::units::{Count, Or, Pace, Size, Time, Unlimited};
 
-/// Users, presence, channels.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
-#[serde(
-    default,
-    deny_unknown_fields,
-    rename_all = "kebab-case",
-    expecting = "a table"
-)]
-pub(crate) struct Hub {
-    pub(crate) takeover: Takeover,
-    pub(crate) nobody: Nobody,
-    pub(crate) wrap_pushes: bool,
-    pub(crate) max_user_connections: Count,
-    pub(crate) max_away: Count,
-    pub(crate) max_client_id_bytes: Count,
-    pub(crate) grace: GraceTimes,
-    pub(crate) kept: Kept,
-    pub(crate) broadcast: Broadcast,
-    pub(crate) channels: Channels,
-}
-
-impl Default for Hub {
-    fn default() -> Self {
-        let limits = HubLimits::default();
-        Self {
-            takeover: Takeover::default(),
-            nobody: Nobody::default(),
-            wrap_pushes: false,
-            max_user_connections: Count(limits.max_user_connections),
-            max_away: Count(limits.max_away),
-            max_client_id_bytes: Count(limits.max_client_id_bytes),
-            grace: GraceTimes::default(),
-            kept: Kept::default(),
-            broadcast: Broadcast::default(),
-            channels: Channels::default(),
-        }
+section! {
+    /// Users, presence, channels.
+    Hub (limits: HubLimits) {
+        takeover: Takeover = Takeover::default(),
+        nobody: Nobody = Nobody::default(),
+        wrap_pushes: bool = false,
+        max_user_connections: Count = Count(limits.max_user_connections),
+        max_away: Count = Count(limits.max_away),
+        max_client_id_bytes: Count = Count(limits.max_client_id_bytes),
+        grace: GraceTimes = GraceTimes::default(),
+        kept: Kept = Kept::default(),
+        broadcast: Broadcast = Broadcast::default(),
+        channels: Channels = Channels::default(),
     }
 }
 
@@ -51,17 +29,14 @@ impl Hub {
         config.takeover = self.takeover.into();
         config.nobody = self.nobody.into();
         config.wrap_pushes = self.wrap_pushes;
-        config.grace = self.grace.to_grace();
+        self.grace.apply(&mut config.grace);
         config.broadcast = self.broadcast.to_rate();
-        config.channels = self.channels.to_config();
+        self.channels.apply(&mut config.channels);
         let limits = &mut config.limits;
         limits.max_user_connections = self.max_user_connections.0;
         limits.max_away = self.max_away.0;
         limits.max_client_id_bytes = self.max_client_id_bytes.0;
-        limits.kept.max_messages = self.kept.max_messages.0;
-        limits.kept.max_bytes = self.kept.max_bytes.0;
-        limits.max_kept_bytes = self.kept.max_total_bytes.0;
-        limits.keep_for = self.kept.keep_for.0;
+        self.kept.apply(limits);
         limits.max_waiting_broadcasts = self.broadcast.max_waiting.0;
         limits.max_waiting_broadcast_bytes = self.broadcast.max_waiting_bytes.0;
         config
@@ -108,92 +83,32 @@ impl From<Nobody> for sente_core::Nobody {
     }
 }
 
-/// How long a user counts as connected after the end of a connection.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
-#[serde(
-    default,
-    deny_unknown_fields,
-    rename_all = "kebab-case",
-    expecting = "a table"
-)]
-pub(crate) struct GraceTimes {
-    pub(crate) web_socket: Time,
-    pub(crate) ajax: Time,
-    pub(crate) stream: Time,
-}
-
-impl Default for GraceTimes {
-    fn default() -> Self {
-        let grace = Grace::default();
-        Self {
-            web_socket: Time(grace.web_socket),
-            ajax: Time(grace.ajax),
-            stream: Time(grace.stream),
-        }
+mirror! {
+    /// How long a user counts as connected after the end of a connection.
+    GraceTimes of Grace {
+        web_socket: Time = web_socket,
+        ajax: Time = ajax,
+        stream: Time = stream,
     }
 }
 
-impl GraceTimes {
-    fn to_grace(&self) -> Grace {
-        let mut grace = Grace::NONE;
-        grace.web_socket = self.web_socket.0;
-        grace.ajax = self.ajax.0;
-        grace.stream = self.stream.0;
-        grace
+mirror! {
+    /// What is kept for those whose grace runs.
+    Kept of HubLimits {
+        max_messages: Count = kept.max_messages,
+        max_bytes: Size = kept.max_bytes,
+        max_total_bytes: Size = max_kept_bytes,
+        keep_for: Time = keep_for,
     }
 }
 
-/// What is kept for those whose grace runs.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
-#[serde(
-    default,
-    deny_unknown_fields,
-    rename_all = "kebab-case",
-    expecting = "a table"
-)]
-pub(crate) struct Kept {
-    pub(crate) max_messages: Count,
-    pub(crate) max_bytes: Size,
-    pub(crate) max_total_bytes: Size,
-    pub(crate) keep_for: Time,
-}
-
-impl Default for Kept {
-    fn default() -> Self {
-        let limits = HubLimits::default();
-        Self {
-            max_messages: Count(limits.kept.max_messages),
-            max_bytes: Size(limits.kept.max_bytes),
-            max_total_bytes: Size(limits.max_kept_bytes),
-            keep_for: Time(limits.keep_for),
-        }
-    }
-}
-
-/// How many broadcasts may leave.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
-#[serde(
-    default,
-    deny_unknown_fields,
-    rename_all = "kebab-case",
-    expecting = "a table"
-)]
-pub(crate) struct Broadcast {
-    pub(crate) deliveries: Or<Pace, Unlimited>,
-    pub(crate) bytes: Or<Pace, Unlimited>,
-    pub(crate) max_waiting: Count,
-    pub(crate) max_waiting_bytes: Size,
-}
-
-impl Default for Broadcast {
-    fn default() -> Self {
-        let limits = HubLimits::default();
-        Self {
-            deliveries: Or::NONE,
-            bytes: Or::NONE,
-            max_waiting: Count(limits.max_waiting_broadcasts),
-            max_waiting_bytes: Size(limits.max_waiting_broadcast_bytes),
-        }
+section! {
+    /// How many broadcasts may leave.
+    Broadcast (limits: HubLimits) {
+        deliveries: Or<Pace, Unlimited> = Or::NONE,
+        bytes: Or<Pace, Unlimited> = Or::NONE,
+        max_waiting: Count = Count(limits.max_waiting_broadcasts),
+        max_waiting_bytes: Size = Size(limits.max_waiting_broadcast_bytes),
     }
 }
 
@@ -206,66 +121,20 @@ impl Broadcast {
     }
 }
 
-/// The channels that clients subscribe to.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
-#[serde(
-    default,
-    deny_unknown_fields,
-    rename_all = "kebab-case",
-    expecting = "a table"
-)]
-pub(crate) struct Channels {
-    pub(crate) enabled: bool,
-    pub(crate) auto_create: bool,
-    pub(crate) max_channels: Count,
-    pub(crate) max_id_bytes: Count,
-    pub(crate) max_subscribers: Count,
-    pub(crate) max_subscriptions: Count,
-    pub(crate) max_requests: Count,
-    pub(crate) max_requests_per_connection: Count,
-    pub(crate) request_timeout: Time,
-    pub(crate) retain_messages: Count,
-    pub(crate) retain_bytes: Size,
-    pub(crate) max_retained_bytes: Size,
-}
-
-impl Default for Channels {
-    fn default() -> Self {
-        let channels = ChannelConfig::default();
-        Self {
-            enabled: channels.enabled,
-            auto_create: channels.auto_create,
-            max_channels: Count(channels.max_channels),
-            max_id_bytes: Count(channels.max_id_bytes),
-            max_subscribers: Count(channels.new_channels.max_subscribers),
-            max_subscriptions: Count(channels.max_subscriptions),
-            max_requests: Count(channels.max_requests),
-            max_requests_per_connection: Count(channels.max_requests_per_connection),
-            request_timeout: Time(channels.request_timeout),
-            retain_messages: Count(channels.new_channels.retain_messages),
-            retain_bytes: Size(channels.new_channels.retain_bytes),
-            max_retained_bytes: Size(channels.max_retained_bytes),
-        }
-    }
-}
-
-impl Channels {
-    fn to_config(&self) -> ChannelConfig {
-        let mut config = ChannelConfig::default();
-        config.enabled = self.enabled;
-        config.auto_create = self.auto_create;
-        config.max_channels = self.max_channels.0;
-        config.max_id_bytes = self.max_id_bytes.0;
-        config.max_subscriptions = self.max_subscriptions.0;
-        config.max_requests = self.max_requests.0;
-        config.max_requests_per_connection = self.max_requests_per_connection.0;
-        config.request_timeout = self.request_timeout.0;
-        config.max_retained_bytes = self.max_retained_bytes.0;
-        let mut new_channels = ChannelOptions::default()
-            .retain(self.retain_messages.0)
-            .max_subscribers(self.max_subscribers.0);
-        new_channels.retain_bytes = self.retain_bytes.0;
-        config.new_channels = new_channels;
-        config
+mirror! {
+    /// The channels that clients subscribe to.
+    Channels of ChannelConfig {
+        enabled: bool = enabled,
+        auto_create: bool = auto_create,
+        max_channels: Count = max_channels,
+        max_id_bytes: Count = max_id_bytes,
+        max_subscribers: Count = new_channels.max_subscribers,
+        max_subscriptions: Count = max_subscriptions,
+        max_requests: Count = max_requests,
+        max_requests_per_connection: Count = max_requests_per_connection,
+        request_timeout: Time = request_timeout,
+        retain_messages: Count = new_channels.retain_messages,
+        retain_bytes: Size = new_channels.retain_bytes,
+        max_retained_bytes: Size = max_retained_bytes,
     }
 }

@@ -5,6 +5,7 @@ mod file;
 mod hub;
 mod load;
 mod sections;
+mod tables;
 mod units;
 mod values;
 

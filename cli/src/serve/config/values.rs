@@ -76,6 +76,13 @@ impl Spelled for PackerName {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Endpoint(pub(crate) String);
 
+impl Endpoint {
+    /// That of a default.
+    pub(crate) fn at(path: &str) -> Self {
+        Self(path.to_owned())
+    }
+}
+
 impl Spelled for Endpoint {
     const EXPECTED: &'static str = "a path, such as \"/health\"";
 
