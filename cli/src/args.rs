@@ -56,12 +56,14 @@ pub(crate) enum Command {
     ///
     /// The reply is printed as EDN on one line. Events that come meanwhile are passed over. On SIGTERM,
     /// SIGINT or SIGHUP it stops waiting; a child (exec:) then ends as with `sente connect`.
-    Call(CallArgs),
+    #[command(after_help = CALL_HELP)]
+    Call(EventArgs),
     /// Send one event and return when it is written
     ///
     /// Written means that the system has taken all of it; nothing says whether the peer has read it.
     /// `sente call` waits for an answer.
-    Send(SendArgs),
+    #[command(after_help = SEND_HELP)]
+    Send(EventArgs),
     /// Keep a server busy with calls, and say how long they take and how many it answers
     ///
     /// A closed loop: each connection has --window calls under way, and each that is answered is followed
@@ -92,16 +94,17 @@ pub(crate) enum Command {
 
 /// `sente connect`.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:
+#[command(after_help = "\
+Exit code: 0 done, 2 usage or a line that was no event, 3 timeout, 4 closed, refused, or not
+everything was delivered.
+
+Examples:
   sente connect ws://127.0.0.1:8080/
   printf '[:test/echo {:a 1}]\\n' | sente connect tcp://127.0.0.1:9000
   printf '[:test/echo {:a 1}]\\n' | sente connect 'exec:python3 tests/peers/echo.py'
   sente connect --reconnect ws://127.0.0.1:8080/chsk
   sente connect --reconnect ws://127.0.0.1:8080/chsk --fallback tcp://127.0.0.1:9000
-  sente connect --ca ca.pem --cert me.pem --key me.key wss://example.org/chsk
-
-Exit code: 0 done, 2 usage or a line that was no event, 3 timeout, 4 closed, refused, or not
-everything was delivered.")]
+  sente connect --ca ca.pem --cert me.pem --key me.key wss://example.org/chsk")]
 pub(crate) struct ConnectArgs {
     #[command(flatten)]
     pub(crate) link: LinkArgs,
@@ -124,38 +127,9 @@ pub(crate) struct ConnectArgs {
     pub(crate) fallback: Vec<Url>,
 }
 
-/// `sente call`.
+/// `sente call` and `sente send`.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Exit code: 0 reply, 1 the peer reports an error, 2 usage or unreadable EDN, 3 timeout,
-4 closed or refused.
-
-Examples:
-  sente call ws://127.0.0.1:8080/chsk '[:test/echo {:a 1}]'
-  sente call --timeout 500ms unix:/tmp/sente.sock '[:test/echo 1]'
-  sente call --packer transit-json ws://127.0.0.1:8080/chsk '[:test/echo 1]'
-  sente call 'tcp://127.0.0.1:9000?packer=msgpack' '[:test/echo 1]'
-  sente call 'exec:python3 tests/peers/echo.py' '[:test/echo {:a 1}]'"
-)]
-pub(crate) struct CallArgs {
-    #[command(flatten)]
-    pub(crate) link: LinkArgs,
-    /// The event, in EDN: '[:namespace/name data]'
-    #[arg(value_name = "EVENT")]
-    pub(crate) event: String,
-    /// How long it may take, connecting included
-    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration)]
-    pub(crate) timeout: Duration,
-}
-
-/// `sente send`.
-#[derive(Debug, Args)]
-#[command(after_help = "Examples:
-  sente send tcp://127.0.0.1:9000 '[:log/line \"done\"]'
-  sente send --client-id robot ws://127.0.0.1:8080/chsk '[:chat/message {:text \"hi\"}]'
-
-Exit code: 0 written, 2 usage or unreadable EDN, 3 timeout, 4 closed or refused.")]
-pub(crate) struct SendArgs {
+pub(crate) struct EventArgs {
     #[command(flatten)]
     pub(crate) link: LinkArgs,
     /// The event, in EDN: '[:namespace/name data]'
@@ -465,6 +439,24 @@ const EXAMPLES: &str = "Examples:
   printf '[:chat/message \"hi\"]\\n' | sente connect tcp://127.0.0.1:9000
 
 `sente help COMMAND` says more about each.";
+
+const CALL_HELP: &str = "\
+Exit code: 0 reply, 1 the peer reports an error, 2 usage or unreadable EDN, 3 timeout, 4 closed or
+refused.
+
+Examples:
+  sente call ws://127.0.0.1:8080/chsk '[:test/echo {:a 1}]'
+  sente call --timeout 500ms unix:/tmp/sente.sock '[:test/echo 1]'
+  sente call --packer transit-json ws://127.0.0.1:8080/chsk '[:test/echo 1]'
+  sente call 'tcp://127.0.0.1:9000?packer=msgpack' '[:test/echo 1]'
+  sente call 'exec:python3 tests/peers/echo.py' '[:test/echo {:a 1}]'";
+
+const SEND_HELP: &str = "\
+Exit code: 0 written, 2 usage or unreadable EDN, 3 timeout, 4 closed or refused.
+
+Examples:
+  sente send tcp://127.0.0.1:9000 '[:log/line \"done\"]'
+  sente send --client-id robot ws://127.0.0.1:8080/chsk '[:chat/message {:text \"hi\"}]'";
 
 const LONG_HELP: &str = "URLs:
   ws://HOST:PORT/PATH   a WebSocket; the path /chsk or a client-id parameter means Sente,

@@ -6,7 +6,7 @@ use sente_adapters::{CallFailure, Handle};
 use sente_core::{CallError, Event, SendError};
 use tokio::time::{Instant, timeout_at};
 
-use crate::args::{CallArgs, LinkArgs, SendArgs};
+use crate::args::{EventArgs, LinkArgs};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::link::{self, Link, Way};
 use crate::output::{put, say};
@@ -14,18 +14,18 @@ use crate::signals::Signals;
 use crate::text::{read_event, show_payload};
 
 /// Calls a peer and prints its reply.
-pub(crate) async fn call(args: CallArgs, mut signals: Signals) -> Outcome {
+pub(crate) async fn call(args: EventArgs, mut signals: Signals) -> Outcome {
     let event = event(&args.event)?;
     call_once(&args, event, &mut signals).await
 }
 
 /// Sends a peer one event.
-pub(crate) async fn send(args: SendArgs, mut signals: Signals) -> Outcome {
+pub(crate) async fn send(args: EventArgs, mut signals: Signals) -> Outcome {
     let event = event(&args.event)?;
     send_once(&args, event, &mut signals).await
 }
 
-async fn call_once(args: &CallArgs, event: Event, signals: &mut Signals) -> Outcome {
+async fn call_once(args: &EventArgs, event: Event, signals: &mut Signals) -> Outcome {
     let interrupted = || Failure::other("interrupted before the reply came");
     let deadline = Instant::now() + args.timeout;
     let handle = tokio::select! {
@@ -54,7 +54,7 @@ async fn call_once(args: &CallArgs, event: Event, signals: &mut Signals) -> Outc
     Ok(Exit::Success)
 }
 
-async fn send_once(args: &SendArgs, event: Event, signals: &mut Signals) -> Outcome {
+async fn send_once(args: &EventArgs, event: Event, signals: &mut Signals) -> Outcome {
     let interrupted = || Failure::other("interrupted before the event was written");
     let deadline = Instant::now() + args.timeout;
     let handle = tokio::select! {
