@@ -200,7 +200,8 @@ impl Rig {
             }
             Transport::Fifo => {
                 let options = self.connect_options(setup);
-                self.over_fifos(&folder, &mortal, go_on, &options).await
+                let at = serve_fifos(&folder, &mortal, go_on, &options);
+                self.dial(&at, setup).await.unwrap()
             }
             _ => match self.address(&folder) {
                 Some(at) => {
@@ -261,14 +262,15 @@ impl Rig {
             }
             at => at,
         };
-        // All at once, but for those that block.
+        // All at once, and so not by the methods that block; they do the same.
         let opening = (0..count).map(|_| async {
             let go_on = GoOn::default();
             match (&at, self.transport) {
-                (Some(at), _) => self.dial_with(at, &options).await.unwrap(),
+                (Some(at), _) => self.ours(connect(at, &options).await.unwrap()),
                 (None, Transport::Fifo) => {
                     let folder = tempfile::tempdir_in(&folder).unwrap();
-                    self.over_fifos(&folder, theirs, go_on, &options).await
+                    let at = serve_fifos(&folder, theirs, go_on, &options);
+                    self.ours(connect(&at, &options).await.unwrap())
                 }
                 (None, _) => self.over_links(theirs, go_on, setup, &options).await,
             }
@@ -376,15 +378,12 @@ impl Rig {
     }
 
     async fn dial(&self, at: &Url, setup: Setup) -> Result<Party, ConnectError> {
-        self.dial_with(at, &self.connect_options(setup)).await
-    }
-
-    async fn dial_with(&self, at: &Url, options: &ConnectOptions) -> Result<Party, ConnectError> {
+        let options = self.connect_options(setup);
         if self.ground.kind == RuntimeKind::Blocking {
-            let (handle, events) = blocking::connect(at, options)?;
+            let (handle, events) = blocking::connect(at, &options)?;
             Ok(Party::Blocking(handle, events))
         } else {
-            connect(at, options).await.map(into_party)
+            connect(at, &options).await.map(into_party)
         }
     }
 
@@ -393,38 +392,16 @@ impl Rig {
         link: Box<dyn Link>,
         options: &ConnectOptions,
     ) -> Result<Party, ConnectError> {
-        let (handle, events) = connect_over(&self.made_by_hand(), link, options).await?;
-        Ok(if self.ground.kind == RuntimeKind::Blocking {
+        let opened = connect_over(&self.made_by_hand(), link, options).await?;
+        Ok(self.ours(opened))
+    }
+
+    fn ours(&self, (handle, events): (Handle, Events)) -> Party {
+        if self.ground.kind == RuntimeKind::Blocking {
             Party::Blocking(handle.into(), events.into())
         } else {
             Party::Async(handle, events)
-        })
-    }
-
-    /// Two named pipes in `folder`, with a peer on `mortal`.
-    async fn over_fifos(
-        &self,
-        folder: &TempDir,
-        mortal: &Mortal,
-        go_on: GoOn,
-        ours: &ConnectOptions,
-    ) -> Party {
-        let (there, back) = (folder.path().join("there"), folder.path().join("back"));
-        for path in [&there, &back] {
-            make_fifo(path);
         }
-        let url = |one: &std::path::Path, other: &std::path::Path| {
-            parse(&format!("fifo:{},{}", one.display(), other.display()))
-        };
-        let mut options = ours.clone();
-        options.role = Some(Role::Server);
-        options.runtime = Some(Arc::new(mortal.clone()));
-        let at = url(&there, &back);
-        mortal.spawn(Box::pin(async move {
-            let (handle, events) = connect(&at, &options).await.unwrap();
-            serve(handle, events, go_on).await;
-        }));
-        self.dial_with(&url(&back, &there), ours).await.unwrap()
     }
 
     async fn over_links(
@@ -543,6 +520,26 @@ pub(crate) fn be_a_child(runtime: &str) {
         serve(handle.clone(), events, go_on).await;
         handle.ended().await;
     });
+}
+
+/// Makes two named pipes in `folder`, with a peer on `mortal`. Where to find it.
+fn serve_fifos(folder: &TempDir, mortal: &Mortal, go_on: GoOn, ours: &ConnectOptions) -> Url {
+    let (there, back) = (folder.path().join("there"), folder.path().join("back"));
+    for path in [&there, &back] {
+        make_fifo(path);
+    }
+    let url = |one: &std::path::Path, other: &std::path::Path| {
+        parse(&format!("fifo:{},{}", one.display(), other.display()))
+    };
+    let mut options = ours.clone();
+    options.role = Some(Role::Server);
+    options.runtime = Some(Arc::new(mortal.clone()));
+    let at = url(&there, &back);
+    mortal.spawn(Box::pin(async move {
+        let (handle, events) = connect(&at, &options).await.unwrap();
+        serve(handle, events, go_on).await;
+    }));
+    url(&back, &there)
 }
 
 fn raw(pid: u32) -> Pid {
