@@ -308,11 +308,6 @@ impl RecvQueue {
         !(self.messages.is_empty() && self.calls.is_empty() && self.others.is_empty())
     }
 
-    /// Whether an answer waits.
-    pub(super) fn has_answer(&self) -> bool {
-        !self.answers.is_empty()
-    }
-
     pub(super) fn has_event(&self) -> bool {
         self.has_messages()
             || self.first(Lane::Answer).is_some()

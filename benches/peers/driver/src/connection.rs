@@ -12,7 +12,7 @@ use std::time::Duration;
 use peer_shapes::frame;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
-use rustix::net::{RecvFlags, SendFlags, recv, send};
+use rustix::net::{RecvFlags, SendFlags, recv, send, sockopt};
 
 use crate::counter::{Counter, What};
 use crate::protocol::{MASK, Opening, Requests};
@@ -29,6 +29,8 @@ pub(crate) struct Connection {
     partial: usize,
     /// How many requests are to be sent now.
     pub(crate) to_send: usize,
+    /// All that was sent and read since this was last looked at, in bytes.
+    pub(crate) moved: usize,
     /// When those under way were sent, in nanoseconds of the round.
     pub(crate) sent_at: VecDeque<u64>,
 }
@@ -97,8 +99,20 @@ impl Connection {
             next: 0,
             partial: 0,
             to_send: 0,
+            moved: 0,
             sent_at: VecDeque::new(),
         }
+    }
+
+    /// Has the system keep no more than a few KB of what is not read.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub(crate) fn keep_little(&self) -> io::Result<()> {
+        if let Io::Socket(socket) = &self.io {
+            sockopt::set_socket_recv_buffer_size(socket, 4096)?;
+        }
+        Ok(())
     }
 
     /// What to wait on for reading.
@@ -141,6 +155,7 @@ impl Connection {
     }
 
     fn has_sent(&mut self, mut sent: usize) {
+        self.moved += sent;
         let starts = &self.requests.starts;
         while sent > 0 {
             let rest = starts[self.next + 1] - starts[self.next] - self.partial;
@@ -196,6 +211,7 @@ impl Connection {
     /// # Errors
     /// The server is gone.
     pub(crate) fn count(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.moved += bytes.len();
         let counted = self.counter.count(bytes);
         for _ in 0..std::mem::take(&mut self.counter.pings) {
             // In the middle of a request it would be nonsense; another ping comes.
@@ -276,8 +292,16 @@ impl Write for Pipes {
 fn open(stream: &mut dyn Stream, requests: &Arc<Requests>) -> io::Result<()> {
     match &requests.opening {
         Opening::None => Ok(()),
-        Opening::Upgrade { path, then } => {
-            let rest = upgrade(stream, path)?;
+        Opening::Upgrade {
+            path,
+            then,
+            deflate,
+        } => {
+            let extensions = if *deflate { DEFLATE } else { "" };
+            let rest = upgrade(stream, path, extensions)?;
+            // Without it no frame would be read.
+            assert!(!deflate || rest.0, "the server does not compress");
+            let rest = rest.1;
             messages(stream, requests, &rest, *then)
         }
         Opening::Hello(hello) => {
@@ -288,11 +312,15 @@ fn open(stream: &mut dyn Stream, requests: &Arc<Requests>) -> io::Result<()> {
     }
 }
 
-/// Asks for a WebSocket, and gives what came behind the answer.
-fn upgrade(stream: &mut dyn Stream, path: &str) -> io::Result<Vec<u8>> {
+const DEFLATE: &str = "Sec-WebSocket-Extensions: permessage-deflate; client_no_context_takeover; \
+     server_no_context_takeover\r\n";
+
+/// Asks for a WebSocket with these headers more. Whether the answer speaks of permessage-deflate, and
+/// what came behind it.
+fn upgrade(stream: &mut dyn Stream, path: &str, more: &str) -> io::Result<(bool, Vec<u8>)> {
     let request = format!(
         "GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n{more}\r\n"
     );
     stream.write_all(request.as_bytes())?;
     let mut came = Vec::new();
@@ -305,7 +333,9 @@ fn upgrade(stream: &mut dyn Stream, path: &str) -> io::Result<Vec<u8>> {
             let said = String::from_utf8_lossy(&came).into_owned();
             return Err(io::Error::other(format!("no upgrade: {said}")));
         }
-        return Ok(came.split_off(end + 4));
+        let rest = came.split_off(end + 4);
+        let answer = String::from_utf8_lossy(&came);
+        return Ok((answer.contains("permessage-deflate"), rest));
     }
 }
 
@@ -332,7 +362,7 @@ fn messages(
 /// Waits for the open packet, joins the default namespace, and waits for the answer. A heartbeat may
 /// come between.
 fn socket_io(stream: &mut dyn Stream, requests: &Arc<Requests>) -> io::Result<()> {
-    let mut came = upgrade(stream, "/socket.io/?EIO=4&transport=websocket")?;
+    let (_, mut came) = upgrade(stream, "/socket.io/?EIO=4&transport=websocket", "")?;
     let has = |came: &[u8], what: &[u8]| memchr::memmem::find(came, what).is_some();
     while !has(&came, b"0{") {
         read_more(stream, &mut came)?;

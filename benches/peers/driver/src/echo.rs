@@ -5,11 +5,12 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use peer_shapes::stats::percentile;
 use peer_shapes::system::{context_switches, cpu_ns, thread_cpu_ns};
-use rustix::event::epoll;
+use rustix::event::{Timespec, epoll};
 
 use crate::connection::{Connection, patience};
 use crate::counter::What;
@@ -25,6 +26,9 @@ pub(crate) struct Echo {
     pub(crate) connections: usize,
     pub(crate) window: usize,
     pub(crate) processors: Processors,
+    /// Whether each server does all its rounds before the next begins: where the connections of all
+    /// would not be open at once.
+    pub(crate) whole: bool,
 }
 
 /// How long and how often.
@@ -47,14 +51,27 @@ impl Echo {
     /// # Errors
     /// A server that does not come up, or does not answer.
     pub(crate) fn measure(&self, rounds: Rounds) -> Result<Vec<Row>, String> {
+        if !self.whole {
+            return self.in_turn(self.servers, rounds);
+        }
+        let mut rows = Vec::new();
+        for server in self.servers.chunks(1) {
+            rows.extend(self.in_turn(server, rounds)?);
+            // The kernel closes thousands of sockets.
+            sleep(Duration::from_millis(300));
+        }
+        Ok(rows)
+    }
+
+    fn in_turn(&self, servers: &[&str], rounds: Rounds) -> Result<Vec<Row>, String> {
         let mut peers = Vec::new();
-        for name in self.servers {
+        for name in servers {
             peers.push(
                 self.open(name)
                     .map_err(|error| format!("{name}: {error}"))?,
             );
         }
-        let mut rows: Vec<Row> = self.servers.iter().map(|name| Row::new(name)).collect();
+        let mut rows: Vec<Row> = servers.iter().map(|name| Row::new(name)).collect();
         // The first does not count.
         for round in 0..=rounds.count {
             for (peer, row) in peers.iter_mut().zip(&mut rows) {
@@ -84,6 +101,10 @@ impl Echo {
             epoll::add(&epoll, connection.reader(), data, epoll::EventFlags::IN)
                 .map_err(|error| error.to_string())?;
             connections.push(connection);
+            if connections.len().is_multiple_of(500) {
+                // Thousands take longer than the first may wait for the answer to a ping.
+                answer_pings(&mut connections, &epoll).map_err(failed)?;
+            }
         }
         Ok(Peer {
             server,
@@ -91,6 +112,20 @@ impl Echo {
             epoll,
         })
     }
+}
+
+/// Reads what is there. Nothing is under way, so replies are not among it.
+fn answer_pings(connections: &mut [Connection], epoll: &OwnedFd) -> io::Result<()> {
+    let mut events = [const { MaybeUninit::<epoll::Event>::uninit() }; 256];
+    let mut buffer = vec![0; 4096];
+    let (ready, _) = epoll::wait(epoll, &mut events, Some(&Timespec::default()))?;
+    for event in ready {
+        let connection = &mut connections[event.data.u64() as usize];
+        if let Some(read) = connection.read(&mut buffer, false)? {
+            connection.count(&buffer[..read])?;
+        }
+    }
+    Ok(())
 }
 
 const FIRST: Duration = Duration::from_millis(150);
@@ -130,7 +165,7 @@ struct Round {
 
 impl Round {
     /// Nothing is under way when it returns.
-    fn run(peer: &mut Peer, window: usize, time: Duration) -> io::Result<[(Figure, f64); 6]> {
+    fn run(peer: &mut Peer, window: usize, time: Duration) -> io::Result<[(Figure, f64); 8]> {
         let id = peer.server.id();
         let (cpu, switches, driver) = (cpu_ns(id), context_switches(id), thread_cpu_ns());
         let mut round = Self {
@@ -142,6 +177,7 @@ impl Round {
         };
         let now = round.now();
         for connection in &mut peer.connections {
+            connection.moved = 0;
             connection.to_send = window;
             connection.sent_at.extend(std::iter::repeat_n(now, window));
             round.under_way += window;
@@ -156,8 +192,9 @@ impl Round {
             cpu_ns(id) - cpu,
             context_switches(id).saturating_sub(switches),
         );
-        round.took.sort_unstable();
+        let moved: usize = peer.connections.iter().map(|one| one.moved).sum();
         let driver = thread_cpu_ns() - driver;
+        round.took.sort_unstable();
         let count = round.took.len() as f64;
         Ok([
             (Figure::Rate, count / took),
@@ -166,6 +203,8 @@ impl Round {
             (Figure::P99, percentile(&round.took, 0.99) as f64 / 1e3),
             (Figure::Cpu, cpu as f64 / count),
             (Figure::Switches, switches as f64 / count),
+            (Figure::Wire, moved as f64 / count),
+            (Figure::Driver, driver as f64 / 1e7 / took),
         ])
     }
 

@@ -23,10 +23,16 @@ pub(crate) struct FanOut {
     pub(crate) connections: usize,
     /// How many events are said at once.
     pub(crate) burst: usize,
+    /// How many more there are who have stopped reading.
+    pub(crate) deaf: usize,
 }
 
 /// The length of an event, as JSON.
 const BYTES: usize = 200;
+
+/// What those who do not read are told first: so many events of this length as JSON, more than the
+/// system keeps for a socket.
+const FILLING: (usize, usize) = (60, 65536);
 
 /// As many are open before memory is first looked at.
 const WARM: usize = 8;
@@ -59,25 +65,54 @@ impl FanOut {
         crowd.grow(&mut server, &requests, WARM).map_err(failed)?;
         crowd.rest(Duration::from_millis(200)).map_err(failed)?;
         let before = private_kib(server.id());
+        let _deaf = self.fill_deaf(&mut server, &mut crowd).map_err(failed)?;
         crowd
             .grow(&mut server, &requests, self.connections)
             .map_err(failed)?;
         crowd.rest(Duration::from_millis(500)).map_err(failed)?;
         let added = (self.connections - WARM) as f64;
         let per_connection = |now: u64| now.saturating_sub(before) as f64 / added;
-        row.add(&[(Figure::Memory, per_connection(private_kib(server.id())))]);
+        // What is kept for those who do not read is another matter.
+        let weighed = self.deaf == 0;
+        if weighed {
+            row.add(&[(Figure::Memory, per_connection(private_kib(server.id())))]);
+        }
         for round in 0..=rounds {
             let figures = crowd.told(&server, self.burst).map_err(failed)?;
             if round > 0 {
                 row.add(&figures);
             }
         }
-        crowd.rest(Duration::from_secs(1)).map_err(failed)?;
-        row.add(&[(
-            Figure::MemoryAfter,
-            per_connection(private_kib(server.id())),
-        )]);
+        if weighed {
+            crowd.rest(Duration::from_secs(1)).map_err(failed)?;
+            let after = per_connection(private_kib(server.id()));
+            row.add(&[(Figure::MemoryAfter, after)]);
+        }
         Ok(())
+    }
+}
+
+impl FanOut {
+    /// Has those who read nothing join, and be told as much as fills what is kept for them; the few
+    /// who are there already hear it, too.
+    fn fill_deaf(&self, server: &mut Server, crowd: &mut Crowd) -> io::Result<Vec<Connection>> {
+        let (count, bytes) = FILLING;
+        let long = Requests::news(Protocol::of(&server.name), bytes);
+        let long = Arc::new(long.map_err(io::Error::other)?);
+        let mut deaf = Vec::new();
+        for _ in 0..self.deaf {
+            let one = Connection::open(server, &long, What::Events)?;
+            one.keep_little()?;
+            deaf.push(one);
+        }
+        if let Some(first) = deaf.first_mut() {
+            for _ in 0..count {
+                first.to_send = 1;
+                while !first.pump()? {}
+                crowd.hear(1)?;
+            }
+        }
+        Ok(deaf)
     }
 }
 
@@ -136,18 +171,7 @@ impl Crowd {
             while !first.pump()? {}
         }
         let wanted = self.connections.len() * burst;
-        let (mut told, mut half) = (0, 0.0);
-        while told < wanted {
-            let more = self.read_all(Duration::from_secs(20))?;
-            if more.is_none() {
-                let what = format!("it told {told} of {wanted}");
-                return Err(io::Error::other(what));
-            }
-            told += more.unwrap_or(0);
-            if half == 0.0 && told * 2 >= wanted {
-                half = begun.elapsed().as_secs_f64() * 1e3;
-            }
-        }
+        let half = self.hear(burst)?.duration_since(begun).as_secs_f64() * 1e3;
         let last = begun.elapsed().as_secs_f64() * 1e3;
         // What comes behind the last delivery is its work, too.
         sleep(Duration::from_millis(30));
@@ -157,6 +181,24 @@ impl Crowd {
             (Figure::Half, half),
             (Figure::Last, last),
         ])
+    }
+
+    /// Reads until everybody was told `burst` events, and says when half of that was done.
+    fn hear(&mut self, burst: usize) -> io::Result<Instant> {
+        let wanted = self.connections.len() * burst;
+        let (mut told, mut half) = (0, None);
+        while told < wanted {
+            let more = self.read_all(Duration::from_secs(20))?;
+            if more.is_none() {
+                let what = format!("it told {told} of {wanted}");
+                return Err(io::Error::other(what));
+            }
+            told += more.unwrap_or(0);
+            if half.is_none() && told * 2 >= wanted {
+                half = Some(Instant::now());
+            }
+        }
+        Ok(half.unwrap_or_else(Instant::now))
     }
 
     /// One says so many events, each when all were told the last; how long each delivery took, in

@@ -1,9 +1,12 @@
 //! What each server is spoken to in: requests made beforehand, as bytes.
 
+use std::io::Write;
 use std::process::Command;
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
+use flate2::Compression;
+use flate2::write::DeflateEncoder;
 use peer_shapes::{EVENT_ID, data, data_json, event_json, frame};
 use sente_core::packer::named;
 use sente_core::{
@@ -33,7 +36,12 @@ pub(crate) enum Opening {
     /// With the first request.
     None,
     /// With an upgrade of this path, after which so many messages come.
-    Upgrade { path: &'static str, then: usize },
+    Upgrade {
+        path: &'static str,
+        then: usize,
+        /// Whether permessage-deflate is asked for, each message by itself.
+        deflate: bool,
+    },
     /// With these bytes: a handshake comes before they are read, and another after.
     Hello(Vec<u8>),
     /// As socket.io does.
@@ -54,6 +62,7 @@ pub(crate) enum Protocol {
     Ours {
         carrier: Carrier,
         packer: String,
+        deflated: bool,
     },
 }
 
@@ -64,7 +73,7 @@ impl Protocol {
             "raw-epoll" | "raw-epoll/unix" | "raw-tokio" | "stdio-raw" => Self::Raw,
             "tungstenite-json" => Self::Json(Framing::WebSocket),
             "stdio-lines" => Self::Json(Framing::Lines),
-            "socketioxide" | "node-socketio" => Self::SocketIo,
+            "socketioxide" | "socketioxide/threads-2" | "node-socketio" => Self::SocketIo,
             "jsonrpsee" => Self::JsonRpc(Framing::WebSocket),
             "stdio-lsp-server" | "stdio-async-lsp" => Self::JsonRpc(Framing::ContentLength),
             "tarpc" => Self::Tarpc,
@@ -84,6 +93,7 @@ impl Protocol {
         Self::Ours {
             carrier,
             packer: packer.to_owned(),
+            deflated: parts.any(|option| option == "deflate"),
         }
     }
 
@@ -131,7 +141,18 @@ impl Requests {
         let mut requests = Self::none(protocol, bytes)?;
         let calls = match &requests.protocol {
             Protocol::Tarpc => tarpc_calls(bytes, (window * 4).max(64))?,
-            Protocol::Ours { carrier, packer } => Pair::new(*carrier, packer)?.calls(bytes, window),
+            Protocol::Ours {
+                carrier,
+                packer,
+                deflated: on,
+            } => {
+                let calls = Pair::new(*carrier, packer)?.calls(bytes, window);
+                if *on {
+                    calls.iter().map(|call| deflated(call)).collect()
+                } else {
+                    calls
+                }
+            }
             // Just the bytes that ours are sent.
             Protocol::Echo => Pair::new(Carrier::WebSocket, "edn")?.calls(bytes, window),
             other => (0..window).map(|index| call(other, bytes, index)).collect(),
@@ -147,7 +168,9 @@ impl Requests {
     pub(crate) fn news(protocol: Protocol, bytes: usize) -> Result<Self, String> {
         let mut requests = Self::none(protocol, bytes)?;
         let text = match &requests.protocol {
-            Protocol::Ours { carrier, packer } => {
+            Protocol::Ours {
+                carrier, packer, ..
+            } => {
                 let event = Pair::new(*carrier, packer)?.event(bytes);
                 requests.push(&[event]);
                 return Ok(requests);
@@ -160,21 +183,31 @@ impl Requests {
     }
 
     fn none(protocol: Protocol, bytes: usize) -> Result<Self, String> {
-        let upgrade = |path| Opening::Upgrade { path, then: 0 };
+        let upgrade = |path| Opening::Upgrade {
+            path,
+            then: 0,
+            deflate: false,
+        };
         let (mut pong, mut ignored) = (Vec::new(), 0);
         let opening = match &protocol {
             Protocol::SocketIo => {
                 (pong, ignored) = (client_text("3"), 1);
                 Opening::SocketIo
             }
-            Protocol::Ours { carrier, packer } => {
+            Protocol::Ours {
+                carrier,
+                packer,
+                deflated,
+            } => {
                 let pair = Pair::new(*carrier, packer)?;
                 let hello = pair.hello.clone();
-                (pong, ignored) = (pair.pong(), 64);
+                // Compressed, replies are shorter.
+                (pong, ignored) = (pair.pong(), if *deflated { 40 } else { 64 });
                 match carrier {
                     Carrier::WebSocket => Opening::Upgrade {
                         path: "/chsk?client-id=driver",
                         then: 1,
+                        deflate: *deflated,
                     },
                     _ => Opening::Hello(hello),
                 }
@@ -210,6 +243,17 @@ impl Requests {
 
 fn client_text(text: &str) -> Vec<u8> {
     frame::frame(frame::TEXT, text.as_bytes(), Some(MASK))
+}
+
+/// A client's frame as permessage-deflate has it, with nothing taken over from the one before.
+fn deflated(call: &[u8]) -> Vec<u8> {
+    let payload = frame::unmasked(call).expect("a client's frames are masked");
+    let mut encoder = DeflateEncoder::new(Vec::new(), Compression::new(6));
+    let written = encoder.write_all(&payload).and_then(|()| encoder.flush());
+    written.expect("there is room in memory");
+    let whole = encoder.get_ref();
+    let short = whole.strip_suffix(&[0, 0, 0xff, 0xff]).unwrap_or(whole);
+    frame::frame(frame::COMPRESSED | frame::TEXT, short, Some(MASK))
 }
 
 fn call(protocol: &Protocol, bytes: usize, index: usize) -> Vec<u8> {

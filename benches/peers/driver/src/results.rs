@@ -57,6 +57,10 @@ pub(crate) enum Figure {
     Cpu,
     /// Context switches of the server for each message.
     Switches,
+    /// Bytes both ways for each message, framing included.
+    Wire,
+    /// Of the driver's processor, how much of its time the driver took, in percent.
+    Driver,
     /// Until half of all deliveries, milliseconds.
     Half,
     /// Until the last delivery, milliseconds.
@@ -78,6 +82,8 @@ impl Figure {
             Self::P99Slowed => "p99 µs, one stopped",
             Self::Cpu => "server CPU ns",
             Self::Switches => "switches",
+            Self::Wire => "bytes",
+            Self::Driver => "driver %",
             Self::Half => "half ms",
             Self::Last => "last ms",
             Self::Memory => "KiB, idle",
@@ -88,8 +94,8 @@ impl Figure {
     /// How a number of it is written.
     pub(crate) fn show(self, number: f64) -> String {
         match self {
-            Self::Rate | Self::Throughput | Self::Cpu => grouped(number),
-            Self::P50 | Self::P99 | Self::P99Slowed => format!("{number:.1}"),
+            Self::Rate | Self::Throughput | Self::Cpu | Self::Wire => grouped(number),
+            Self::P50 | Self::P99 | Self::P99Slowed | Self::Driver => format!("{number:.1}"),
             Self::Switches => format!("{number:.3}"),
             _ => format!("{number:.2}"),
         }

@@ -27,20 +27,25 @@ pub(crate) struct Server {
 /// Which processors are used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Processors {
-    pub(crate) server: usize,
-    pub(crate) driver: usize,
+    pub(crate) server: &'static [usize],
+    pub(crate) driver: &'static [usize],
 }
 
 impl Processors {
     /// One for both: a round trip is then the work of the two and two context switches.
     pub(crate) const SAME: Self = Self {
-        server: 1,
-        driver: 1,
+        server: &[1],
+        driver: &[1],
     };
     /// One each: a round trip is then mostly the time that waking the other takes.
     pub(crate) const EACH: Self = Self {
-        server: 0,
-        driver: 1,
+        server: &[0],
+        driver: &[1],
+    };
+    /// Both for the server, one of them for the driver as well.
+    pub(crate) const BOTH: Self = Self {
+        server: &[0, 1],
+        driver: &[1],
     };
 }
 

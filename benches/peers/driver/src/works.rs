@@ -98,6 +98,44 @@ pub(crate) fn works() -> Vec<Work> {
                 connections,
                 window,
                 processors: Processors::SAME,
+                whole: false,
+            }),
+        });
+    }
+    for (name, title, connections) in [
+        ("scale-1", "1 connection, one call of 100 B under way", 1),
+        (
+            "scale-10",
+            "10 connections, one call of 100 B each under way",
+            10,
+        ),
+        (
+            "scale-100",
+            "100 connections, one call of 100 B each under way, again",
+            100,
+        ),
+        (
+            "scale-1k",
+            "1,000 connections, one call of 100 B each under way",
+            1_000,
+        ),
+        (
+            "scale-10k",
+            "10,000 connections, one call of 100 B each under way",
+            10_000,
+        ),
+    ] {
+        works.push(Work {
+            name,
+            title,
+            against: "socketioxide",
+            kind: Kind::Echo(Echo {
+                servers: GROWING,
+                bytes: 100,
+                connections,
+                window: 1,
+                processors: Processors::SAME,
+                whole: connections > 1_000,
             }),
         });
     }
@@ -143,6 +181,62 @@ pub(crate) fn works() -> Vec<Work> {
             64,
         ),
         (
+            "coalescing-window-64-1KB",
+            "With and without coalescing, 64 calls of 1 KB under way",
+            "ours/ws/edn/each-alone",
+            COALESCING,
+            1024,
+            64,
+        ),
+        (
+            "coalescing-window-4-64KB",
+            "With and without coalescing, 4 calls of 64 KB under way",
+            "ours/ws/edn/each-alone",
+            COALESCING,
+            65536,
+            4,
+        ),
+        (
+            "deflate-100B",
+            "With and without permessage-deflate, 16 calls of 100 B under way",
+            OURS,
+            DEFLATE,
+            100,
+            16,
+        ),
+        (
+            "deflate-1KB",
+            "With and without permessage-deflate, 16 calls of 1 KB under way",
+            OURS,
+            DEFLATE,
+            1024,
+            16,
+        ),
+        (
+            "deflate-64KB",
+            "With and without permessage-deflate, 4 calls of 64 KB under way",
+            OURS,
+            DEFLATE,
+            65536,
+            4,
+        ),
+        (
+            "hooks",
+            "Handlers of every event beside the one that answers, 64 calls of 100 B under way",
+            OURS,
+            HOOKS,
+            100,
+            64,
+        ),
+        (
+            "modules",
+            "Modules beside the one that answers, 64 calls of 100 B under way",
+            "ours/ws/edn/modules-0",
+            MODULES,
+            100,
+            64,
+        ),
+        (
             "child-ping-pong",
             "A child on pipes, ping-pong, 100 B",
             "stdio-async-lsp",
@@ -169,6 +263,7 @@ pub(crate) fn works() -> Vec<Work> {
                 connections: 1,
                 window,
                 processors: Processors::SAME,
+                whole: false,
             }),
         });
     }
@@ -182,15 +277,65 @@ pub(crate) fn works() -> Vec<Work> {
             connections: 1,
             window: 64,
             processors: Processors::EACH,
+            whole: false,
         }),
     });
-    for (name, title, servers, connections, burst) in [
+    for (name, title, servers, bytes, connections, window) in [
+        (
+            "threads",
+            "One and two threads on two processors, 100 connections, 10 calls of 100 B each under way",
+            THREADS,
+            100,
+            100,
+            10,
+        ),
+        (
+            "threads-typed-1KB",
+            "One and two threads on two processors, 16 connections, 16 calls of 1 KB each under way, as Rust types",
+            TYPED_THREADS,
+            1024,
+            16,
+            16,
+        ),
+    ] {
+        works.push(Work {
+            name,
+            title,
+            against: servers[0],
+            kind: Kind::Echo(Echo {
+                servers,
+                bytes,
+                connections,
+                window,
+                processors: Processors::BOTH,
+                whole: false,
+            }),
+        });
+    }
+    for (name, title, servers, connections, burst, deaf) in [
         (
             "fan-out-1k",
             "An event of 200 B told to 1,000",
             CROWDS,
             1_000,
             1,
+            0,
+        ),
+        (
+            "fan-out-1k-10-slow",
+            "An event of 200 B told to 1,000, beside 10 who do not read",
+            QUEUES,
+            1_000,
+            1,
+            10,
+        ),
+        (
+            "fan-out-1k-100-slow",
+            "An event of 200 B told to 1,000, beside 100 who do not read",
+            QUEUES,
+            1_000,
+            1,
+            100,
         ),
         (
             "fan-out-5k",
@@ -198,6 +343,7 @@ pub(crate) fn works() -> Vec<Work> {
             LARGE_CROWDS,
             5_000,
             1,
+            0,
         ),
         (
             "fan-out-10k",
@@ -205,6 +351,7 @@ pub(crate) fn works() -> Vec<Work> {
             LARGE_CROWDS,
             10_000,
             1,
+            0,
         ),
         (
             "fan-out-19k",
@@ -212,6 +359,7 @@ pub(crate) fn works() -> Vec<Work> {
             LARGEST_CROWDS,
             19_000,
             1,
+            0,
         ),
         (
             "burst-1k",
@@ -219,6 +367,7 @@ pub(crate) fn works() -> Vec<Work> {
             LARGE_CROWDS,
             1_000,
             10,
+            0,
         ),
     ] {
         works.push(Work {
@@ -229,6 +378,7 @@ pub(crate) fn works() -> Vec<Work> {
                 servers,
                 connections,
                 burst,
+                deaf,
             }),
         });
     }
@@ -318,6 +468,35 @@ const TYPED: &[&str] = &[
     "ours/ws/json/typed",
     "ours/ws/msgpack/typed",
     "socketioxide",
+];
+
+/// From one connection to thousands.
+const GROWING: &[&str] = &["raw-tokio", "tungstenite-4k", "socketioxide", OURS];
+
+const THREADS: &[&str] = &[
+    OURS,
+    "ours/ws/edn/threads-2",
+    "socketioxide",
+    "socketioxide/threads-2",
+];
+
+const TYPED_THREADS: &[&str] = &["ours/ws/edn/typed", "ours/ws/edn/typed/threads-2"];
+
+const DEFLATE: &[&str] = &[OURS, "ours/ws/edn/deflate"];
+
+const HOOKS: &[&str] = &[
+    OURS,
+    "ours/ws/edn/hooks-1",
+    "ours/ws/edn/hooks-4",
+    "ours/ws/edn/hooks-16",
+    "ours/ws/edn/logging",
+];
+
+const MODULES: &[&str] = &[
+    "ours/ws/edn/modules-0",
+    "ours/ws/edn/modules-1",
+    "ours/ws/edn/modules-4",
+    "ours/ws/edn/modules-16",
 ];
 
 const COALESCING: &[&str] = &[OURS, "ours/ws/edn/each-alone"];

@@ -37,10 +37,6 @@ pub(crate) async fn serve(
 }
 
 /// Nobody is waited for; who has no room for it misses it.
-async fn tell(
-    event: Event,
-    server: Server,
-    State(target): State<Target>,
-) {
+async fn tell(event: Event, server: Server, State(target): State<Target>) {
     server.fan_out(&target, &event).expect("it packs");
 }

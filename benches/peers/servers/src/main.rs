@@ -1,5 +1,5 @@
 //! The servers to compare with, one for each name: `peer-servers NAME ADDRESS`. Each is written the
-//! way its library's own examples are, runs on one thread, and keeps the library's defaults, but
+//! way its library's own examples are, runs on one thread (on two with `/threads-2` behind the name), and keeps the library's defaults, but
 //! for the outgoing buffers of socketioxide (which refuses at 128 packets), jsonrpsee and tarpc:
 //! they are larger, so that large windows can be measured.
 //!
@@ -26,7 +26,14 @@ fn main() -> ExitCode {
         None => ("", &[][..]),
     };
     let address = rest.first().cloned().unwrap_or_default();
-    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let (name, mut runtime) = match name.strip_suffix("/threads-2") {
+        None => (name, tokio::runtime::Builder::new_current_thread()),
+        Some(name) => {
+            let mut runtime = tokio::runtime::Builder::new_multi_thread();
+            runtime.worker_threads(2);
+            (name, runtime)
+        }
+    };
     let runtime = runtime.enable_all().build().expect("a runtime");
     match name {
         "raw-epoll" => floor::echo(&address),

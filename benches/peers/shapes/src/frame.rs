@@ -3,6 +3,9 @@
 /// The opcode of a text message.
 pub const TEXT: u8 = 1;
 
+/// Beside an opcode: the message is compressed.
+pub const COMPRESSED: u8 = 0x40;
+
 /// A whole message in one frame, masked as a client does if `mask` says how.
 pub fn frame(opcode: u8, payload: &[u8], mask: Option<[u8; 4]>) -> Vec<u8> {
     let mut frame = Vec::with_capacity(payload.len() + 14);

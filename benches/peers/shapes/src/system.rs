@@ -6,10 +6,12 @@ use rustix::process::{Signal, set_parent_process_death_signal};
 use rustix::thread::{CpuSet, sched_setaffinity};
 use rustix::time::{ClockId, clock_gettime};
 
-/// Pins the calling thread, and the threads and processes it starts from now on, to one processor.
-pub fn pin(processor: usize) {
+/// Pins the calling thread, and the threads and processes it starts from now on, to these processors.
+pub fn pin(processors: &[usize]) {
     let mut set = CpuSet::new();
-    set.set(processor);
+    for processor in processors {
+        set.set(*processor);
+    }
     sched_setaffinity(None, &set).expect("there is such a processor");
 }
 
