@@ -63,8 +63,10 @@ pub(crate) fn start_with<L: Link + ?Sized + 'static, T: Timer + ?Sized + 'static
     let shared = Shared::new(connection, clock, driver, Some(share), facts);
     let held = shared.hold();
     let transport = Box::new(transport);
+    // Before the task begins: it may never do so.
+    let over = Over { shared, exit: None };
     runtime.spawn(Box::pin(async move {
-        let mut over = Over { shared, exit: None };
+        let mut over = over;
         let child = drive(&*over.shared, transport, timer).await;
         if let Some(child) = child {
             // Few peers are children, and no other is to keep room for this.

@@ -319,19 +319,52 @@ async fn a_stream_of_a_client_goes_on_over_its_links() {
 
 #[test]
 fn a_stream_of_a_client_ends_with_its_runtime() {
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    let held = runtime.block_on(async {
-        let nowhere = Endpoint::from("unix:@sente-nobody".parse::<Url>().unwrap());
-        let (client, events) = keep_connected_to(ClientOptions::default(), [nowhere]).unwrap();
-        (client.on(id("a/tick")), events)
+    // On a runtime that runs the task at once, and on one that never has begun with it.
+    let many = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    let one = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    for runtime in [many.unwrap(), one.unwrap()] {
+        let (client, mut ticks, mut all) = runtime.block_on(async {
+            let nowhere = Endpoint::from("unix:@sente-nobody".parse::<Url>().unwrap());
+            let (client, events) = keep_connected_to(ClientOptions::default(), [nowhere]).unwrap();
+            (client.clone(), client.on(id("a/tick")), events)
+        });
+        drop(runtime);
+        let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+        loop {
+            match std::pin::pin!(all.next()).poll(&mut cx) {
+                Poll::Ready(Some(_)) => {}
+                Poll::Ready(None) => break,
+                Poll::Pending => panic!("nothing more can come"),
+            }
+        }
+        assert!(matches!(
+            Pin::new(&mut ticks).poll_next(&mut cx),
+            Poll::Ready(None)
+        ));
+        let closed = std::pin::pin!(client.closed()).poll(&mut cx);
+        assert!(closed.is_ready());
+    }
+}
+
+#[test]
+fn a_connection_whose_task_never_began_ends_with_its_runtime() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let (handle, _theirs) = runtime.block_on(async {
+        let url: Url = "tcp://memory:1".parse().unwrap();
+        let (ours, theirs) = Duplex::pair();
+        let acceptor = Acceptor::new(&url, ListenOptions::default()).unwrap();
+        let incoming = acceptor.take(theirs, "a client").await.unwrap().unwrap();
+        let (handle, _events) = incoming.accept(Accept::new("ada")).await.unwrap();
+        (handle, ours)
     });
-    let (mut ticks, events) = held;
-    drop(events);
     drop(runtime);
-    let waker = std::task::Waker::noop();
-    let mut cx = std::task::Context::from_waker(waker);
-    assert!(matches!(
-        Pin::new(&mut ticks).poll_next(&mut cx),
-        Poll::Ready(None)
-    ));
+    let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+    assert!(std::pin::pin!(handle.ended()).poll(&mut cx).is_ready());
 }

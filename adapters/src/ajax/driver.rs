@@ -45,9 +45,13 @@ struct Wants {
 }
 
 /// Drives a session to its end.
-pub(super) async fn drive(shared: Arc<Shared<AjaxSession>>) {
+pub(super) fn drive(shared: Arc<Shared<AjaxSession>>) -> impl Future<Output = ()> + Send {
+    // Before the task begins: it may never do so.
     let over = Over { shared };
-    let shared = &over.shared;
+    async move { run(&over.shared).await }
+}
+
+async fn run(shared: &Shared<AjaxSession>) {
     loop {
         let again = shared.attend();
         let wants = shared.with(|session, now| {

@@ -247,8 +247,9 @@ fn start(
     let driver = Arc::new(Signal::default());
     let shared = Shared::new(client, clock, driver, None, facts);
     let held = shared.hold();
+    // Before the task begins: it may never do so.
+    let over = Over(shared);
     runtime.spawn(Box::pin(async move {
-        let over = Over(shared);
         run(&over.0, targets, ways).await;
     }));
     Ok(held)
