@@ -27,7 +27,13 @@ pub struct Times {
 /// The times are in the order of the cases.
 #[must_use]
 pub fn interleaved(cases: &[&Case], rounds: usize) -> Vec<Times> {
-    let mut running: Vec<Running> = cases.iter().map(|case| Running::new(case)).collect();
+    in_turn(cases.iter().map(|case| case.prepare()), rounds)
+}
+
+/// The same of operations that are ready.
+#[must_use]
+pub fn in_turn(operations: impl Iterator<Item = Operation>, rounds: usize) -> Vec<Times> {
+    let mut running: Vec<Running> = operations.map(Running::new).collect();
     for round in 0..rounds {
         // Who comes after whom changes, so that no case always finds the caches of the same one.
         for index in 0..running.len() {
@@ -57,8 +63,7 @@ struct Running {
 }
 
 impl Running {
-    fn new(case: &Case) -> Self {
-        let mut operation = case.prepare();
+    fn new(mut operation: Operation) -> Self {
         // The first operations warm up; then a batch is made long enough.
         operation();
         let mut size = 1;

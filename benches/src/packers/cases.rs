@@ -15,6 +15,7 @@ use sente_core::packer::{
 use sente_core::{Carrier, ConnectionConfig, Dialect, EventId, Limits, PackedEvent, Payload, Role};
 use sente_edn::Value;
 
+use super::engine::{Routing, Sending};
 use super::shapes::{self, Data, EVENT_ID, Size};
 use super::sizes;
 use crate::cases::{Operation, keep};
@@ -58,6 +59,7 @@ pub fn all() -> Vec<Case> {
         cases.typed(size);
         cases.values(size);
         cases.gzip(size);
+        cases.connections(size);
     }
     let mut order = Vec::new();
     for case in &cases.0 {
@@ -214,6 +216,28 @@ impl Cases {
             self.add(("unpack-value", size, "rmpv"), rmpv, |packed| {
                 keep(rmpv::decode::read_value(&mut &**packed).expect("it was packed"));
             });
+        }
+    }
+
+    /// What a connection does with it, behind the packer.
+    fn connections(&mut self, size: Size) {
+        for (name, packer) in packers() {
+            let (routing, queueing, batching) = (packer.clone(), packer.clone(), packer);
+            self.add(
+                ("route", size, name),
+                move || Routing::new(&routing, size),
+                Routing::route,
+            );
+            self.add(
+                ("queue", size, name),
+                move || Sending::new(&queueing, size),
+                Sending::queue,
+            );
+            self.add(
+                ("batch", size, name),
+                move || Sending::new(&batching, size),
+                Sending::batch,
+            );
         }
     }
 

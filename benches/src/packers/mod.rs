@@ -2,6 +2,7 @@
 //! libraries.
 
 pub mod cases;
+mod engine;
 pub mod page;
 pub mod shapes;
 pub mod sizes;

@@ -6,6 +6,7 @@ use std::fmt::{self, Display};
 use super::cases::Case;
 use super::shapes::Size;
 use super::sizes::{self, Message, Named};
+use crate::measure::Times;
 
 /// The page. Without counts it has the sizes only.
 #[derive(Debug)]
@@ -15,6 +16,10 @@ pub struct Page<'a> {
     pub cases: &'a [Case],
     /// Instructions of one operation, by the names of cases.
     pub instructions: &'a HashMap<String, u64>,
+    /// Allocations of one operation, by the names of cases.
+    pub allocations: &'a HashMap<String, u64>,
+    /// What one operation took, by the names of cases.
+    pub times: &'a HashMap<String, Times>,
     /// What the figures depend on: machine, versions.
     pub environment: &'a [(String, String)],
 }
@@ -91,6 +96,18 @@ const WORKS: &[(&str, &str)] = &[
         "Compress the MessagePack of the event: `Gzip::seal`, without its threshold",
     ),
     ("gunzip", "Inflate it: `Gzip::open`"),
+    (
+        "route",
+        "Read a WebSocket frame of the event into an event whose data stay packed, and find its handler: `Connection::handle_input`, `Registry::dispatch`",
+    ),
+    (
+        "queue",
+        "Queue an event that is packed, and write it: `Connection::send_packed`, `poll_transmit`",
+    ),
+    (
+        "batch",
+        "Pack 20 events with typed data, and write them at once: `Connection::send_typed`, `poll_transmit`; all 20",
+    ),
 ];
 
 const INTRODUCTION: &str = "\
@@ -268,6 +285,16 @@ impl Page<'_> {
         self.instructions.get(&name).copied()
     }
 
+    /// What is known of a case: instructions, time, allocations.
+    fn cell(&self, name: &str) -> String {
+        let instructions = self.instructions.get(name).map(u64::to_string);
+        let time = self.times.get(name);
+        let time = time.map(|time| format!("{:.0} ns", time.median));
+        let allocations = self.allocations.get(name).map(u64::to_string);
+        let known = [instructions, time, allocations].into_iter().flatten();
+        known.collect::<Vec<_>>().join(" · ")
+    }
+
     fn goals(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
@@ -305,8 +332,11 @@ impl Page<'_> {
     fn costs(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "\n## Instructions per message\n\nCounted by callgrind, as the difference of two numbers of \
-             repetitions. What is read is dropped\nwithin. The plain libraries write names as strings; \
+            "\n## Instructions, time and allocations per message\n\nInstructions, nanoseconds of the \
+             thread's processor time, and allocations from the heap. Instructions\nare counted by \
+             callgrind, as the difference of two numbers of repetitions; times are the medians \
+             of\nrounds in which all codecs take turns; allocations are counted by `dhat`, and a block \
+             that grows is\nanother. What is read is dropped\nwithin. The plain libraries write names as strings; \
              ours are keywords wherever the format has\nthem. `rmp-serde` writes maps with names \
              (`to_vec_named`), as ours does. A value of ours knows\nkeywords, and refuses a key that \
              repeats; those of the libraries do neither."
@@ -323,10 +353,8 @@ impl Page<'_> {
                 }
             }
             for codec in codecs {
-                let counts = Size::ALL.map(|size| {
-                    let count = self.count(work, size, codec);
-                    count.map_or_else(String::new, |count| count.to_string())
-                });
+                let counts =
+                    Size::ALL.map(|size| self.cell(&format!("{work}/{}/{codec}", size.name())));
                 writeln!(f, "| {codec} | {} |", counts.join(" | "))?;
             }
         }

@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use futures_util::future::{join, join_all};
 use sente_adapters::{
-    Acceptor, AsyncIo, ConnectOptions, Duplex, Events, Handle, ListenOptions, Listener, Tokio,
-    TokioLink, Url, blocking, connect, connect_over, start_unerased,
+    Acceptor, AsyncIo, ConnectOptions, Dispatcher, Duplex, Events, Handle, ListenOptions, Listener,
+    Tokio, TokioLink, Url, blocking, connect, connect_over, start_unerased,
 };
 use sente_core::{
-    Accept, Carrier, ConnectionConfig, ConnectionEvent, Dialect, Event, Payload, ReplyToken, Role,
+    Accept, Carrier, ConnectionConfig, ConnectionEvent, Dialect, Event, Pattern, Payload,
+    ReplyToken, Role,
 };
 
 use super::{Echo, Link, Runtime, Way};
@@ -43,6 +44,13 @@ pub(super) fn open(way: Way, window: u64) -> Echo {
                 answer(event, |token, data| server.reply(token, data));
             }
         });
+    } else if way.runtime == Runtime::Handlers {
+        let mut handlers = Dispatcher::new(server);
+        handlers.on(Pattern::Any, |received| {
+            let data = received.event().data.clone().expect("it has data");
+            received.reply(data).expect("the caller waits");
+        });
+        drop(handlers.attach(events));
     } else {
         runner
             .runtime
@@ -96,7 +104,7 @@ struct Runner {
 impl Runner {
     fn new(runtime: Runtime) -> Self {
         match runtime {
-            Runtime::Tokio | Runtime::Unerased => {
+            Runtime::Tokio | Runtime::Handlers | Runtime::Unerased => {
                 let mut tokio = tokio::runtime::Builder::new_current_thread();
                 let tokio = tokio.enable_all().build().expect("a runtime");
                 let runtime = Tokio::new(tokio.handle().clone());

@@ -43,7 +43,9 @@ pub enum Runtime {
     Bare,
     /// tokio's, of one thread.
     Tokio,
-    /// The same with drivers that know the types of their link and timer.
+    /// The same with the server's handler run by its driver, without a task.
+    Handlers,
+    /// tokio's with drivers that know the types of their link and timer.
     Unerased,
     /// smol's global executor, of one thread.
     Smol,
@@ -72,6 +74,8 @@ impl Way {
             .flat_map(move |link| runtimes.map(|runtime| Self { link, runtime }));
         let way = |link, runtime| Self { link, runtime };
         every.chain([
+            way(Link::Memory, Runtime::Handlers),
+            way(Link::Tcp, Runtime::Handlers),
             way(Link::Memory, Runtime::Unerased),
             way(Link::TokioTcp, Runtime::Tokio),
             way(Link::TokioTcp, Runtime::Unerased),
@@ -90,6 +94,7 @@ impl Way {
         let runtime = match self.runtime {
             Runtime::Bare => "bare",
             Runtime::Tokio => "tokio",
+            Runtime::Handlers => "tokio-handlers",
             Runtime::Unerased => "tokio-unerased",
             Runtime::Smol => "smol",
             Runtime::AsyncStd => "async-std",

@@ -9,6 +9,9 @@ use crate::workspace::Workspace;
 /// Where the results are kept, from the root.
 const PAGE: &str = "docs/benchmarks/packers.md";
 
+/// In how many rounds times are taken.
+const ROUNDS: usize = 15;
+
 /// The plain libraries that the page names.
 const LIBRARIES: &[&str] = &["serde_json", "rmp-serde", "rmpv", "flate2", "zlib-rs"];
 
@@ -30,15 +33,21 @@ pub(super) fn run(workspace: &Workspace, options: &Options, valgrind: &str) -> R
     let instructions = directory.join("packer_instructions.tsv");
     write(&instructions, counts.as_bytes())?;
 
+    let mut allocations = super::bench(workspace, "packer_allocations");
+    let allocations = keep(&mut allocations, directory.join("packer_allocations.tsv"))?;
+
     let mut table = workspace.cargo(["run", "--release", "-p", "sente-benches"]);
     table.arg("--bin").arg("packer_sizes").arg("--");
     table.arg("--instructions").arg(&instructions);
+    table.arg("--allocations").arg(&allocations);
+    table.arg("--rounds").arg(ROUNDS.to_string());
     let rustc = workspace.task("rustc").arg("--version").asked();
     for (what, which) in [
         ("machine", machine()),
         ("compiler", rustc.unwrap_or_else(|| "unknown".to_owned())),
         ("profile", "release, as in the root manifest".to_owned()),
         ("instructions", format!("{valgrind}, callgrind")),
+        ("times", format!("medians of {ROUNDS} rounds")),
         ("libraries", libraries(workspace)?),
     ] {
         table.arg("--with").arg(format!("{what}={which}"));

@@ -41,7 +41,8 @@ is two engines in a loop that hand each other bytes, or write them to a blocking
 no task, no timer, no handle, and nobody can be waited for. All others are the adapters' handles and
 events, both ends in one process: on tokio's runtime of one thread, on one thread of smol's and of
 async-std's executors, and on threads of their own with the methods that wait. `memory` is a `Duplex`.
-With 64 calls under way, 64 are made, and the next 64 when all are answered.
+With `tokio-handlers` the server's handler is run by its driver (`Dispatcher::attach`), in place of a task
+that takes its events. With 64 calls under way, 64 are made, and the next 64 when all are answered.
 
 What the kernel does is not counted, so sockets cost little more than memory here; what waits and is
 woken counts. Where threads meet, counts differ by a few percent from run to run.
