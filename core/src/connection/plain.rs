@@ -19,7 +19,7 @@ use super::receive::part;
 use super::recv_queue::RecvQueue;
 
 /// Why no further frame was taken.
-pub(super) enum Stop {
+enum Stop {
     /// There is no whole frame, or no room. Whether any was taken.
     Here(bool),
     /// An event that is more than to be queued.
@@ -53,8 +53,25 @@ struct Taking<'a> {
 }
 
 impl Connection {
+    /// Decodes the simple frames, as far as there is room for them, and one that is not. Whether there
+    /// was any.
+    #[inline]
+    pub(super) fn process_plain(&mut self) -> bool {
+        match self.take_plain() {
+            Stop::Here(progress) => return progress,
+            Stop::Event { id, data, callback } => self.handle_event(id, data, callback, None),
+            Stop::Reply { callback, data } => self.settle(&callback, data),
+            Stop::Other(whole) => {
+                self.stats.frames_received += 1;
+                let frame = self.framer.take(whole);
+                self.handle_frame(&frame);
+            }
+        }
+        true
+    }
+
     /// Takes the simple frames at the front of the framing, as far as there is room.
-    pub(super) fn take_plain(&mut self) -> Stop {
+    fn take_plain(&mut self) -> Stop {
         let config = &*self.config;
         let Some(limits) = &config.edn else {
             return Stop::Here(false);

@@ -27,7 +27,6 @@ use super::close::Unread;
 use super::config::RecvPolicy;
 use super::event::{BadEvent, ConnectionEvent, HelloReceived, Input, Opened, State};
 use super::framer::Framed;
-use super::plain::Stop;
 
 /// In a frame smaller than this, nothing is too small to be a slice of it.
 const PIN_BELOW: usize = 4096;
@@ -150,23 +149,6 @@ impl Connection {
     /// Whether what arrives is told to nobody any more.
     fn drops_all(&self) -> bool {
         self.state == State::Closed || self.unread == Unread::Dropped
-    }
-
-    /// Decodes the simple frames, as far as there is room for them, and one that is not. Whether there
-    /// was any.
-    #[inline]
-    fn process_plain(&mut self) -> bool {
-        match self.take_plain() {
-            Stop::Here(progress) => return progress,
-            Stop::Event { id, data, callback } => self.handle_event(id, data, callback, None),
-            Stop::Reply { callback, data } => self.settle(&callback, data),
-            Stop::Other(whole) => {
-                self.stats.frames_received += 1;
-                let frame = self.framer.take(whole);
-                self.handle_frame(&frame);
-            }
-        }
-        true
     }
 
     /// Everything received has been decoded; if nothing more will come, says so.

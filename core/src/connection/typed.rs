@@ -102,7 +102,8 @@ impl Connection {
             .map_err(|refused| TypedSendError::Refused(refused.into()))
     }
 
-    /// Queues a call of the event `[id data]` as [`call`](Self::call) does, with data of a Rust type.
+    /// Queues a call of the event `[id data]` as [`call`](Self::call) does, with data of a Rust type. It is
+    /// the cheapest way to call.
     ///
     /// # Errors
     /// [`TypedSendError`]; id and data are only borrowed.

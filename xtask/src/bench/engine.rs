@@ -145,8 +145,9 @@ fn page(goals: &str, counts: &[Count], allocations: &str) -> Result<String, Stri
          the heap. The event has 100 bytes; the floor is what `serde_json` takes\n\
          for the same data as JSON, doing no more than its format needs: no framing, no queue, no handler,\n\
          nothing counted, and repeated keys are not looked for. What was tried and what it gave stands\n\
-         with the decisions [26](../decisions/0026-plain-frames-are-read-where-they-lie.md) and\n\
-         [27](../decisions/0027-what-sending-and-calling-cost.md).\n\n\
+         with the decisions [26](../decisions/0026-plain-frames-are-read-where-they-lie.md),\n\
+         [27](../decisions/0027-what-sending-and-calling-cost.md) and\n\
+         [35](../decisions/0035-frames-made-when-they-are-queued.md).\n\n\
          ## Goals\n\n\
          | work | measured | must | stretch | verdict |\n|---|---:|---:|---:|---|\n",
     );

@@ -155,7 +155,7 @@ impl<'a> PlainCursor<'a> {
 
     /// Steps over the keyword that is next if it is the one of this name, which has been read
     /// before. Where it is not, nothing is stepped over.
-    #[inline]
+    #[inline(always)]
     pub fn keyword_of(&mut self, name: &str) -> Option<()> {
         if self.peek()? != b':' {
             return None;
