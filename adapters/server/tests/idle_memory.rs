@@ -35,7 +35,7 @@ const BURST: usize = 10;
 fn an_idle_connection_is_small() {
     counted(async {
         let mut listener = listening().await;
-        let clients = Clients::of(&listener);
+        let mut clients = Clients::of(&listener);
         let mut held = Vec::with_capacity(COUNT);
         let mut sizes = Vec::new();
         for count in [FIRST, COUNT] {
@@ -68,7 +68,7 @@ fn an_idle_connection_in_a_channel_is_small_before_and_after_a_burst() {
             .create(&channel, ChannelOptions::default())
             .unwrap();
         let listener = listening().await;
-        let clients = Clients::of(&listener);
+        let mut clients = Clients::of(&listener);
         let _listening = server.serve(listener);
         let mut events = server.events();
         let mut sizes = Vec::new();
@@ -128,7 +128,7 @@ async fn listening() -> Listener {
 /// Clients on a thread, who hold nothing of the heap while nothing is asked of them.
 struct Clients {
     orders: mpsc::Sender<Order>,
-    done: Mutex<tokio_mpsc::Receiver<()>>,
+    done: tokio_mpsc::Receiver<()>,
 }
 
 enum Order {
@@ -165,19 +165,15 @@ impl Clients {
                 }
             }
         });
-        Self {
-            orders,
-            done: Mutex::new(done),
-        }
+        Self { orders, done }
     }
 
     fn say(&self, order: Order) {
         self.orders.send(order).unwrap();
     }
 
-    async fn are_done(&self) {
-        let mut done = self.done.lock().unwrap();
-        std::future::poll_fn(|cx| done.poll_recv(cx)).await.unwrap();
+    async fn are_done(&mut self) {
+        self.done.recv().await.unwrap();
     }
 }
 
