@@ -68,6 +68,10 @@ impl<M: Engine> Events<M> {
         .await
     }
 
+    pub(crate) fn has_early(&self) -> bool {
+        !self.early.is_empty()
+    }
+
     pub(crate) fn take_early(&mut self) -> Option<M::Event> {
         self.early.pop_front()
     }

@@ -256,14 +256,21 @@ impl<M: Engine> Shared<M> {
         now: Instant,
         again: &mut Again,
     ) -> MutexGuard<'a, Inner<M>> {
+        let has_event = inner.has_event();
         let Some(inline) = inner.inline.as_mut().filter(|inline| !inline.is_full()) else {
             return inner;
         };
         let Some(mut work) = inline.work.take() else {
             return inner;
         };
+        again.at = work.handlers.due();
+        let is_due = again.at.is_some_and(|due| due <= now);
+        if !has_event && !is_due && !work.events.has_early() {
+            inline.work = Some(work);
+            return inner;
+        }
         let mut rest = std::mem::take(&mut inline.rest);
-        if work.handlers.due().is_some_and(|due| due <= now) {
+        if is_due {
             drop(inner);
             work.handlers.handle_timeout();
             rest.extend(std::iter::from_fn(|| work.panicked()));
