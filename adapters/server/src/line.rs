@@ -1,16 +1,15 @@
 //! One connection of the server: what waits for it, and what is done with what it says.
 
-use std::pin::Pin;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
-use sente_adapters::{AnyHandle, Attendant, CallFailure, Events, Handle};
+use sente_adapters::{AnyHandle, Attendant, Events, Handle};
 use sente_core::admission::Request;
 use sente_core::packer::Packer;
 use sente_core::{
-    CallError, ConnId, ConnectionEvent, Dialect, Event, EventGate, EventRefusal, Hub, HubDelivery,
-    Inbox, Instant, Message, PackedEvent, Payload, Peer, ReplyToken, SendError, SlowReport, Stats,
+    ConnId, ConnectionEvent, Dialect, EventGate, EventRefusal, Hub, HubDelivery, Inbox, Instant,
+    Message, PackedEvent, Payload, Peer, ReplyToken, SlowReport, Stats,
 };
 use smol_str::SmolStr;
 use tokio::task::yield_now;
@@ -19,6 +18,7 @@ use crate::clock::Clock;
 use crate::event::ServerEvent;
 use crate::reload::Bounds;
 use crate::sender::Sender;
+use crate::sending::Sends;
 use crate::served::Served;
 use crate::server::{Inner, Server};
 use crate::stats::Waiting;
@@ -36,10 +36,8 @@ const IDLE: u8 = 0;
 const RUNNING: u8 = 1;
 const AGAIN: u8 = 2;
 
-type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
-
 /// What the server does with a connection, whatever carries it.
-pub(crate) trait Wire: Send + Sync {
+pub(crate) trait Wire: Sends + Send + Sync {
     fn link(&self) -> &Link;
     /// Takes what the hub delivers, in its order.
     fn deliver(&self, now: Instant, delivery: &HubDelivery);
@@ -50,12 +48,6 @@ pub(crate) trait Wire: Send + Sync {
     fn send_queue(&self) -> Waiting;
     fn dialect(&self) -> Option<Dialect>;
     fn packer(&self) -> Option<Arc<dyn Packer>>;
-    fn send(self: Arc<Self>, event: Event) -> BoxFuture<Result<(), SendError>>;
-    fn call(
-        self: Arc<Self>,
-        event: Event,
-        timeout: Duration,
-    ) -> BoxFuture<Result<Payload, CallFailure>>;
 }
 
 /// What the server has of every connection.
@@ -183,12 +175,12 @@ impl Link {
         std::mem::take(&mut lock(&self.mailbox).reports)
     }
 
-    fn has_a_line(&self) -> bool {
+    pub(crate) fn has_a_line(&self) -> bool {
         lock(&self.mailbox).has_a_line()
     }
 
     /// Whether nothing is on its way that the next delivery would have to stand behind.
-    fn is_clear(&self) -> bool {
+    pub(crate) fn is_clear(&self) -> bool {
         lock(&self.mailbox).is_clear()
     }
 
@@ -234,6 +226,11 @@ impl<M: Served> Line<M> {
 
     pub(crate) fn take_unsent(&self) -> (Vec<PackedEvent>, Vec<PackedEvent>) {
         self.link.take_unsent()
+    }
+
+    /// What it is sent to with; `None` until it is attached.
+    pub(crate) fn handle(&self) -> Option<&Handle<M>> {
+        self.handle.get()
     }
 
     fn nudge(self: Arc<Self>) {
@@ -492,39 +489,6 @@ impl<M: Served> Wire for Line<M> {
 
     fn packer(&self) -> Option<Arc<dyn Packer>> {
         self.handle.get().map(|handle| M::facts(handle).packer)
-    }
-
-    fn send(self: Arc<Self>, event: Event) -> BoxFuture<Result<(), SendError>> {
-        Box::pin(async move {
-            let Some(handle) = self.handle.get() else {
-                return Err(SendError::NotOpen(Box::new(event)));
-            };
-            // It is not to overtake what the hub has delivered.
-            while self.link.has_a_line() {
-                if handle.flush().await.is_err() {
-                    return Err(SendError::NotOpen(Box::new(event)));
-                }
-            }
-            handle.send(event).await
-        })
-    }
-
-    fn call(
-        self: Arc<Self>,
-        event: Event,
-        timeout: Duration,
-    ) -> BoxFuture<Result<Payload, CallFailure>> {
-        Box::pin(async move {
-            let Some(handle) = self.handle.get() else {
-                return Err(CallFailure::Failed(CallError::Closed));
-            };
-            while self.link.has_a_line() {
-                if handle.flush().await.is_err() {
-                    return Err(CallFailure::Failed(CallError::Closed));
-                }
-            }
-            handle.call(event, timeout).await
-        })
     }
 }
 

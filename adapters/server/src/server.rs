@@ -5,12 +5,11 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
 use std::time::Duration;
 
-use sente_adapters::{AnyHandle, CallFailure, Events, Handle};
+use sente_adapters::{AnyHandle, Events, Handle};
 use sente_core::admission::Gate;
 use sente_core::{
     ConnId, ConnectionInfo, Dialect, Event, Fanout, FanoutError, Hub, HubEvent, Instant, JoinError,
-    Member, Message, PackedEvent, Payload, Peer, SendError, SendOptions, SlowReport, Target,
-    UserId, UserRates,
+    Member, Message, PackedEvent, Peer, SendOptions, SlowReport, Target, UserId, UserRates,
 };
 use smol_str::SmolStr;
 use thiserror::Error;
@@ -29,6 +28,7 @@ use crate::room::Room;
 use crate::seed::random;
 use crate::sender::{Routes, Sender};
 use crate::served::{Facts, Served};
+use crate::state::ServerState;
 use crate::stats::{Counts, count};
 use crate::terms::Terms;
 use crate::trace;
@@ -90,6 +90,7 @@ pub(crate) struct Inner {
     pub(crate) open: watch::Sender<usize>,
     /// Whether it lets nobody in any more.
     pub(crate) is_closing: watch::Sender<bool>,
+    pub(crate) state: watch::Sender<ServerState>,
     /// The timer is to be set anew.
     timer: Arc<Notify>,
     pub(crate) counts: Counts,
@@ -135,6 +136,7 @@ impl Server {
             uids: watch::Sender::new(0),
             open: watch::Sender::new(0),
             is_closing: watch::Sender::new(false),
+            state: watch::Sender::new(ServerState::Serving),
             timer: Arc::new(Notify::new()),
             counts: Counts::default(),
             #[cfg(feature = "metrics")]
@@ -245,6 +247,9 @@ impl Server {
             room.identities.leave(id);
             let line = room.lines.remove(&id)?;
             count(&mut room.gone, &*line);
+            if room.closing.is_some() {
+                self.inner.ends(room.lines.is_empty());
+            }
             Some(line)
         });
         if line.is_some() {
@@ -328,36 +333,6 @@ impl Server {
         Ok(fanout.connections > 0)
     }
 
-    /// Sends `event` to one connection, waiting for room while its peer is behind.
-    ///
-    /// # Errors
-    /// [`SendError`] gives the event back; [`SendError::NotOpen`] if it is not there.
-    pub async fn send(&self, connection: ConnId, event: Event) -> Result<(), SendError> {
-        match self.line(connection) {
-            Some(line) => line.send(event).await,
-            None => Err(SendError::NotOpen(Box::new(event))),
-        }
-    }
-
-    /// Calls the peer of one connection and waits for its reply, `timeout` at most.
-    ///
-    /// # Errors
-    /// [`CallFailure`].
-    ///
-    /// # Cancel safety
-    /// Dropped, the call is cancelled; a later reply is counted and dropped.
-    pub async fn call(
-        &self,
-        connection: ConnId,
-        event: Event,
-        timeout: Duration,
-    ) -> Result<Payload, CallFailure> {
-        match self.line(connection) {
-            Some(line) => self.timed_call(line, event, timeout).await,
-            None => Err(CallFailure::Refused(SendError::NotOpen(Box::new(event)))),
-        }
-    }
-
     /// Has all connections closed that `target` means, with a WebSocket close code and a reason:
     /// Sente's `[:chsk/close]`, which has code 1000 and no reason. How many.
     #[expect(clippy::must_use_candidate, reason = "it is done for what it does")]
@@ -398,6 +373,7 @@ impl Server {
         let lines: Vec<_> = {
             let mut room = lock(&self.inner.room);
             room.closing = Some(room.closing.map_or(deadline, |at| at.min(deadline)));
+            self.inner.ends(room.lines.is_empty());
             room.lines.values().cloned().collect()
         };
         for line in &lines {
@@ -420,6 +396,7 @@ impl Server {
         let lines: Vec<_> = {
             let mut room = lock(&self.inner.room);
             room.closing = Some(now);
+            self.inner.ends(room.lines.is_empty());
             room.lines.values().cloned().collect()
         };
         close_all(&lines);
@@ -435,7 +412,7 @@ impl Server {
         self.inner.in_room(f)
     }
 
-    fn line(&self, id: ConnId) -> Option<Arc<dyn Wire>> {
+    pub(crate) fn line(&self, id: ConnId) -> Option<Arc<dyn Wire>> {
         lock(&self.inner.room).lines.get(&id).cloned()
     }
 
@@ -449,22 +426,6 @@ impl Server {
 
     pub(crate) fn user_rates(&self) -> Option<MutexGuard<'_, UserRates>> {
         self.inner.users.as_ref().map(lock)
-    }
-
-    async fn timed_call(
-        &self,
-        line: Arc<dyn Wire>,
-        event: Event,
-        timeout: Duration,
-    ) -> Result<Payload, CallFailure> {
-        #[cfg(feature = "metrics")]
-        let began = self.now();
-        let settled = line.call(event, timeout).await;
-        #[cfg(feature = "metrics")]
-        if let Some(latency) = self.inner.latency.get() {
-            latency.called(self.now().saturating_duration_since(began));
-        }
-        settled
     }
 
     /// Has the handlers handle a message.
