@@ -53,13 +53,13 @@ impl Connection {
         let (before, behind) = around;
         let [separator, ..] = behind;
         let (kind, separator) = (config.kind, separator.len());
-        let text = self.scratch.text_mut();
+        let text = self.scratch.begin();
         let start = text.len();
         text.extend_from_slice(NO_HEADER.get(..room).unwrap_or_default());
         text.extend_from_slice(before);
         let from = text.len();
         if let Err(error) = pack(text) {
-            self.scratch.truncate(start);
+            self.scratch.drop_last();
             return Err(error);
         }
         let end = text.len();
@@ -71,12 +71,12 @@ impl Connection {
         let len = end.saturating_sub(from).saturating_add(callback_len);
         if size >= TransmitBuf::SHARE_FROM || !self.has_simple_room(size, len) {
             let packed = self.scratch.copied(from, end);
-            self.scratch.truncate(start);
+            self.scratch.drop_last();
             return Ok(Packed::Alone(packed));
         }
         self.before_push(size);
-        let text = self.scratch.text_mut();
-        let moved = self.framer.frame(kind, start, text);
+        let moved = self.framer.frame(kind, start, self.scratch.begun());
+        self.scratch.keep();
         let (from, end) = (from.saturating_sub(moved), end.saturating_sub(moved));
         let second = end.saturating_add(separator);
         let second = second..second.saturating_add(callback_len);
@@ -111,7 +111,7 @@ impl Connection {
             return false;
         }
         let (kind, opening, between) = (config.kind, open.len(), middle.len());
-        let text = self.scratch.text_mut();
+        let text = self.scratch.begin();
         let start = text.len();
         text.reserve(size.saturating_add(SPARE));
         text.extend_from_slice(NO_HEADER.get(..room).unwrap_or_default());
@@ -119,6 +119,7 @@ impl Connection {
             text.extend_from_slice(part);
         }
         let moved = self.framer.frame(kind, start, text);
+        self.scratch.keep();
         let at = start.saturating_add(room).saturating_sub(moved);
         let at = at.saturating_add(opening);
         let first = at..at.saturating_add(first.len());

@@ -13,7 +13,12 @@ const IDLE: usize = 1024;
 
 /// The buffer of one connection.
 #[derive(Debug, Default)]
-pub(super) struct Scratch(Vec<u8>);
+pub(super) struct Scratch {
+    text: Vec<u8>,
+    /// How much of it are whole frames. What is behind them is of a message that is being packed, or of
+    /// one whose packing panicked.
+    framed: usize,
+}
 
 impl Scratch {
     /// How much text of frames is taken before what follows waits in the queue.
@@ -21,19 +26,33 @@ impl Scratch {
 
     /// The frames.
     #[inline]
-    pub(super) const fn text(&self) -> &Vec<u8> {
-        &self.0
+    pub(super) fn text(&self) -> &[u8] {
+        self.text.get(..self.framed).unwrap_or_default()
     }
 
-    /// The same, to append to it.
+    /// The same, to append to it. [`keep`](Self::keep) or [`drop_last`](Self::drop_last) follows.
     #[inline]
-    pub(super) const fn text_mut(&mut self) -> &mut Vec<u8> {
-        &mut self.0
+    pub(super) fn begin(&mut self) -> &mut Vec<u8> {
+        self.text.truncate(self.framed);
+        &mut self.text
+    }
+
+    /// What was begun, to go on with it.
+    #[inline]
+    pub(super) const fn begun(&mut self) -> &mut Vec<u8> {
+        &mut self.text
+    }
+
+    /// What was appended is a frame.
+    #[inline]
+    pub(super) const fn keep(&mut self) {
+        self.framed = self.text.len();
     }
 
     /// Forgets the frames.
     pub(super) fn clear(&mut self) {
-        self.0.clear();
+        self.text.clear();
+        self.framed = 0;
         self.shrink_to(BUSY);
     }
 
@@ -42,33 +61,33 @@ impl Scratch {
         &mut self,
         pack: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
     ) -> Result<Bytes, E> {
-        let start = self.0.len();
-        let packed = pack(&mut self.0);
-        let packed = packed.map(|()| self.copied(start, self.0.len()));
-        self.truncate(start);
+        let packed = pack(self.begin());
+        let packed = packed.map(|()| self.copied(self.framed, self.text.len()));
+        self.drop_last();
         packed
     }
 
     /// A copy of a part of it.
     pub(super) fn copied(&self, start: usize, end: usize) -> Bytes {
-        Bytes::copy_from_slice(self.0.get(start..end).unwrap_or_default())
+        Bytes::copy_from_slice(self.text.get(start..end).unwrap_or_default())
     }
 
-    /// Takes back what was appended from `start` on.
-    pub(super) fn truncate(&mut self, start: usize) {
-        self.0.truncate(start);
-        self.shrink_to(BUSY.saturating_add(start));
+    /// Takes back what was appended behind the frames.
+    pub(super) fn drop_last(&mut self) {
+        self.text.truncate(self.framed);
+        self.shrink_to(BUSY.saturating_add(self.framed));
     }
 
     /// Gives back what a connection with nothing to send is not to hold.
     pub(super) fn settle(&mut self) {
+        self.text.truncate(self.framed);
         self.shrink_to(IDLE);
     }
 
     #[inline]
     fn shrink_to(&mut self, capacity: usize) {
-        if self.0.capacity() > capacity {
-            self.0.shrink_to(capacity);
+        if self.text.capacity() > capacity {
+            self.text.shrink_to(capacity);
         }
     }
 }
@@ -91,7 +110,7 @@ mod tests {
     fn what_is_packed_has_just_its_length_and_the_buffer_is_used_again() {
         let mut scratch = Scratch::default();
         assert_eq!(pack(&mut scratch, 1_000).len(), 1_000);
-        let capacity = scratch.0.capacity();
+        let capacity = scratch.text.capacity();
         let packed = scratch.packed(|out| {
             assert!(out.is_empty() && out.capacity() == capacity);
             out.push(b'y');
@@ -104,11 +123,11 @@ mod tests {
     fn a_large_message_leaves_no_large_buffer_behind() {
         let mut scratch = Scratch::default();
         assert_eq!(pack(&mut scratch, 10 * BUSY).len(), 10 * BUSY);
-        assert!(scratch.0.capacity() <= BUSY);
+        assert!(scratch.text.capacity() <= BUSY);
         pack(&mut scratch, BUSY);
-        assert_eq!(scratch.0.capacity(), BUSY);
+        assert_eq!(scratch.text.capacity(), BUSY);
         scratch.settle();
-        assert!(scratch.0.capacity() <= IDLE);
+        assert!(scratch.text.capacity() <= IDLE);
     }
 
     #[test]

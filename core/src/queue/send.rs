@@ -216,6 +216,8 @@ impl SendQueue {
     pub(crate) fn ahead_left(&mut self) -> usize {
         let count = self.ahead.len();
         self.ahead.clear();
+        // No low one waited for them.
+        self.normal_in_a_row = 0;
         count
     }
 

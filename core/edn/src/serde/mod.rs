@@ -249,14 +249,15 @@ pub fn to_string_with<T: Serialize + ?Sized>(
 pub fn to_vec<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, Error> {
     let mut serializer = Serializer::to_text(&Options::default());
     value.serialize(&mut serializer)?;
-    Ok(serializer.into_bytes())
+    Ok(serializer.take_bytes())
 }
 
 /// Writes a Rust value as [`to_string`] does, behind what is in a buffer.
 ///
 /// # Errors
 ///
-/// Those of [`to_string`]; the buffer is then as it was.
+/// Those of [`to_string`]; the buffer is then as it was. Where the value panics, the buffer holds all
+/// that it held, and may hold a part of the value behind it.
 ///
 /// ```
 /// let mut text = b"[:tick ".to_vec();
@@ -265,13 +266,28 @@ pub fn to_vec<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, Error> {
 /// ```
 pub fn append<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) -> Result<(), Error> {
     let start = out.len();
-    let mut serializer = Serializer::behind(core::mem::take(out), &Options::default());
-    let written = value.serialize(&mut serializer);
-    *out = serializer.into_bytes();
+    let mut lent = Lent {
+        serializer: Serializer::behind(core::mem::take(out), &Options::default()),
+        out,
+    };
+    let written = value.serialize(&mut lent.serializer);
+    drop(lent);
     if written.is_err() {
         out.truncate(start);
     }
     written
+}
+
+/// Gives a buffer back, also where a value panics.
+struct Lent<'a> {
+    serializer: Serializer,
+    out: &'a mut Vec<u8>,
+}
+
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        *self.out = self.serializer.take_bytes();
+    }
 }
 
 /// Makes a [`Value`] of a Rust value.

@@ -97,8 +97,8 @@ impl Serializer {
         }
     }
 
-    pub(super) fn into_bytes(self) -> Vec<u8> {
-        match self.out {
+    pub(super) fn take_bytes(&mut self) -> Vec<u8> {
+        match mem::replace(&mut self.out, Out::Text(ToText::behind(Vec::new()))) {
             Out::Text(text) => text.into_bytes(),
             Out::Value(value) => crate::to_vec(&value.into_value()),
         }
