@@ -42,6 +42,10 @@ pub(crate) trait Machine: SendHalf + Sized + Send + 'static {
     fn poll_event(&mut self) -> Option<Self::Told>;
     fn has_event(&self) -> bool;
     fn wants_read(&self) -> bool;
+    /// Whether few enough answers wait to be written that there may be more.
+    fn has_reply_room(&self) -> bool {
+        true
+    }
     /// Of the present link; `None` without one.
     fn recv_capacity(&self) -> Option<RecvCapacity>;
     fn set_recv_allowance(&mut self, now: Instant, bytes: usize);
@@ -102,6 +106,10 @@ impl Machine for Connection {
 
     fn wants_read(&self) -> bool {
         self.wants_read()
+    }
+
+    fn has_reply_room(&self) -> bool {
+        self.has_reply_room()
     }
 
     fn recv_capacity(&self) -> Option<RecvCapacity> {

@@ -34,7 +34,7 @@ impl Dispatcher<Connection> {
     /// [`Handle`]. They must not block: while one runs, nothing is read or written. One that has to
     /// wait spawns a task, and takes the [`Responder`](crate::Responder) along. What they send while
     /// the send queue is full is refused, as always; answers never are, and while too many of them
-    /// wait to be written nothing is read.
+    /// wait to be written nothing is read, nor shown to handlers.
     ///
     /// What no handler wants waits in the [`Rest`], in order. While a message does, or 16 of all else,
     /// handlers see nothing either, so that not reading it is backpressure. Where nobody is to read it, drop it: then calls
@@ -276,7 +276,11 @@ impl<M: Engine> Shared<M> {
             rest.extend(std::iter::from_fn(|| work.panicked()));
             inner = self.lock();
         }
-        while again.shown < EVENTS_IN_A_ROW && rest.len() < MAX_REST {
+        // What was read already may ask for more answers than are to wait at once.
+        while again.shown < EVENTS_IN_A_ROW
+            && rest.len() < MAX_REST
+            && inner.machine.has_reply_room()
+        {
             let early = work.events.take_early();
             let Some(event) = early.or_else(|| inner.next_event(self)) else {
                 break;
@@ -301,7 +305,7 @@ impl<M: Engine> Shared<M> {
                 inner.drop_rest(dispatched, now);
             }
         }
-        let more = inner.has_event();
+        let more = inner.machine.has_reply_room() && (inner.has_event() || work.events.has_early());
         if let Some(inline) = inner.inline.as_mut() {
             inline.work = Some(work);
             inline.rest = rest;

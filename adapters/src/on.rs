@@ -26,6 +26,8 @@ impl<M: Engine> Handle<M> {
     /// or once it is dropped. An `Events` that is held and not read holds up the streams, too, since
     /// what is for it stands before what is for them. Where there is nothing else to read, drop it.
     ///
+    /// The predicate of a [`Pattern::When`] runs under the connection's lock: it must not use a handle.
+    ///
     /// A stream that is not read holds up nobody: beyond its [`StreamLimits`] the oldest event that
     /// waits is dropped for the new one, counted in [`EventStream::missed`], and, where it is a call,
     /// answered with an error.

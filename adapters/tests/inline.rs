@@ -9,12 +9,14 @@ use std::time::Duration;
 
 use sente_adapters::{
     Acceptor, CallFailure, ConnectOptions, Dispatched, Dispatcher, Duplex, Events, Handle,
-    ListenOptions, Rest, SharedRecvBudget, Url, connect_over,
+    ListenOptions, Listener, Rest, SharedRecvBudget, Url, connect_over,
 };
 use sente_core::{
-    Accept, CallError, ConnectionEvent, Event, EventId, Gone, Pattern, RecvBudgetLimits,
+    Accept, CallError, ConnectionEvent, Event, EventId, Gone, Limits, Pattern, RecvBudgetLimits,
     ReplyError, SendError,
 };
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
 use tokio::task::yield_now;
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -274,6 +276,43 @@ async fn a_handler_that_has_to_wait_answers_from_a_task_and_holds_nobody_up() {
     assert!(!waits.is_finished());
     release.send(42).unwrap();
     assert_eq!(soon(waits).await.unwrap().unwrap(), "42");
+}
+
+#[tokio::test]
+async fn a_peer_that_asks_and_does_not_read_is_answered_no_further_than_the_limit() {
+    const CALLS: usize = 800;
+    const ANSWER: usize = 100_000;
+    let url: Url = "tcp://127.0.0.1:0".parse().unwrap();
+    let mut listener = Listener::bind(&url, ListenOptions::default())
+        .await
+        .unwrap();
+    let at = listener.url().to_string();
+    let at = at.trim_start_matches("tcp://").trim_end_matches('/');
+    let mut peer = TcpStream::connect(at).await.unwrap();
+    let incoming = soon(listener.accept()).await.unwrap().unwrap();
+    let (handle, events) = incoming.accept(Accept::new("ada")).await.unwrap();
+    let mut handlers = Dispatcher::new(handle);
+    let most = Arc::new(AtomicUsize::new(0));
+    let seen = most.clone();
+    let answer = "x".repeat(ANSWER);
+    handlers.on(id("test/ask"), move |received| {
+        received.reply(answer.as_str()).unwrap();
+        let bytes = received.handle().send_capacity().bytes;
+        seen.fetch_max(bytes, Ordering::Relaxed);
+    });
+    let limit = Limits::default().max_send_bytes;
+    drop(handlers.attach(events));
+    let calls = "[[:test/ask] \"012345\"]\n".repeat(CALLS);
+    peer.write_all(calls.as_bytes()).await.unwrap();
+    until(|| most.load(Ordering::Relaxed) > limit).await;
+    let mut answers = 0;
+    let mut lines = BufReader::new(peer).lines();
+    while answers < CALLS {
+        let line = soon(lines.next_line()).await.unwrap().unwrap();
+        answers += usize::from(line.len() > ANSWER);
+    }
+    let most = most.load(Ordering::Relaxed);
+    assert!(most < limit + 2 * ANSWER, "{most}");
 }
 
 #[tokio::test]

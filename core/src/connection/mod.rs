@@ -583,7 +583,11 @@ impl Connection {
 
     /// Whether the peer's questions may still cause answers. Our own events do not count: were
     /// reading to stop for them, two peers that both send much would wait for each other for ever.
-    fn has_reply_room(&self) -> bool {
+    ///
+    /// False while replies of more than `Limits::max_send_bytes` wait to be written. More are taken all
+    /// the same; whoever can let questions wait does so until it is true again.
+    #[must_use]
+    pub fn has_reply_room(&self) -> bool {
         let waiting = self.queue.reply_bytes().saturating_add(self.control_bytes);
         waiting <= self.config.limits.max_send_bytes
     }
