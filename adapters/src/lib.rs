@@ -120,7 +120,7 @@ pub use seed::{fresh_conn_id, fresh_csrf_token};
 pub use sente_core::framing::upgrade::UpgradeRequest;
 pub use sockets::{TcpKeepalive, TcpOptions};
 pub use streams::{FuturesLink, TokioLink};
-pub use subscriptions::StreamLimits;
+pub use subscriptions::{EventQueue, StreamLimits, Subscriptions};
 pub use supervisor::{
     ChildId, NoChild, Restart, SupervisedCallError, SupervisedSendError, Supervisor,
     SupervisorError, SupervisorEvent, SupervisorEvents, SupervisorOptions,

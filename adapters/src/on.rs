@@ -7,12 +7,12 @@ use std::task::{Context, Poll};
 
 use futures_util::Stream;
 use futures_util::future::poll_fn;
-use sente_core::{Connection, Event, Gone, HandlerId, Pattern};
+use sente_core::{Connection, Event, Gone, HandlerId, Pattern, ReplyToken};
 
 use crate::dispatch::Responder;
 use crate::engine::Engine;
 use crate::handle::Handle;
-use crate::subscriptions::{Queue, StreamLimits, Subscriptions, Waiter};
+use crate::subscriptions::{EventQueue, StreamLimits, Subscriptions};
 
 impl<M: Engine> Handle<M> {
     /// The events that `pattern` says as a [`Stream`], from now on and over reconnects: those of one
@@ -70,7 +70,7 @@ impl<M: Engine> Handle<M> {
 
     fn subscribe(
         &self,
-        register: impl FnOnce(&mut Subscriptions) -> (HandlerId, Arc<Queue>),
+        register: impl FnOnce(&mut Subscriptions) -> (HandlerId, Arc<EventQueue>),
     ) -> Subscribed<M> {
         let mut inner = self.shared.lock();
         let is_over = inner.is_told_out();
@@ -188,7 +188,7 @@ impl<M: Engine> Arrived<M> {
 struct Subscribed<M: Engine> {
     handle: Handle<M>,
     id: HandlerId,
-    queue: Arc<Queue>,
+    queue: Arc<EventQueue>,
 }
 
 impl<M: Engine> Subscribed<M> {
@@ -197,7 +197,7 @@ impl<M: Engine> Subscribed<M> {
         next.map(|next| next.map(|next| self.arrived(next)))
     }
 
-    fn arrived(&self, (event, reply): Waiter) -> Arrived<M> {
+    fn arrived(&self, (event, reply): (Event, Option<ReplyToken>)) -> Arrived<M> {
         let responder = reply.map(|token| Responder::new(self.handle.clone(), token));
         Arrived { event, responder }
     }
@@ -208,7 +208,7 @@ impl<M: Engine> Drop for Subscribed<M> {
         if let Some(all) = &mut self.handle.shared.lock().subscriptions {
             all.off(self.id);
         }
-        for token in self.queue.clear() {
+        for token in self.queue.clear().into_iter().flatten() {
             // It fails only where the caller is gone.
             let _ = self.handle.reply_error(token);
         }

@@ -137,8 +137,8 @@ impl<M: Engine> Inner<M> {
             return Some(ConnectionEvent::Message(message));
         };
         let mut dropped = Vec::new();
-        let left = all.offer(message, &mut dropped);
-        for token in dropped {
+        let left = all.offer(message, None, |reply| reply, &mut dropped);
+        for token in dropped.into_iter().flatten() {
             // It fails only where the caller is gone.
             let _ = self.machine.reply_error(shared.clock.now(), token);
             shared.wake();

@@ -281,7 +281,7 @@ impl<M: Served> Line<M> {
         }
     }
 
-    async fn hear(&self, server: &Server, event: ConnectionEvent) {
+    async fn hear(self: &Arc<Self>, server: &Server, event: ConnectionEvent) {
         match event {
             ConnectionEvent::Message(message) => self.hear_message(server, message).await,
             ConnectionEvent::PeerFinished => self.finish(server.now() + FINISHING),
@@ -345,7 +345,7 @@ impl<M: Served> Line<M> {
         }
     }
 
-    async fn hear_message(&self, server: &Server, message: Message) {
+    async fn hear_message(self: &Arc<Self>, server: &Server, message: Message) {
         let peer = self.link.peer();
         if let Err(why) = self.pass(server, &peer, &message) {
             let id = message.event.id;
@@ -378,7 +378,9 @@ impl<M: Served> Line<M> {
         if let (Some(message), Some(handle)) = (message, self.handle.get()) {
             let request = self.link.request.clone();
             let sender = Sender::new(peer, request, server.clone());
-            server.handle(message, AnyHandle::of(handle), sender).await;
+            if let Some(message) = server.offer(message, &sender, self) {
+                server.handle(message, AnyHandle::of(handle), sender).await;
+            }
         }
     }
 
@@ -388,13 +390,6 @@ impl<M: Served> Line<M> {
         };
         let mut users = server.user_rates();
         lock(gate).check(server.now(), peer, &message.event, users.as_deref_mut())
-    }
-
-    fn reply_error(&self, token: ReplyToken) {
-        if let Some(handle) = self.handle.get() {
-            // Whoever called is gone where this fails.
-            let _ = handle.reply_error(token);
-        }
     }
 
     /// The deadline of a drain for the connection's own clock, if it is time for one.

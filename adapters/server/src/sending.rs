@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use sente_adapters::{Attendant, CallFailure, Ended, Handle, Permit};
 use sente_core::{
-    CallError, ConnId, Event, PackedEvent, Payload, ReserveError, SendError, SendOptions, Sent,
+    CallError, ConnId, Event, PackedEvent, Payload, ReplyError, ReplyToken, ReserveError,
+    SendError, SendOptions, Sent,
 };
 
 use crate::line::{Line, Wire};
@@ -163,6 +164,10 @@ pub(crate) trait Sends {
         event: Event,
         timeout: Duration,
     ) -> BoxFuture<Result<Payload, CallFailure>>;
+    fn reply(&self, token: ReplyToken, payload: Payload) -> Result<(), ReplyError>;
+    /// Whoever called may be gone.
+    fn reply_error(&self, token: ReplyToken);
+    fn forget(&self, token: ReplyToken);
 }
 
 impl<M: Served> Sends for Line<M> {
@@ -238,6 +243,26 @@ impl<M: Served> Sends for Line<M> {
             }
             handle.call(event, timeout).await
         })
+    }
+
+    fn reply(&self, token: ReplyToken, payload: Payload) -> Result<(), ReplyError> {
+        match self.handle() {
+            Some(handle) => handle.reply(token, payload),
+            None => Err(ReplyError::NotOpen(Box::new(payload))),
+        }
+    }
+
+    fn reply_error(&self, token: ReplyToken) {
+        if let Some(handle) = self.handle() {
+            // Whoever called is gone where this fails.
+            let _ = handle.reply_error(token);
+        }
+    }
+
+    fn forget(&self, token: ReplyToken) {
+        if let Some(handle) = self.handle() {
+            handle.forget(token);
+        }
     }
 }
 

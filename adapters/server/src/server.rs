@@ -30,6 +30,7 @@ use crate::sender::{Routes, Sender};
 use crate::served::{Facts, Served};
 use crate::state::ServerState;
 use crate::stats::{Counts, count};
+use crate::streams::Streams;
 use crate::terms::Terms;
 use crate::trace;
 
@@ -91,6 +92,8 @@ pub(crate) struct Inner {
     /// Whether it lets nobody in any more.
     pub(crate) is_closing: watch::Sender<bool>,
     pub(crate) state: watch::Sender<ServerState>,
+    /// Who takes events past the handlers, once anybody does.
+    pub(crate) streams: OnceLock<Box<Streams>>,
     /// The timer is to be set anew.
     timer: Arc<Notify>,
     pub(crate) counts: Counts,
@@ -137,6 +140,7 @@ impl Server {
             open: watch::Sender::new(0),
             is_closing: watch::Sender::new(false),
             state: watch::Sender::new(ServerState::Serving),
+            streams: OnceLock::new(),
             timer: Arc::new(Notify::new()),
             counts: Counts::default(),
             #[cfg(feature = "metrics")]
@@ -252,6 +256,7 @@ impl Server {
             }
             Some(line)
         });
+        self.inner.end_streams_of(id);
         if line.is_some() {
             let open = &self.inner.open;
             open.send_modify(|open| *open = open.saturating_sub(1));

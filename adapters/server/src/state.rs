@@ -46,5 +46,8 @@ impl Inner {
         };
         self.state
             .send_if_modified(|known| std::mem::replace(known, state.max(*known)) < state);
+        if is_empty {
+            self.end_streams();
+        }
     }
 }
