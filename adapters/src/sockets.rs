@@ -117,7 +117,7 @@ pub(crate) async fn dial_unix(
     loop {
         let socket = new_socket(AddressFamily::UNIX)?;
         match connect(&socket, address) {
-            Ok(()) | Err(Errno::INPROGRESS) => return connected(runtime.watch(socket)?).await,
+            Ok(()) | Err(Errno::INPROGRESS) => return connected(runtime.watch_unix(socket)?).await,
             // The line of those who wait to be accepted is full, and nothing tells when it is not.
             Err(Errno::AGAIN) => sleep(runtime, LINE_FULL).await,
             Err(error) => return Err(error.into()),
@@ -265,7 +265,11 @@ impl ListenSocket {
             } else {
                 None
             };
-            let link = SocketLink::new(runtime.watch(socket)?);
+            let watched = match &self.tcp {
+                Some(_) => runtime.watch(socket)?,
+                None => runtime.watch_unix(socket)?,
+            };
+            let link = SocketLink::new(watched);
             Ok(Accepted {
                 link: Box::new(link),
                 address,

@@ -1,12 +1,16 @@
 //! What links are opened with, and what one link may not do to the others.
 #![allow(missing_docs)]
 
+use std::future::poll_fn;
+use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use sente_adapters::{
-    Acceptor, Address, ConnectError, ConnectOptions, Duplex, Handle, ListenOptions, Listener,
-    TcpKeepalive, Url, connect, connect_over,
+    Acceptor, Address, ConnectError, ConnectOptions, Descriptor, Direction, Duplex, Handle,
+    ListenOptions, Listener, Moved, Runtime, TcpKeepalive, Tokio, Url, connect, connect_over,
 };
 use sente_core::{Accept, ConnectionEvent, Event, EventId, Role};
 
@@ -193,4 +197,44 @@ mod endless {
             Poll::Ready(Ok(()))
         }
     }
+}
+
+#[tokio::test]
+async fn a_unix_socket_is_watched_for_room_once_there_is_none() {
+    let (ours, mut theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+    ours.set_nonblocking(true).unwrap();
+    let socket: Arc<dyn Descriptor> =
+        Arc::from(Tokio::current().unwrap().watch_unix(ours.into()).unwrap());
+    let waiting = socket.clone();
+    let reader = tokio::spawn(poll_fn(move |cx| {
+        waiting.poll_io(cx, Direction::Read, &mut |fd| {
+            let mut heard = [0; 8];
+            let bytes = rustix::io::read(fd, &mut heard)?;
+            let exhausted = bytes < heard.len();
+            Ok(Moved { bytes, exhausted })
+        })
+    }));
+    tokio::task::yield_now().await;
+    // It waits, and goes on waiting while the other task finds out that there is no room.
+    let mut written = 0;
+    let write = |socket: &dyn Descriptor, cx: &mut Context<'_>| {
+        socket.poll_io(cx, Direction::Write, &mut |fd| {
+            let bytes = rustix::io::write(fd, &[7; 4096])?;
+            let exhausted = bytes < 4096;
+            Ok(Moved { bytes, exhausted })
+        })
+    };
+    while let Poll::Ready(more) = poll_fn(|cx| Poll::Ready(write(&*socket, cx))).await {
+        written += more.unwrap();
+    }
+    theirs.write_all(b"news").unwrap();
+    let heard = tokio::time::timeout(PATIENCE, reader).await.unwrap();
+    assert_eq!(heard.unwrap().unwrap(), 4);
+    let waiting = socket.clone();
+    let writer = tokio::spawn(poll_fn(move |cx| write(&*waiting, cx)));
+    tokio::task::yield_now().await;
+    assert!(!writer.is_finished());
+    theirs.read_exact(&mut vec![0; written]).unwrap();
+    let more = tokio::time::timeout(PATIENCE, writer).await.unwrap();
+    assert_eq!(more.unwrap().unwrap(), 4096);
 }

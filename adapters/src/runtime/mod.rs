@@ -6,6 +6,8 @@ mod futures;
 mod tasks;
 #[cfg(feature = "tokio")]
 mod tokio;
+#[cfg(feature = "tokio")]
+mod tokio_unix;
 
 use std::fmt::Debug;
 use std::future::Future;
@@ -41,6 +43,16 @@ pub trait Runtime: Debug + Send + Sync + 'static {
     /// # Errors
     /// What the system says: regular files cannot be watched, for one.
     fn watch(&self, fd: OwnedFd) -> io::Result<Box<dyn Descriptor>>;
+
+    /// The same for a connected Unix socket. The system tells of room in one each time its peer has
+    /// read, so a runtime that wakes for that should watch it for writing only once an attempt has
+    /// found no room. Default: [`watch`](Self::watch).
+    ///
+    /// # Errors
+    /// As [`watch`](Self::watch).
+    fn watch_unix(&self, fd: OwnedFd) -> io::Result<Box<dyn Descriptor>> {
+        self.watch(fd)
+    }
 
     /// The time its timers go by. Default: the system's.
     fn now(&self) -> Instant {

@@ -2,15 +2,16 @@
 
 use std::future::Future;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
-use tokio::io::unix::AsyncFd;
+use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
 use tokio::runtime::Handle;
 use tokio::time::Sleep;
 
+use super::tokio_unix::WatchedUnix;
 use super::{Descriptor, Direction, Moved, Runtime, Timer};
 
 /// A tokio runtime with its drivers for I/O and time on. The default where the caller runs on one.
@@ -62,6 +63,10 @@ impl Runtime for Tokio {
         Ok(Box::new(Watched(watched)))
     }
 
+    fn watch_unix(&self, fd: OwnedFd) -> io::Result<Box<dyn Descriptor>> {
+        Ok(Box::new(WatchedUnix::new(fd, &self.0)?))
+    }
+
     fn now(&self) -> Instant {
         // Asked for often, and a paused clock is known where tests ask: on the runtime itself.
         tokio::time::Instant::now().into_std()
@@ -108,16 +113,29 @@ impl Descriptor for Watched {
                 Direction::Read => self.0.poll_read_ready(cx),
                 Direction::Write => self.0.poll_write_ready(cx),
             })?;
-            match attempt(self.as_fd()) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => guard.clear_ready(),
-                Err(error) => return Poll::Ready(Err(error)),
-                Ok(moved) => {
-                    if moved.exhausted {
-                        guard.clear_ready();
-                    }
-                    return Poll::Ready(Ok(moved.bytes));
-                }
+            if let Some(result) = settled(attempt(self.as_fd()), &mut guard) {
+                return Poll::Ready(result);
             }
+        }
+    }
+}
+
+/// What an attempt came to, if that is not that it has to wait. tokio is told what it showed.
+pub(super) fn settled<T: AsRawFd>(
+    attempted: io::Result<Moved>,
+    guard: &mut AsyncFdReadyGuard<'_, T>,
+) -> Option<io::Result<usize>> {
+    match attempted {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            guard.clear_ready();
+            None
+        }
+        Err(error) => Some(Err(error)),
+        Ok(moved) => {
+            if moved.exhausted {
+                guard.clear_ready();
+            }
+            Some(Ok(moved.bytes))
         }
     }
 }
