@@ -180,6 +180,7 @@ impl Handle {
 impl Driven for Shared<Connection> {
     fn turn(&self, news: News<'_>, out: &mut TransmitBuf) -> Wants {
         let is_transmitted = matches!(news, News::Transmitted);
+        let may_write_first = matches!(news, News::Input(_)) && out.is_empty();
         let tell = |connection: &mut Connection, now| match news {
             News::None => {}
             News::Input(input) => connection.handle_input(now, input),
@@ -192,14 +193,19 @@ impl Driven for Shared<Connection> {
             if is_transmitted && out.is_empty() {
                 connection.rest();
             }
+            // Written at once, as mostly, it is followed by another question.
+            let is_timeout_known = !may_write_first || out.is_empty();
+            let timeout = if is_timeout_known {
+                connection.poll_timeout()
+            } else {
+                None
+            };
             Wants {
                 now,
                 shutdown,
                 read: connection.wants_read(),
-                timeout: [connection.poll_timeout(), again.at]
-                    .into_iter()
-                    .flatten()
-                    .min(),
+                timeout: [timeout, again.at].into_iter().flatten().min(),
+                is_timeout_known,
                 finished: connection.is_finished(),
                 closed: connection.state() == State::Closed,
                 has_event: connection.has_event(),

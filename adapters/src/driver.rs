@@ -168,7 +168,9 @@ pub(crate) struct Wants {
     /// When it was asked.
     pub(crate) now: Instant,
     pub(crate) read: bool,
+    /// Not known, and `None`, where there is something new to write and that comes first.
     pub(crate) timeout: Option<Instant>,
+    pub(crate) is_timeout_known: bool,
     pub(crate) finished: bool,
     pub(crate) closed: bool,
     /// Whether the application has something to take.
@@ -306,6 +308,10 @@ impl<M: Driven, L: Link + ?Sized, T: Timer + ?Sized> Driver<'_, M, L, T> {
         };
         if moved.is_some() {
             return moved;
+        }
+        if !wants.is_timeout_known {
+            // What was new cannot be written yet: the next step asks.
+            return Some(Happened::Nothing);
         }
         if wants.again {
             return Some(Happened::Handlers);

@@ -320,11 +320,14 @@ impl<M: Engine> Shared<M> {
         inner.heed_share(|| now);
         tell(&mut inner.machine, now);
         // All that may change what is wanted, before that is asked.
-        inner.see_to(self, now);
         let mut again = Again::default();
         if inner.inline.is_some() {
+            // What handlers take at once is not in the way of what is read next.
+            inner.settle(self);
             inner = self.run_inline(inner, now, &mut again);
             inner.keep_share(|| now);
+        } else {
+            inner.see_to(self, now);
         }
         let attended = inner.attend(now).map(|at| at.max(now));
         again.at = [again.at, attended].into_iter().flatten().min();
