@@ -116,6 +116,7 @@ mod options;
 mod out;
 mod raw;
 mod ser;
+mod short;
 mod source;
 mod stream;
 mod types;

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use core::mem;
 
 use super::error::Error;
+use super::short::Short;
 use crate::collection::{List, Vector};
 use crate::inst::Inst;
 use crate::lex;
@@ -129,6 +130,18 @@ impl Out {
     /// Writes a keyword, if it needs no closer look; whether it did.
     #[inline]
     pub(super) fn plain_keyword(&mut self, name: &str) -> bool {
+        if let Self::Text(out) = self
+            && let Some(short) = Short::of(name.as_bytes())
+            && short.is_letters()
+        {
+            out.lead_short(b':', short);
+            return true;
+        }
+        self.longer_keyword(name)
+    }
+
+    #[inline(never)]
+    fn longer_keyword(&mut self, name: &str) -> bool {
         if !lex::is_plain_name(name.as_bytes()) {
             return false;
         }
@@ -142,9 +155,24 @@ impl Out {
         true
     }
 
+    #[inline]
     pub(super) fn text(&mut self, text: &str) {
+        if let Self::Text(out) = self
+            && let Some(short) = Short::of(text.as_bytes())
+            && short.is_plain()
+        {
+            out.lead_short(b'"', short.then(b'"'));
+            return;
+        }
+        self.longer_text(text);
+    }
+
+    #[inline(never)]
+    fn longer_text(&mut self, text: &str) {
         match self {
             Self::Text(out) => {
+                // Its quotes, and what may stand before it.
+                out.text.reserve(text.len().saturating_add(4));
                 out.lead(b'"');
                 let Ok(()) = write::atom::in_quotes(text, &mut out.text);
                 out.text.push(b'"');
@@ -355,6 +383,18 @@ impl ToText {
             Before::Blank => self.text.extend_from_slice(&[b' ', first]),
             Before::Comma => self.text.extend_from_slice(&[b',', b' ', first]),
         }
+    }
+
+    /// Writes the same, and a short text.
+    #[inline]
+    fn lead_short(&mut self, first: u8, short: Short) {
+        let first = u32::from(first);
+        let (before, count) = match self.step() {
+            Before::Nothing => (first, 1),
+            Before::Blank => (u32::from(b' ') | (first << 8), 2),
+            Before::Comma => (u32::from_le_bytes([b',', b' ', 0, 0]) | (first << 16), 3),
+        };
+        short.write(before, count, &mut self.text);
     }
 
     /// Counts a form, and says what is to be written before it.

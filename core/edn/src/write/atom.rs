@@ -233,7 +233,7 @@ fn near_length(bytes: &[u8]) -> usize {
 
 /// Whether none of eight bytes needs an escape.
 #[inline]
-const fn is_plain_word(bytes: [u8; 8]) -> bool {
+pub(crate) const fn is_plain_word(bytes: [u8; 8]) -> bool {
     const ONES: u64 = 0x0101_0101_0101_0101;
     let word = u64::from_le_bytes(bytes);
     // The highest bit of the first byte that is less than 32 gets set, or was; the others become
