@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use sente_edn::{Keyword, Map, Value};
+use smol_str::SmolStr;
 use thiserror::Error;
 
 use crate::event::Reader;
@@ -39,6 +40,7 @@ pub struct ConnectionConfig {
     /// What the packer says of itself.
     pub(crate) kind: Kind,
     pub(crate) seals: bool,
+    pub(crate) format: SmolStr,
     pub(crate) water_marks: WaterMarks,
     pub(crate) keepalive: Option<Keepalive>,
     pub(crate) handshake_timeout: Duration,
@@ -323,6 +325,7 @@ impl ConnectionConfigBuilder {
             reader: Reader::new(&self.packer, &limits),
             kind: self.packer.kind(),
             seals: self.packer.seals(),
+            format: SmolStr::new(self.packer.format()),
             packer: self.packer,
             water_marks,
             limits,

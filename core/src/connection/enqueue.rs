@@ -105,6 +105,36 @@ impl Connection {
         self.enqueue_otherwise(item, options)
     }
 
+    /// Queues an event of `len` packed bytes that is no call, if it is one of those that are queued
+    /// without further ado. Whether it did; else nothing was asked for.
+    #[inline]
+    pub(super) fn enqueue_simply(
+        &mut self,
+        len: usize,
+        options: &SendOptions,
+        event: impl FnOnce() -> Outgoing,
+    ) -> bool {
+        if !self.is_simple(options) {
+            return false;
+        }
+        let around = envelope::around_event_len(self.profile, &self.config.atoms);
+        let size = around.saturating_add(len);
+        if !self.has_simple_room(size, len) {
+            return false;
+        }
+        self.before_push(size);
+        if options.priority == Priority::Low {
+            // How many of the others may go before it is counted in the queue.
+            self.take_ahead_back();
+        }
+        self.queue.push_event(len, options.priority, event);
+        self.after_push();
+        if options.flush {
+            self.held_until = None;
+        }
+        true
+    }
+
     #[inline(never)]
     fn enqueue_otherwise(
         &mut self,
@@ -291,8 +321,9 @@ impl Connection {
     #[inline(always)]
     pub(super) fn after_push(&mut self) {
         let limits = &self.config.limits;
-        if self.queue.len() >= limits.max_batch_events
-            || self.queue.bytes() >= limits.max_batch_bytes
+        if self.held_until.is_some()
+            && (self.queue.len() >= limits.max_batch_events
+                || self.queue.bytes() >= limits.max_batch_bytes)
         {
             self.held_until = None;
         }

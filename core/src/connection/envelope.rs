@@ -136,23 +136,13 @@ pub(super) fn with_message<R>(
 /// The length of that frame.
 #[inline]
 pub(super) fn message_len(profile: Profile, atoms: &Atoms, item: &Outgoing) -> usize {
-    let pair = atoms.pair.open().len() + atoms.pair.separator().len() + atoms.pair.close().len();
+    let pair = pair_len(atoms);
     let (packed, around) = match item {
         Outgoing::Event {
             packed,
             callback: None,
             ..
-        } => {
-            let around = match (profile.dialect, profile.role) {
-                (Dialect::SenteLite, _) => 0,
-                (Dialect::Sente, Role::Client) => pair + atoms.nil.len(),
-                (Dialect::Sente, Role::Server) => {
-                    let single = atoms.single.open().len() + atoms.single.close().len();
-                    pair + single + atoms.nil.len()
-                }
-            };
-            (packed, around)
-        }
+        } => (packed, around_event_len(profile, atoms)),
         Outgoing::Event {
             packed,
             callback: Some(callback),
@@ -177,6 +167,23 @@ pub(super) fn message_len(profile: Profile, atoms: &Atoms, item: &Outgoing) -> u
         "it is as long as it is"
     );
     len
+}
+
+/// How many bytes stand around an event that is no call and leaves alone.
+#[inline]
+pub(super) fn around_event_len(profile: Profile, atoms: &Atoms) -> usize {
+    match (profile.dialect, profile.role) {
+        (Dialect::SenteLite, _) => 0,
+        (Dialect::Sente, Role::Client) => pair_len(atoms) + atoms.nil.len(),
+        (Dialect::Sente, Role::Server) => {
+            let single = atoms.single.open().len() + atoms.single.close().len();
+            pair_len(atoms) + single + atoms.nil.len()
+        }
+    }
+}
+
+fn pair_len(atoms: &Atoms) -> usize {
+    atoms.pair.open().len() + atoms.pair.separator().len() + atoms.pair.close().len()
 }
 
 /// What stands before an event that leaves alone, and what behind it: before and behind the callback

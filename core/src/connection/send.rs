@@ -102,12 +102,16 @@ impl Connection {
     ) -> Result<Sent, PackedSendError> {
         self.note(now, || Entry::SendPacked(event.clone(), options.clone()));
         self.tick(now);
-        if event.format() != self.config.packer.format() {
+        if event.format != self.config.format {
             return Err(PackedSendError::WrongPacker);
         }
         if !self.takes_events() {
             self.stats.sends_refused += 1;
             return Err(PackedSendError::NotOpen);
+        }
+        let is_traced = event.traceparent.is_some() && self.profile.extensions.trace;
+        if !is_traced && self.enqueue_simply(event.bytes.len(), &options, || untraced(event)) {
+            return Ok(Sent::Queued);
         }
         let item = self.outgoing(event);
         self.enqueue(item, &options).map_err(PackedSendError::from)
@@ -298,12 +302,7 @@ impl Connection {
         let mut length = 6;
         loop {
             let bits = self.chance.next();
-            let mut text = [b'0'; 16];
-            for (at, byte) in text.iter_mut().take(length).enumerate() {
-                let [digit, ..] = ((bits >> (4 * at)) & 15).to_le_bytes();
-                let letters = if digit < 10 { 0 } else { b'a' - b'0' - 10 };
-                *byte = b'0' + digit + letters;
-            }
+            let text = hexadecimal(bits);
             let text = text.get(..length).unwrap_or_default();
             let (packer, form) = (&*self.config.packer, &self.config.atoms.callback);
             // A packer that could not pack a string was refused with the configuration.
@@ -386,12 +385,7 @@ impl Connection {
                 return Outgoing::event(packed);
             }
         }
-        Outgoing::Event {
-            packed: event.bytes().clone(),
-            callback: None,
-            sealed: event.sealed.clone(),
-            portable: event.portable,
-        }
+        untraced(event)
     }
 
     /// An event that comes back from the queue, as it was handed in: another link may take no trace.
@@ -478,6 +472,17 @@ impl Connection {
     }
 }
 
+/// What is queued of an event that was packed before.
+#[inline]
+fn untraced(event: &PackedEvent) -> Outgoing {
+    Outgoing::Event {
+        packed: event.bytes().clone(),
+        callback: None,
+        sealed: event.sealed.clone(),
+        portable: event.portable,
+    }
+}
+
 /// Appends an event, with its trace where that travels.
 fn pack_whole(
     event: &Event,
@@ -533,6 +538,25 @@ impl From<Refused> for PackedSendError {
             Refused::TooLarge { .. } => Self::TooLarge,
         }
     }
+}
+
+/// The sixteen digits of a number, the lowest first.
+#[inline]
+const fn hexadecimal(bits: u64) -> [u8; 16] {
+    // Eight at once: each half is spread to a byte for each digit.
+    const fn eight(half: u64) -> u64 {
+        let spread = (half | (half << 16)) & 0x0000_ffff_0000_ffff;
+        let spread = (spread | (spread << 8)) & 0x00ff_00ff_00ff_00ff;
+        let digits = (spread | (spread << 4)) & 0x0f0f_0f0f_0f0f_0f0f;
+        // No byte reaches the next one.
+        let letters = (digits.wrapping_add(0x0606_0606_0606_0606) >> 4) & 0x0101_0101_0101_0101;
+        let letters = letters.wrapping_mul((b'a' - b'0' - 10) as u64);
+        digits
+            .wrapping_add(0x3030_3030_3030_3030)
+            .wrapping_add(letters)
+    }
+    let (low, high) = (eight(bits & 0xffff_ffff) as u128, eight(bits >> 32) as u128);
+    (low | (high << 64)).to_le_bytes()
 }
 
 fn join(parts: &[Part<'_>]) -> Bytes {

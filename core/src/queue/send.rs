@@ -185,6 +185,27 @@ impl SendQueue {
         self.lane_mut(priority).push(number, item, hold);
     }
 
+    /// Queues an event of `len` bytes that is no call and is to be kept. It is made where it will lie,
+    /// since it is large to move.
+    #[inline]
+    pub(crate) fn push_event(
+        &mut self,
+        len: usize,
+        priority: Priority,
+        event: impl FnOnce() -> Outgoing,
+    ) {
+        let number = self.queued;
+        self.queued = self.queued.wrapping_add(1);
+        self.bytes = self.bytes.saturating_add(len);
+        let lane = self.lane_mut(priority);
+        lane.live = lane.live.saturating_add(1);
+        lane.entries.push_back(Entry {
+            number,
+            item: Some(event()),
+            hold: Hold::Keep,
+        });
+    }
+
     /// Whether a message may be [framed ahead](Self::push_ahead) of all that is queued otherwise:
     /// nothing is.
     #[inline]
