@@ -22,7 +22,8 @@ impl Server {
         lock(&self.inner.gate).set_limits(limits);
     }
 
-    /// Has connections that join from now on wait in inboxes of these limits.
+    /// Has connections that join from now on wait in inboxes of these limits, with what their send
+    /// queues have no room for.
     pub fn set_inbox_limits(&self, limits: InboxLimits) {
         self.inner
             .new_connections
