@@ -109,8 +109,8 @@ impl Connection {
             self.stats.sends_refused += 1;
             return Err(PackedSendError::NotOpen);
         }
-        let is_traced = event.traceparent.is_some() && self.profile.extensions.trace;
-        if !is_traced && self.enqueue_simply(event.bytes.len(), &options, || untraced(event)) {
+        let is_untraced = event.traceparent.is_none();
+        if is_untraced && self.enqueue_simply(event.bytes.len(), &options, || untraced(event)) {
             return Ok(Sent::Queued);
         }
         let item = self.outgoing(event);

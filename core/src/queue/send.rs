@@ -198,7 +198,7 @@ impl SendQueue {
         self.queued = self.queued.wrapping_add(1);
         self.bytes = self.bytes.saturating_add(len);
         let lane = self.lane_mut(priority);
-        lane.live = lane.live.saturating_add(1);
+        lane.live = lane.live.wrapping_add(1);
         lane.entries.push_back(Entry {
             number,
             item: Some(event()),
