@@ -105,7 +105,8 @@ async fn other_inboxes_hold_for_connections_that_come_later() {
             break (user, lost.count);
         }
     };
-    assert_eq!(lost, (UserId::from("bob"), 1));
+    assert_eq!(lost.0, UserId::from("bob"));
+    assert!(lost.1 > 0, "nothing lost");
     for number in 0..=room {
         let (id, _) = next(&mut old).await;
         assert_eq!(id, "news/item", "it came before: {number}");
