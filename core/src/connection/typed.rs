@@ -1,5 +1,6 @@
 //! Events sent as Rust types, without a payload between.
 
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use serde::Serialize;
@@ -14,9 +15,9 @@ use crate::record::Entry;
 use crate::time::Instant;
 use crate::typed::{TypedError, pack_typed_onto};
 
-use super::Connection;
 use super::ahead::Packed;
 use super::send::PackedSendError;
+use super::{Connection, ConnectionConfig};
 
 /// Why a typed event was not queued.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -79,16 +80,7 @@ impl Connection {
             return Err(PackedSendError::NotOpen.into());
         }
         let config = self.config.clone();
-        let packed = self.pack_ahead(None, options, |out| {
-            pack_typed_onto(
-                id,
-                data,
-                &*config.packer,
-                &config.atoms.pair,
-                &config.limits,
-                out,
-            )
-        });
+        let packed = self.pack_ahead(None, options, |out| config.pack_typed(id, data, out));
         let packed = match packed.inspect_err(|_| self.stats.sends_refused += 1)? {
             Packed::Ahead => return Ok(Sent::Queued),
             Packed::Alone(packed) => packed,
@@ -129,14 +121,7 @@ impl Connection {
         let name = self.fresh_callback();
         let options = SendOptions::new().flush(true);
         let packed = self.pack_ahead(Some(&name), &options, |out| {
-            pack_typed_onto(
-                id,
-                data,
-                &*config.packer,
-                &config.atoms.pair,
-                &config.limits,
-                out,
-            )
+            config.pack_typed(id, data, out)
         });
         match packed.inspect_err(|_| self.stats.sends_refused += 1)? {
             Packed::Ahead => {}
@@ -181,4 +166,16 @@ fn refused(error: SendError) -> TypedSendError {
         }
     };
     TypedSendError::Refused(refused)
+}
+
+impl ConnectionConfig {
+    /// Packs `[id data]` behind what stands in `out`.
+    fn pack_typed<T: Serialize + ?Sized>(
+        &self,
+        id: &EventId,
+        data: &T,
+        out: &mut Vec<u8>,
+    ) -> Result<(), TypedError> {
+        pack_typed_onto(id, data, &*self.packer, &self.atoms.pair, &self.limits, out)
+    }
 }
