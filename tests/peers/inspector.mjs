@@ -3,7 +3,7 @@
 //   node inspector.mjs URL [DIRECTORY]
 //
 // With a directory it leaves screenshots there, light and dark, wide and narrow. The page must show
-// at least the users `ada` and one whose name is markup, and a channel. SENTE_TEST_CHROMIUM names the
+// at least the users `olga` and one whose name is markup, and a channel. SENTE_TEST_CHROMIUM names the
 // browser, SENTE_TEST_NODE_PATH where playwright-core is.
 import { mkdirSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -72,7 +72,7 @@ try {
   });
   await page.goto(url);
   await page.locator("#status[data-phase=open]").waitFor();
-  await page.locator("#connection-rows th", { hasText: "ada" }).first().waitFor();
+  await page.locator("#connection-rows th", { hasText: "olga" }).first().waitFor();
   await page.locator("#event-rows td", { hasText: ":chat/say" }).first().waitFor();
   // Two snapshots, so that rates are there.
   const uptime = await page.locator("#uptime").textContent();
@@ -92,7 +92,7 @@ try {
   seen.paused = await page.locator("#pause").getAttribute("aria-pressed");
   await page.keyboard.press("Enter");
 
-  await page.getByLabel("Filter").first().fill("ada ws");
+  await page.getByLabel("Filter").first().fill("olga ws");
   seen.filtered = await page.locator("#connection-rows th").allTextContents();
   await page.getByLabel("Filter").first().fill("nobody at all");
   seen.none = await page.locator("#no-connections").textContent();
@@ -106,7 +106,7 @@ try {
     return page.locator("#send-result").textContent();
   };
   await page.getByLabel("To", { exact: true }).selectOption("user");
-  await page.getByLabel("User id").fill("ada");
+  await page.getByLabel("User id").fill("olga");
   seen.sent = [await send('[:chat/notice {:text "hello"}]'), await send("[:plain]"), await send("[:chat/notice"), await send("[:chsk/close]")];
 
   for (const colorScheme of ["light", "dark"]) {

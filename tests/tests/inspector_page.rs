@@ -98,9 +98,9 @@ const MARKUP: &str = "%3Cimg%20src=x%20onerror=alert(1)%3E";
 #[tokio::test]
 async fn the_page_shows_a_server_and_sends_events() {
     let (_server, address) = inspected().await;
-    let (ada, mut heard) = client(&address, "ada", "phone").await;
+    let (olga, mut heard) = client(&address, "olga", "phone").await;
     let (_other, _other_events) = client(&address, MARKUP, "tablet").await;
-    let (_ada_too, _ada_too_events) = client(&address, "ada", "laptop").await;
+    let (_olga_too, _olga_too_events) = client(&address, "olga", "laptop").await;
     for (id, data) in [
         ("sente-lite/subscribe", "{:channel-id \"room-1\"}"),
         (
@@ -109,7 +109,7 @@ async fn the_page_shows_a_server_and_sends_events() {
         ),
         ("chat/say", "{:text \"secret\"}"),
     ] {
-        ada.send(event(id, from_str(data).unwrap())).await.unwrap();
+        olga.send(event(id, from_str(data).unwrap())).await.unwrap();
     }
     let mut node = Command::new("node");
     node.env("SENTE_TEST_CHROMIUM", at("SENTE_TEST_CHROMIUM"))
@@ -139,7 +139,7 @@ async fn the_page_shows_a_server_and_sends_events() {
     let users = users.as_array_mut().unwrap();
     users.sort_by_key(ToString::to_string);
     let markup = "<img src=x onerror=alert(1)>";
-    assert_eq!(json!(users), json!([markup, "ada", "admin"]));
+    assert_eq!(json!(users), json!([markup, "admin", "olga"]));
     let mut channels = seen["channels"].take();
     let channels = channels.as_array_mut().unwrap();
     channels.sort_by_key(ToString::to_string);
@@ -151,7 +151,7 @@ async fn the_page_shows_a_server_and_sends_events() {
     assert_eq!(seen["data"], "hidden");
     assert_eq!(seen["firstStop"], "Skip to the connections");
     assert_eq!(seen["paused"], "true");
-    assert_eq!(seen["filtered"], json!(["ada", "ada"]));
+    assert_eq!(seen["filtered"], json!(["olga", "olga"]));
     assert_eq!(seen["none"], "No connection matches.");
     assert_eq!(seen["target"], true);
     assert_eq!(
