@@ -98,6 +98,7 @@ const MARKUP: &str = "%3Cimg%20src=x%20onerror=alert(1)%3E";
 #[tokio::test]
 async fn the_page_shows_a_server_and_sends_events() {
     let (_server, address) = inspected().await;
+    // The page also looks for a name in the ids of connections: it is none that digits can spell.
     let (olga, mut heard) = client(&address, "olga", "phone").await;
     let (_other, _other_events) = client(&address, MARKUP, "tablet").await;
     let (_olga_too, _olga_too_events) = client(&address, "olga", "laptop").await;
