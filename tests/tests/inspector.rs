@@ -18,7 +18,7 @@ use sente_server::inspector::{
 };
 use socket_support::{Running, by_uid, client, event, next, run, within};
 
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(60);
 
 fn edn(text: &str) -> Value {
     from_str(text).unwrap()

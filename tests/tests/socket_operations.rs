@@ -13,7 +13,7 @@ use sente_server::{Metrics, Server};
 
 use socket_support::{by_uid, client, event, next, run, within};
 
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(60);
 
 /// The value of a sample, by its name and labels as they are written.
 fn sample(text: &str, name: &str) -> f64 {

@@ -15,7 +15,7 @@ use sente_server::{ServerBuilder, ServerEvent};
 
 use socket_support::{Running, by_uid, client, event, next, run, within};
 
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(60);
 
 fn doubling() -> ServerBuilder {
     let double = async |Data(number): Data<i64>| number * 2;

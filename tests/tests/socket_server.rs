@@ -16,7 +16,7 @@ use socket_support::{by_uid, client, closed, event, next, run, run_on, within};
 
 type Seen = Arc<Mutex<Vec<u64>>>;
 
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(60);
 
 fn doubling() -> Router {
     let double = async |Data(number): Data<i64>| number * 2;

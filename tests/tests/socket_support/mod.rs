@@ -12,7 +12,7 @@ use sente_core::{ConnectionEvent, Event, EventId, Extensions, Message};
 use sente_server::{Listening, Server, ServerBuilder};
 
 /// Longer than anything here takes: where it is reached, something hangs.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A server, and where it listens.
 pub(crate) struct Running {
