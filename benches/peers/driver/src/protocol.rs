@@ -56,6 +56,8 @@ pub(crate) enum Protocol {
     Echo,
     /// `[[id, data], callback]`, answered by `[data, callback]`, over WebSocket or in lines.
     Json(Framing),
+    /// The same in MessagePack, over WebSocket.
+    MessagePack,
     SocketIo,
     JsonRpc(Framing),
     Tarpc,
@@ -70,9 +72,14 @@ impl Protocol {
     /// Of the server with this name.
     pub(crate) fn of(name: &str) -> Self {
         match name {
-            "raw-epoll" | "raw-epoll/unix" | "raw-tokio" | "stdio-raw" => Self::Raw,
-            "tungstenite-json" => Self::Json(Framing::WebSocket),
-            "stdio-lines" => Self::Json(Framing::Lines),
+            "raw-epoll" | "raw-epoll/unix" | "raw-tokio" | "stdio-raw" | "stdio-raw-tokio" => {
+                Self::Raw
+            }
+            "tungstenite-json" | "batch-json" | "batch-json/each-alone" | "batch-json/typed" => {
+                Self::Json(Framing::WebSocket)
+            }
+            "batch-msgpack/typed" => Self::MessagePack,
+            "stdio-lines" | "stdio-batch" => Self::Json(Framing::Lines),
             "socketioxide" | "socketioxide/threads-2" | "node-socketio" => Self::SocketIo,
             "jsonrpsee" => Self::JsonRpc(Framing::WebSocket),
             "stdio-lsp-server" | "stdio-async-lsp" => Self::JsonRpc(Framing::ContentLength),
@@ -107,7 +114,7 @@ impl Protocol {
                 Carrier::Lines => Framing::Lines,
                 _ => Framing::WebSocket,
             },
-            Self::Echo | Self::SocketIo => Framing::WebSocket,
+            Self::Echo | Self::MessagePack | Self::SocketIo => Framing::WebSocket,
         }
     }
 }
@@ -213,6 +220,7 @@ impl Requests {
                 }
             }
             Protocol::Echo
+            | Protocol::MessagePack
             | Protocol::Json(Framing::WebSocket)
             | Protocol::JsonRpc(Framing::WebSocket) => upgrade("/"),
             _ => Opening::None,
@@ -263,6 +271,11 @@ fn call(protocol: &Protocol, bytes: usize, index: usize) -> Vec<u8> {
         Protocol::Raw => event.into_bytes(),
         Protocol::Json(Framing::Lines) => format!("[{event},\"cb{id}\"]\n").into_bytes(),
         Protocol::Json(_) => client_text(&format!("[{event},\"cb{id}\"]")),
+        Protocol::MessagePack => {
+            let call = ((EVENT_ID, peer_shapes::data(bytes)), id);
+            let call = rmp_serde::to_vec_named(&call).expect("it packs");
+            frame::frame(frame::BINARY, &call, Some(MASK))
+        }
         Protocol::SocketIo => client_text(&format!("42{id}{event}")),
         Protocol::JsonRpc(framing) => {
             let framed = *framing == Framing::ContentLength;

@@ -435,6 +435,8 @@ const SOCKETS: &[&str] = &[
     "tarpc",
     "node-ws",
     "node-socketio",
+    "batch-ws",
+    "batch-json",
     OURS,
     "ours/ws/edn/task",
 ];
@@ -445,6 +447,7 @@ const TWO_PROCESSORS: &[&str] = &[
     "tungstenite-forward",
     "socketioxide",
     "tarpc",
+    "batch-json",
     OURS,
 ];
 
@@ -468,10 +471,18 @@ const TYPED: &[&str] = &[
     "ours/ws/json/typed",
     "ours/ws/msgpack/typed",
     "socketioxide",
+    "batch-json/typed",
+    "batch-msgpack/typed",
 ];
 
 /// From one connection to thousands.
-const GROWING: &[&str] = &["raw-tokio", "tungstenite-4k", "socketioxide", OURS];
+const GROWING: &[&str] = &[
+    "raw-tokio",
+    "tungstenite-4k",
+    "socketioxide",
+    "batch-json",
+    OURS,
+];
 
 const THREADS: &[&str] = &[
     OURS,
@@ -499,10 +510,17 @@ const MODULES: &[&str] = &[
     "ours/ws/edn/modules-16",
 ];
 
-const COALESCING: &[&str] = &[OURS, "ours/ws/edn/each-alone"];
+const COALESCING: &[&str] = &[
+    OURS,
+    "ours/ws/edn/each-alone",
+    "batch-json",
+    "batch-json/each-alone",
+];
 
 const CHILDREN: &[&str] = &[
     "stdio-raw",
+    "stdio-raw-tokio",
+    "stdio-batch",
     "stdio-lines",
     "stdio-lsp-server",
     "stdio-async-lsp",
@@ -513,6 +531,7 @@ const CHILDREN: &[&str] = &[
 
 const CROWDS: &[&str] = &[
     "bc-floor",
+    "bc-batch",
     "bc-tungstenite-4k",
     "bc-tungstenite",
     "bc-fastws",
@@ -523,6 +542,7 @@ const CROWDS: &[&str] = &[
 ];
 
 const DOORS: &[&str] = &[
+    "bc-batch",
     "bc-tungstenite-4k",
     "bc-fastws",
     "socketioxide",
@@ -532,6 +552,7 @@ const DOORS: &[&str] = &[
 
 const LARGE_CROWDS: &[&str] = &[
     "bc-floor",
+    "bc-batch",
     "bc-tungstenite-4k",
     "bc-fastws",
     "socketioxide",
@@ -540,10 +561,11 @@ const LARGE_CROWDS: &[&str] = &[
 
 /// Who keeps what a reader does not take.
 const QUEUES: &[&str] = &[
+    "bc-batch",
     "bc-tungstenite-4k",
     "bc-fastws",
     "socketioxide",
     "ours/ws/edn/room",
 ];
 
-const LARGEST_CROWDS: &[&str] = &["bc-floor", "socketioxide", "ours/ws/edn/room"];
+const LARGEST_CROWDS: &[&str] = &["bc-floor", "bc-batch", "socketioxide", "ours/ws/edn/room"];

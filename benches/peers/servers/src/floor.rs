@@ -21,7 +21,7 @@ pub(crate) fn echo(address: &str) {
 }
 
 /// The floor of a broadcast over WebSocket framing: the first that a socket says is its upgrade;
-/// what it says later is written to all, framed once.
+/// what it says later is written to all, framed once, and what one read brought in one write.
 pub(crate) fn broadcast(address: &str) {
     let mut upgraded: HashMap<RawFd, ()> = HashMap::new();
     serve(address, move |from, bytes, sockets| {
@@ -32,18 +32,19 @@ pub(crate) fn broadcast(address: &str) {
             }
             return;
         }
-        let mut rest = bytes;
+        let (mut rest, mut framed) = (bytes, Vec::new());
         while let (Some(header), Some(payload)) = (frame::header(rest), frame::unmasked(rest)) {
             rest = &rest[header.bytes + header.payload..];
-            let framed = frame::frame(frame::TEXT, &payload, None);
-            for socket in sockets.values_mut() {
-                write_all(socket, &framed);
-            }
+            frame::put_header(&mut framed, frame::TEXT, payload.len());
+            framed.extend_from_slice(&payload);
+        }
+        for socket in sockets.values_mut() {
+            write_all(socket, &framed);
         }
     });
 }
 
-fn upgrade_response(request: &[u8]) -> Vec<u8> {
+pub(crate) fn upgrade_response(request: &[u8]) -> Vec<u8> {
     let text = String::from_utf8_lossy(request);
     let key = text.lines().find_map(|line| {
         let (name, value) = line.split_once(':')?;

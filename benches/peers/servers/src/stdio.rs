@@ -4,6 +4,8 @@ use std::io::{BufRead, Write};
 
 use serde_json::Value;
 
+use crate::batch::{as_they_came, put_reply};
+
 /// The floor: bytes in, bytes out.
 pub(crate) fn raw() {
     let (input, output) = (rustix::stdio::stdin(), rustix::stdio::stdout());
@@ -16,6 +18,58 @@ pub(crate) fn raw() {
                 Err(_) => return,
             }
         }
+    }
+}
+
+/// The same by a runtime that waits for readiness, as one does that has more than a pipe to watch.
+pub(crate) async fn raw_tokio() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::unix::pipe::{Receiver, Sender};
+    let own = |descriptor| rustix::io::dup(descriptor).expect("a descriptor more");
+    let (input, output) = (own(rustix::stdio::stdin()), own(rustix::stdio::stdout()));
+    let mut input = Receiver::from_owned_fd(input).expect("a pipe");
+    let mut output = Sender::from_owned_fd(output).expect("a pipe");
+    let mut buffer = vec![0; 64 * 1024];
+    while let Ok(read @ 1..) = input.read(&mut buffer).await {
+        if output.write_all(&buffer[..read]).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// The prototype on pipes: lines are read where they lie, their data stay packed, and all that one read
+/// asks for is answered by one write.
+pub(crate) fn batch() {
+    let (input, output) = (rustix::stdio::stdin(), rustix::stdio::stdout());
+    let (mut came, mut filled) = (vec![0; 64 * 1024], 0);
+    let mut out = Vec::new();
+    loop {
+        if filled == came.len() {
+            came.resize(2 * filled, 0);
+        }
+        let Ok(read @ 1..) = rustix::io::read(input, &mut came[filled..]) else {
+            return;
+        };
+        filled += read;
+        let mut used = 0;
+        for end in memchr::memchr_iter(b'\n', &came[..filled]) {
+            let line = std::str::from_utf8(&came[used..end]).expect("text");
+            if let Some((data, callback)) = as_they_came(line).expect("a request") {
+                put_reply(&mut out, data, callback);
+                out.push(b'\n');
+            }
+            used = end + 1;
+        }
+        came.copy_within(used..filled, 0);
+        filled -= used;
+        let mut rest = &out[..];
+        while !rest.is_empty() {
+            match rustix::io::write(output, rest) {
+                Ok(written) => rest = &rest[written..],
+                Err(_) => return,
+            }
+        }
+        out.clear();
     }
 }
 

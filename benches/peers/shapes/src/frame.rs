@@ -3,27 +3,19 @@
 /// The opcode of a text message.
 pub const TEXT: u8 = 1;
 
+/// The same of a binary one.
+pub const BINARY: u8 = 2;
+
 /// Beside an opcode: the message is compressed.
 pub const COMPRESSED: u8 = 0x40;
 
 /// A whole message in one frame, masked as a client does if `mask` says how.
 pub fn frame(opcode: u8, payload: &[u8], mask: Option<[u8; 4]>) -> Vec<u8> {
     let mut frame = Vec::with_capacity(payload.len() + 14);
-    frame.push(0x80 | opcode);
-    let masked = if mask.is_some() { 0x80 } else { 0 };
-    match payload.len() {
-        short @ 0..126 => frame.push(masked | short as u8),
-        long if long < 65536 => {
-            frame.push(masked | 126);
-            frame.extend_from_slice(&(long as u16).to_be_bytes());
-        }
-        longer => {
-            frame.push(masked | 127);
-            frame.extend_from_slice(&(longer as u64).to_be_bytes());
-        }
-    }
+    put_header(&mut frame, opcode, payload.len());
     match mask {
         Some(key) => {
+            frame[1] |= 0x80;
             frame.extend_from_slice(&key);
             let bytes = payload.iter().enumerate();
             frame.extend(bytes.map(|(at, byte)| byte ^ key[at & 3]));
@@ -31,6 +23,22 @@ pub fn frame(opcode: u8, payload: &[u8], mask: Option<[u8; 4]>) -> Vec<u8> {
         None => frame.extend_from_slice(payload),
     }
     frame
+}
+
+/// The header of a whole message in one frame that is not masked.
+pub fn put_header(frame: &mut Vec<u8>, opcode: u8, payload: usize) {
+    frame.push(0x80 | opcode);
+    match payload {
+        short @ 0..126 => frame.push(short as u8),
+        long if long < 65536 => {
+            frame.push(126);
+            frame.extend_from_slice(&(long as u16).to_be_bytes());
+        }
+        longer => {
+            frame.push(127);
+            frame.extend_from_slice(&(longer as u64).to_be_bytes());
+        }
+    }
 }
 
 /// How a frame begins.
