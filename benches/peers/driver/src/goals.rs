@@ -14,6 +14,17 @@ pub(crate) struct Goal {
     /// At most this, or at least.
     must: Bound,
     stretch: f64,
+    /// Who shows what the machine allows, the least first.
+    reach: &'static [Reach],
+}
+
+/// The same figure of one who does no more than the work: the best that could be, and what a goal means
+/// on this machine.
+enum Reach {
+    /// Compared as ours is.
+    Of(&'static str),
+    /// Compared with what stands beside it as ours does.
+    Beside(&'static str, &'static str),
 }
 
 /// What our figure is compared with.
@@ -51,6 +62,7 @@ pub(crate) const GOALS: &[Goal] = &[
         over: Over(Of("ping-pong-100B", "tungstenite-4k", P50)),
         must: AtMost(1.10),
         stretch: 1.0,
+        reach: &[Reach::Of("raw-epoll"), Reach::Of("batch-json")],
     },
     Goal {
         label: "the same against socketioxide",
@@ -58,6 +70,7 @@ pub(crate) const GOALS: &[Goal] = &[
         over: Over(Of("ping-pong-100B", SIO, P50)),
         must: AtMost(0.80),
         stretch: 0.70,
+        reach: &[Reach::Of("raw-epoll"), Reach::Of("batch-json")],
     },
     Goal {
         label: "throughput, window 64, 100 B, against socketioxide",
@@ -65,6 +78,7 @@ pub(crate) const GOALS: &[Goal] = &[
         over: Over(Of("window-64", SIO, Throughput)),
         must: AtLeast(5.0),
         stretch: 6.5,
+        reach: &[Reach::Of("raw-epoll"), Reach::Of("batch-json")],
     },
     Goal {
         label: "throughput, window 1024, 100 B, against socketioxide",
@@ -72,6 +86,7 @@ pub(crate) const GOALS: &[Goal] = &[
         over: Over(Of("window-1024", SIO, Throughput)),
         must: AtLeast(8.0),
         stretch: 10.0,
+        reach: &[Reach::Of("raw-epoll"), Reach::Of("batch-json")],
     },
     Goal {
         label: "throughput, window 64, 1 KB, against socketioxide",
@@ -79,6 +94,7 @@ pub(crate) const GOALS: &[Goal] = &[
         over: Over(Of("window-64-1KB", SIO, Throughput)),
         must: AtLeast(6.0),
         stretch: 8.0,
+        reach: &[Reach::Of("raw-epoll"), Reach::Of("batch-json")],
     },
     Goal {
         label: "throughput, window 4, 64 KB, against socketioxide",
@@ -86,6 +102,7 @@ pub(crate) const GOALS: &[Goal] = &[
         over: Over(Of("window-4-64KB", SIO, Throughput)),
         must: AtLeast(6.0),
         stretch: 15.0,
+        reach: &[Reach::Of("raw-epoll"), Reach::Of("batch-json")],
     },
     Goal {
         label: "throughput, 100 connections, window 10, against socketioxide",
@@ -93,6 +110,7 @@ pub(crate) const GOALS: &[Goal] = &[
         over: Over(Of("connections-100-window-10", SIO, Throughput)),
         must: AtLeast(4.0),
         stretch: 5.0,
+        reach: &[Reach::Of("raw-epoll"), Reach::Of("batch-json")],
     },
     Goal {
         label: "p99 of the same",
@@ -100,6 +118,7 @@ pub(crate) const GOALS: &[Goal] = &[
         over: Over(Of("connections-100-window-10", SIO, P99)),
         must: AtMost(0.3),
         stretch: 0.15,
+        reach: &[Reach::Of("raw-epoll"), Reach::Of("batch-json")],
     },
     Goal {
         label: "stdio child, ping-pong p50, against a raw pipe echo",
@@ -107,6 +126,7 @@ pub(crate) const GOALS: &[Goal] = &[
         over: Over(Of("child-ping-pong", "stdio-raw", P50)),
         must: AtMost(1.5),
         stretch: 1.3,
+        reach: &[Reach::Of("stdio-raw-tokio"), Reach::Of("stdio-batch")],
     },
     Goal {
         label: "stdio child, window 64, server CPU, against async-lsp",
@@ -114,6 +134,7 @@ pub(crate) const GOALS: &[Goal] = &[
         over: Over(Of("child-window-64", "stdio-async-lsp", Cpu)),
         must: AtMost(1.0 / 9.0),
         stretch: 1.0 / 20.0,
+        reach: &[Reach::Of("stdio-raw"), Reach::Of("stdio-batch")],
     },
     Goal {
         label: "Unix socket p50, against our TCP",
@@ -121,6 +142,7 @@ pub(crate) const GOALS: &[Goal] = &[
         over: Over(Of("transports-ping-pong", "ours/tcp/edn", P50)),
         must: AtMost(0.75),
         stretch: 0.70,
+        reach: &[Reach::Beside("raw-epoll/unix", "raw-epoll")],
     },
     Goal {
         label: "fan-out of 200 B to 10,000, server CPU, against prepared bytes",
@@ -128,6 +150,7 @@ pub(crate) const GOALS: &[Goal] = &[
         over: Over(Of("fan-out-10k", "bc-floor", Cpu)),
         must: AtMost(1.25),
         stretch: 1.12,
+        reach: &[Reach::Of("bc-batch")],
     },
     Goal {
         label: "the same against socketioxide",
@@ -135,6 +158,7 @@ pub(crate) const GOALS: &[Goal] = &[
         over: Over(Of("fan-out-10k", SIO, Cpu)),
         must: AtMost(1.0 / 2.2),
         stretch: 1.0 / 2.6,
+        reach: &[Reach::Of("bc-floor"), Reach::Of("bc-batch")],
     },
     Goal {
         label: "burst of 10 to 1,000, server CPU, against socketioxide",
@@ -142,6 +166,7 @@ pub(crate) const GOALS: &[Goal] = &[
         over: Over(Of("burst-1k", SIO, Cpu)),
         must: AtMost(1.0 / 3.0),
         stretch: 1.0 / 3.5,
+        reach: &[Reach::Of("bc-floor"), Reach::Of("bc-batch")],
     },
     Goal {
         label: "memory a second after a burst, over idle",
@@ -149,6 +174,7 @@ pub(crate) const GOALS: &[Goal] = &[
         over: Over(Of("burst-1k", ROOM, Memory)),
         must: AtMost(1.3),
         stretch: 1.1,
+        reach: &[Reach::Beside("bc-batch", "bc-batch")],
     },
     Goal {
         label: "server CPU per delivery at 19,000, over that at 1,000",
@@ -156,6 +182,10 @@ pub(crate) const GOALS: &[Goal] = &[
         over: Over(Of("fan-out-1k", ROOM, Cpu)),
         must: AtMost(1.3),
         stretch: 1.1,
+        reach: &[
+            Reach::Beside("bc-floor", "bc-floor"),
+            Reach::Beside("bc-batch", "bc-batch"),
+        ],
     },
     Goal {
         label: "1 KB MessagePack over 1 KB JSON, typed handlers, throughput",
@@ -163,6 +193,7 @@ pub(crate) const GOALS: &[Goal] = &[
         over: Over(Of("typed-window-64-1KB", "ours/ws/json/typed", Throughput)),
         must: AtLeast(1.5),
         stretch: 2.0,
+        reach: &[Reach::Beside("batch-msgpack/typed", "batch-json/typed")],
     },
     Goal {
         label: "µs that coalescing adds to a ping-pong's p50, over one frame in each write",
@@ -170,6 +201,7 @@ pub(crate) const GOALS: &[Goal] = &[
         over: Beyond(Of("coalescing-ping-pong", "ours/ws/edn/each-alone", P50)),
         must: AtMost(0.3),
         stretch: 0.0,
+        reach: &[Reach::Beside("batch-json", "batch-json/each-alone")],
     },
     Goal {
         label: "idle memory of a connection in a channel, KiB, 10,000 connections",
@@ -177,6 +209,7 @@ pub(crate) const GOALS: &[Goal] = &[
         over: Itself,
         must: AtMost(2.5),
         stretch: 1.5,
+        reach: &[Reach::Of("bc-floor"), Reach::Of("bc-batch")],
     },
     Goal {
         label: "bystanders' p99 while one reader stops, over before",
@@ -184,6 +217,7 @@ pub(crate) const GOALS: &[Goal] = &[
         over: Over(Of("slow-reader", ROOM, P99)),
         must: AtMost(1.1),
         stretch: 1.0,
+        reach: &[Reach::Beside("bc-batch", "bc-batch")],
     },
 ];
 
@@ -214,6 +248,20 @@ impl Of {
     }
 }
 
+impl Reach {
+    /// Its name, its figure, and what that is compared with, if with anything.
+    fn figures(&self, goal: &Goal) -> (&'static str, (Of, Option<Of>)) {
+        let Of(work, _, figure) = goal.ours;
+        let other = match (&goal.over, self) {
+            (Itself, _) => None,
+            (Over(of) | Beyond(of), Self::Of(_)) => Some(Of(of.0, of.1, of.2)),
+            (Over(of) | Beyond(of), Self::Beside(_, other)) => Some(Of(of.0, other, of.2)),
+        };
+        let (Self::Of(name) | Self::Beside(name, _)) = *self;
+        (name, (Of(work, name, figure), other))
+    }
+}
+
 impl Goal {
     /// Ours, the peer's, and what came of the two; `None` if they were not measured.
     pub(crate) fn measured(&self, results: &Results) -> Option<(String, String, Summary)> {
@@ -222,19 +270,53 @@ impl Goal {
             Over(of) | Beyond(of) => (of.rounds(results)?, of),
             Itself => return Some((shown, String::new(), summary(ours))),
         };
-        let compared = match self.over {
-            Over(_) => ratio(ours, other.0)?,
-            _ => {
-                let pairs = ours.iter().zip(other.0);
-                summary(&pairs.map(|(one, two)| one - two).collect::<Vec<_>>())
-            }
-        };
+        let compared = self.compared(ours, other.0)?;
         let theirs = if of.1 == self.ours.1 && of.0 == self.ours.0 {
             format!("{} {}", of.2.head(), other.1)
         } else {
             format!("{} {}", of.1, other.1)
         };
         Some((shown, theirs, compared))
+    }
+
+    /// As the goal compares them, round by round.
+    fn compared(&self, one: &[f64], other: &[f64]) -> Option<Summary> {
+        match self.over {
+            Over(_) => ratio(one, other),
+            _ => {
+                let pairs = one.iter().zip(other);
+                let differences: Vec<f64> = pairs.map(|(one, other)| one - other).collect();
+                Some(summary(&differences))
+            }
+        }
+    }
+
+    /// Who shows what the machine allows, and the median of what came of each; of those that were
+    /// measured.
+    pub(crate) fn reached(&self, results: &Results) -> Vec<(&'static str, f64)> {
+        let each = self.reach.iter().filter_map(|reach| {
+            let (name, (one, other)) = reach.figures(self);
+            let one = one.rounds(results)?.0;
+            let summary = match other {
+                None => summary(one),
+                Some(other) => self.compared(one, other.rounds(results)?.0)?,
+            };
+            Some((name, summary.median))
+        });
+        each.collect()
+    }
+
+    /// Who came nearest, where not even that one reaches what must be.
+    pub(crate) fn out_of_reach(&self, results: &Results) -> Option<&'static str> {
+        let reached = self.reached(results);
+        let better = |one: &f64, other: &f64| match self.must {
+            AtLeast(_) => other.total_cmp(one),
+            AtMost(_) => one.total_cmp(other),
+        };
+        let (name, best) = reached
+            .iter()
+            .min_by(|one, other| better(&one.1, &other.1))?;
+        (self.verdict(*best) == Verdict::NotMet).then_some(*name)
     }
 
     pub(crate) fn figure(&self) -> Figure {
@@ -272,6 +354,7 @@ impl Goal {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::results::{Measured, Row};
     use crate::works::works;
 
     #[test]
@@ -282,12 +365,48 @@ mod tests {
                 Over(of) | Beyond(of) => of,
                 Itself => &goal.ours,
             };
-            for Of(work, server, _) in [&goal.ours, other] {
+            let reached = goal.reach.iter().map(|reach| reach.figures(goal).1);
+            let reached: Vec<Of> = reached
+                .flat_map(|(one, other)| [Some(one), other])
+                .flatten()
+                .collect();
+            for Of(work, server, _) in [&goal.ours, other].into_iter().chain(&reached) {
                 let work = works.iter().find(|known| known.name == *work);
                 let servers = work.expect(goal.label).servers();
                 assert!(servers.contains(server), "{}: {server}", goal.label);
             }
         }
+    }
+
+    fn ping_pong(of: &[(&str, f64)]) -> Results {
+        let row = |(server, number): &(&str, f64)| {
+            let mut row = Row::new(server);
+            row.add(&[(P50, *number)]);
+            row
+        };
+        let measured = Measured {
+            name: "ping-pong-100B".to_owned(),
+            rows: of.iter().map(row).collect(),
+            ..Measured::default()
+        };
+        Results {
+            works: vec![measured],
+            ..Results::default()
+        }
+    }
+
+    #[test]
+    fn a_goal_is_out_of_reach_where_even_the_best_misses_it() {
+        let goal = &GOALS[1];
+        let mut of = vec![(OURS, 12.0), (SIO, 10.0), ("raw-epoll", 8.5)];
+        assert_eq!(goal.reached(&ping_pong(&of)), [("raw-epoll", 0.85)]);
+        assert_eq!(goal.out_of_reach(&ping_pong(&of)), Some("raw-epoll"));
+        of.push(("batch-json", 7.5));
+        let reached = [("raw-epoll", 0.85), ("batch-json", 0.75)];
+        assert_eq!(goal.reached(&ping_pong(&of)), reached);
+        assert_eq!(goal.out_of_reach(&ping_pong(&of)), None);
+        // Nobody was measured who could tell.
+        assert_eq!(goal.out_of_reach(&ping_pong(&of[..2])), None);
     }
 
     #[test]
