@@ -1,7 +1,7 @@
 //! One budget of received bytes for many connections, behind one lock that is seldom taken.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use sente_core::{ConnId, RecvBudget, RecvBudgetLimits, RecvCapacity};
@@ -30,27 +30,22 @@ use crate::signal::Signal;
 /// options.recv_budget = Some(SharedRecvBudget::new(limits));
 /// ```
 #[derive(Clone, Debug)]
-pub struct SharedRecvBudget {
+pub struct SharedRecvBudget(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
     limits: RecvBudgetLimits,
-    book: Arc<Mutex<Book>>,
+    book: Mutex<Book>,
 }
 
 /// The budget, and whom its changes are told.
 #[derive(Debug)]
 struct Book {
     budget: RecvBudget,
-    slots: HashMap<ConnId, Arc<Slot>>,
+    /// The signals that wake their drivers. Each says whether there is something to be told, perhaps
+    /// that nothing has changed: that is set and cleared under the lock of the book.
+    drivers: HashMap<ConnId, Arc<Signal>>,
     next: u64,
-}
-
-/// Where a connection finds what it is allowed.
-#[derive(Debug)]
-struct Slot {
-    /// Whether there is something to be told, perhaps that nothing has changed: set and cleared
-    /// under the lock of the book.
-    is_news: AtomicBool,
-    /// Wakes its driver.
-    driver: Arc<Signal>,
 }
 
 impl SharedRecvBudget {
@@ -58,14 +53,14 @@ impl SharedRecvBudget {
     #[must_use]
     pub fn new(limits: RecvBudgetLimits) -> Self {
         let budget = RecvBudget::new(limits);
-        Self {
+        Self(Arc::new(Shared {
             limits: *budget.limits(),
-            book: Arc::new(Mutex::new(Book {
+            book: Mutex::new(Book {
                 budget,
-                slots: HashMap::new(),
+                drivers: HashMap::new(),
                 next: 0,
-            })),
-        }
+            }),
+        }))
     }
 
     /// The budget of this process, with [the defaults](RecvBudgetLimits::default).
@@ -78,8 +73,8 @@ impl SharedRecvBudget {
 
     /// The limits in force.
     #[must_use]
-    pub const fn limits(&self) -> &RecvBudgetLimits {
-        &self.limits
+    pub fn limits(&self) -> &RecvBudgetLimits {
+        &self.0.limits
     }
 
     /// What all connections together are allowed now, in bytes.
@@ -105,16 +100,13 @@ impl SharedRecvBudget {
         let mut book = self.book();
         let id = ConnId::new(book.next, &[0; 10]);
         book.next = book.next.wrapping_add(1);
-        let slot = Arc::new(Slot {
-            is_news: AtomicBool::new(true),
-            driver: driver.clone(),
-        });
         let _ = book.budget.join(id);
-        book.slots.insert(id, slot.clone());
+        driver.is_share_news.store(true, Ordering::Release);
+        book.drivers.insert(id, driver.clone());
         Share {
             budget: self.clone(),
             id,
-            slot,
+            driver: driver.clone(),
             applied: None,
             asked_at: None,
         }
@@ -122,7 +114,7 @@ impl SharedRecvBudget {
 
     /// Never held while a connection's lock is asked for, so the two cannot wait for each other.
     fn book(&self) -> MutexGuard<'_, Book> {
-        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -130,9 +122,9 @@ impl Book {
     /// Tells the connections what has changed for them.
     fn publish(&mut self) {
         while let Some((id, _)) = self.budget.poll_allowance() {
-            if let Some(slot) = self.slots.get(&id) {
-                slot.is_news.store(true, Ordering::Release);
-                slot.driver.notify();
+            if let Some(driver) = self.drivers.get(&id) {
+                driver.is_share_news.store(true, Ordering::Release);
+                driver.notify();
             }
         }
     }
@@ -143,7 +135,7 @@ impl Book {
 pub(crate) struct Share {
     budget: SharedRecvBudget,
     id: ConnId,
-    slot: Arc<Slot>,
+    driver: Arc<Signal>,
     /// What the connection was told it is allowed.
     applied: Option<usize>,
     /// The allowance at which more was asked for: once is enough, until it is another one.
@@ -153,11 +145,11 @@ pub(crate) struct Share {
 impl Share {
     /// What the connection is allowed, if it is to be told.
     pub(crate) fn news(&mut self) -> Option<usize> {
-        if !self.slot.is_news.load(Ordering::Acquire) {
+        if !self.driver.is_share_news.load(Ordering::Acquire) {
             return None;
         }
         let book = self.budget.book();
-        self.slot.is_news.store(false, Ordering::Release);
+        self.driver.is_share_news.store(false, Ordering::Release);
         let bytes = book.budget.allowance(self.id)?;
         drop(book);
         self.applied = Some(bytes);
@@ -173,7 +165,7 @@ impl Share {
         // Its own limits do not count here, nor that it is not limited any more after its end.
         let mut capacity = *capacity;
         capacity.max_bytes = allowance;
-        if !self.budget.limits.is_due(&capacity) {
+        if !self.budget.0.limits.is_due(&capacity) {
             return false;
         }
         let is_full = capacity.bytes >= allowance;
@@ -191,7 +183,7 @@ impl Share {
 impl Drop for Share {
     fn drop(&mut self) {
         let mut book = self.budget.book();
-        book.slots.remove(&self.id);
+        book.drivers.remove(&self.id);
         book.budget.leave(self.id);
         book.publish();
     }

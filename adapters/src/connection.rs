@@ -126,7 +126,7 @@ impl Handle {
     /// The terms of the newest handshake that was seen.
     #[must_use]
     pub fn opened(&self) -> Option<Opened> {
-        self.shared.lock().opened.clone()
+        self.shared.lock().opened.as_deref().cloned()
     }
 
     /// What carries it: a WebSocket or a byte stream.

@@ -113,7 +113,7 @@ impl<M: Engine> Handle<M> {
             let now = self.shared.clock.now();
             let ticket = inner.machine.reserve(now, bytes, None)?;
             if !inner.over {
-                inner.tickets.insert(ticket, sender);
+                inner.waiting().tickets.insert(ticket, sender);
             }
             inner.settle(&self.shared);
             Permit::new(self.clone(), ticket)
@@ -141,7 +141,7 @@ impl<M: Engine> Handle<M> {
             let call = inner.machine.call(now, event, timeout);
             let call = call.map_err(CallFailure::Refused)?;
             if !inner.over {
-                inner.calls.insert(call, Waiter::Future(sender));
+                inner.waiting().calls.insert(call, Waiter::Future(sender));
             }
             call
         };
@@ -205,7 +205,7 @@ impl<M: Engine> Handle<M> {
             }
             let now = self.shared.clock.now();
             let flush = inner.machine.flush(now);
-            let written = inner.flushes.wait(flush);
+            let written = inner.waiting().flushes.wait(flush);
             inner.settle(&self.shared);
             written
         };
@@ -283,7 +283,7 @@ impl<M: Engine> Drop for CancelOnDrop<'_, M> {
             return;
         }
         let mut inner = self.shared.lock();
-        if inner.calls.remove(&self.call).is_some() {
+        if inner.take_waiter(self.call).is_some() {
             inner.machine.cancel(self.call);
             inner.settle(self.shared);
             drop(inner);

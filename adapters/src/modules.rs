@@ -217,7 +217,7 @@ impl<M: Engine> Outbox for HandleOutbox<'_, M> {
                 .with_outbox(&shared.facts, self.user, now, |out| {
                     out.call(to, event, timeout)
                 })?;
-            inner.calls.insert(call, Waiter::Events);
+            inner.waiting().calls.insert(call, Waiter::Events);
             call
         };
         shared.wake();

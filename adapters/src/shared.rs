@@ -47,16 +47,12 @@ pub(crate) struct Inner<M: Engine> {
     /// The link's share of the budget of received bytes, until everything received has been given
     /// out.
     pub(crate) share: Option<Share>,
-    pub(crate) calls: HashMap<CallId, Waiter>,
-    pub(crate) flushes: Flushes,
+    /// Who waits for answers; kept from the first who did.
+    waiting: Option<Box<Waiting<M::Event>>>,
     /// Who takes messages past the events, once somebody has.
     pub(crate) subscriptions: Option<Box<Subscriptions>>,
-    /// Who waits for room; told whether there is.
-    pub(crate) tickets: HashMap<Ticket, oneshot::Sender<bool>>,
-    /// Calls that settled and are told by the events.
-    settled: VecDeque<M::Event>,
     /// The newest terms that were given out.
-    pub(crate) opened: Option<Opened>,
+    pub(crate) opened: Option<Box<Opened>>,
     /// The last event has been given out.
     pub(crate) told_end: bool,
     /// Nobody reads the events.
@@ -65,6 +61,27 @@ pub(crate) struct Inner<M: Engine> {
     pub(crate) abandoned: bool,
     /// The driver is gone.
     pub(crate) over: bool,
+}
+
+/// Who waits for what a machine answers, and what of it is not told yet.
+pub(crate) struct Waiting<E> {
+    pub(crate) calls: HashMap<CallId, Waiter>,
+    pub(crate) flushes: Flushes,
+    /// Who waits for room; told whether there is.
+    pub(crate) tickets: HashMap<Ticket, oneshot::Sender<bool>>,
+    /// Calls that settled and are told by the events.
+    settled: VecDeque<E>,
+}
+
+impl<E> Default for Waiting<E> {
+    fn default() -> Self {
+        Self {
+            calls: HashMap::new(),
+            flushes: Flushes::default(),
+            tickets: HashMap::new(),
+            settled: VecDeque::new(),
+        }
+    }
 }
 
 /// Who waits for the end of a call.
@@ -92,12 +109,23 @@ impl<M: Engine> Inner<M> {
         attendant.attend(now, &mut self.machine)
     }
 
+    /// Those who wait, to join them.
+    pub(crate) fn waiting(&mut self) -> &mut Waiting<M::Event> {
+        self.waiting.get_or_insert_default()
+    }
+
+    /// Takes whoever waits for a call out.
+    pub(crate) fn take_waiter(&mut self, call: CallId) -> Option<Waiter> {
+        self.waiting.as_mut()?.calls.remove(&call)
+    }
+
     /// Hands settled calls and flushes to those who wait for them, and what else has changed to
     /// those who watch.
     pub(crate) fn settle(&mut self, shared: &Shared<M>) {
         while let Some(answer) = self.machine.poll_answer() {
-            let told = self.answer(answer, shared).map(M::told_of_link);
-            self.settled.extend(told);
+            if let Some(told) = self.answer(answer, shared).map(M::told_of_link) {
+                self.waiting().settled.push_back(told);
+            }
         }
         if self.machine.take_note(&shared.facts) {
             shared.room.notify_waiters();
@@ -108,7 +136,7 @@ impl<M: Engine> Inner<M> {
     /// anything else.
     fn answer(&mut self, event: ConnectionEvent, shared: &Shared<M>) -> Option<ConnectionEvent> {
         match event {
-            ConnectionEvent::Settled { call, result } => match self.calls.remove(&call) {
+            ConnectionEvent::Settled { call, result } => match self.take_waiter(call) {
                 Some(Waiter::Future(waiter)) => {
                     // A waiter that is gone has cancelled.
                     let _ = waiter.send(result);
@@ -161,17 +189,21 @@ impl<M: Engine> Inner<M> {
     }
 
     fn flushed(&mut self, flush: FlushId, written: bool) {
-        self.flushes.settle(flush, written);
+        if let Some(waiting) = &mut self.waiting {
+            waiting.flushes.settle(flush, written);
+        }
     }
 
     fn reserved(&mut self, ticket: Ticket, granted: bool) {
-        if let Some(waiter) = self.tickets.remove(&ticket) {
+        let waiting = self.waiting.as_mut();
+        if let Some(waiter) = waiting.and_then(|waiting| waiting.tickets.remove(&ticket)) {
             let _ = waiter.send(granted);
         }
     }
 
     pub(crate) fn next_event(&mut self, shared: &Shared<M>) -> Option<M::Event> {
-        if let Some(settled) = self.settled.pop_front() {
+        let waiting = self.waiting.as_mut();
+        if let Some(settled) = waiting.and_then(|waiting| waiting.settled.pop_front()) {
             return Some(settled);
         }
         let event = loop {
@@ -185,7 +217,7 @@ impl<M: Engine> Inner<M> {
             }
         };
         if let Some(opened) = M::terms(&event) {
-            self.opened = Some(opened.clone());
+            self.opened = Some(Box::new(opened.clone()));
         }
         if M::ends_link(&event)
             && let Some(all) = &mut self.subscriptions
@@ -229,7 +261,8 @@ impl<M: Engine> Inner<M> {
 
     /// Whether there is something to tell.
     pub(crate) fn has_event(&self) -> bool {
-        self.machine.has_event() || !self.settled.is_empty()
+        let waiting = self.waiting.as_ref();
+        self.machine.has_event() || waiting.is_some_and(|waiting| !waiting.settled.is_empty())
     }
 
     /// Sees to all that what was done with the machine may be followed by.
@@ -265,11 +298,8 @@ impl<M: Engine> Shared<M> {
             attendant: None,
             inline: None,
             share,
-            calls: HashMap::new(),
-            flushes: Flushes::default(),
+            waiting: None,
             subscriptions: None,
-            tickets: HashMap::new(),
-            settled: VecDeque::new(),
             opened: None,
             told_end: false,
             discarding: false,
@@ -397,7 +427,9 @@ impl<M: Engine> Shared<M> {
 
     /// Gives up a reservation.
     pub(crate) fn release(&self, ticket: Ticket) {
-        self.lock().tickets.remove(&ticket);
+        if let Some(waiting) = &mut self.lock().waiting {
+            waiting.tickets.remove(&ticket);
+        }
         self.with(|machine, now| machine.release(now, ticket));
     }
 
@@ -417,15 +449,17 @@ impl<M: Engine> Shared<M> {
         let mut inner = self.lock();
         inner.over = true;
         last(&mut inner);
-        for (call, waiter) in std::mem::take(&mut inner.calls) {
-            if let Waiter::Events = waiter {
-                let result = Err(CallError::Closed);
-                let settled = ConnectionEvent::Settled { call, result };
-                inner.settled.push_back(M::told_of_link(settled));
+        if let Some(waiting) = &mut inner.waiting {
+            for (call, waiter) in std::mem::take(&mut waiting.calls) {
+                if let Waiter::Events = waiter {
+                    let result = Err(CallError::Closed);
+                    let settled = ConnectionEvent::Settled { call, result };
+                    waiting.settled.push_back(M::told_of_link(settled));
+                }
             }
+            waiting.flushes.clear();
+            waiting.tickets.clear();
         }
-        inner.flushes.clear();
-        inner.tickets.clear();
         if inner.discarding {
             inner.discard(self, self.clock.now());
         }

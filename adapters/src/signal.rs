@@ -11,6 +11,8 @@ use futures_util::task::AtomicWaker;
 #[derive(Debug, Default)]
 pub(crate) struct Signal {
     is_set: AtomicBool,
+    /// Whether what the task's connection may receive is to be told.
+    pub(crate) is_share_news: AtomicBool,
     waker: AtomicWaker,
 }
 

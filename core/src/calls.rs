@@ -8,6 +8,7 @@ use core::fmt;
 use core::ops::Deref;
 
 use crate::id::CallId;
+use crate::seldom::Blank;
 use crate::time::Instant;
 
 /// How many entries of calls that are gone an index may have beyond one for each that is pending.
@@ -45,6 +46,18 @@ struct Slot {
 
 /// Ends a chain.
 const NONE: u32 = u32::MAX;
+
+impl Blank for Calls {
+    const BLANK: &'static Self = &Self {
+        next: 0,
+        slots: Vec::new(),
+        free: Vec::new(),
+        chains: Vec::new(),
+        by_id: VecDeque::new(),
+        by_deadline: BinaryHeap::new(),
+        pending: 0,
+    };
+}
 
 impl Calls {
     /// The number of the next call.

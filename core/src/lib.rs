@@ -104,6 +104,7 @@ mod peer;
 mod profile;
 mod queue;
 pub mod record;
+mod seldom;
 mod server;
 pub mod state;
 mod time;

@@ -304,7 +304,7 @@ impl AjaxHandle {
     /// The terms of the session, once it opened and that was seen.
     #[must_use]
     pub fn opened(&self) -> Option<Opened> {
-        self.shared.lock().opened.clone()
+        self.shared.lock().opened.as_deref().cloned()
     }
 
     /// Where the session is in its life.

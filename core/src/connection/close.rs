@@ -1,13 +1,14 @@
 //! How a connection ends: at once, in order, or for a reason of the peer's, and what everybody who
 //! waits is told.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use crate::record::Entry;
 
 use super::{
-    CallError, CloseReason, Connection, ConnectionEvent, Instant, LinkInput, Outgoing, PackedEvent,
-    State,
+    CallError, Calls, CloseReason, Connection, ConnectionEvent, Instant, LinkInput, Outgoing,
+    PackedEvent, State,
 };
 
 /// What becomes of what arrives and finds no room in the receive queue.
@@ -141,10 +142,10 @@ impl Connection {
         if !undelivered.is_empty() {
             self.push_event(ConnectionEvent::Undelivered(undelivered));
         }
-        for (flush, mark) in core::mem::take(&mut self.flushes) {
+        for (flush, mark) in self.flushes.take() {
             // What is with the driver may still go out; it is known by `handle_transmitted`.
             if self.transmitting && mark <= taken_to {
-                self.flushes.push_back((flush, mark));
+                self.flushes.make().push_back((flush, mark));
             } else {
                 self.push_event(ConnectionEvent::FlushFailed(flush));
             }
@@ -153,7 +154,8 @@ impl Connection {
 
     /// Settles the pending calls: no reply will come any more.
     pub(super) fn settle_as_closed(&mut self) {
-        for call in self.calls.drain() {
+        let pending = self.calls.there().map(Calls::drain);
+        for call in pending.unwrap_or_default() {
             self.push_event(ConnectionEvent::Settled {
                 call,
                 result: Err(CallError::Closed),
@@ -163,7 +165,7 @@ impl Connection {
 
     /// Ends the flushes: what they wait for is never known to be written.
     pub(super) fn fail_flushes(&mut self) {
-        for (flush, _) in core::mem::take(&mut self.flushes) {
+        for (flush, _) in self.flushes.take() {
             self.push_event(ConnectionEvent::FlushFailed(flush));
         }
     }
@@ -175,10 +177,8 @@ impl Connection {
         }
         self.handshake_deadline = None;
         self.drain_deadline = None;
-        self.keepalive = None;
+        self.pings = false;
         self.control.clear();
-        self.control_bytes = 0;
-        self.pong_queued = false;
         self.cut_deadline = Some(self.now + self.config.close_timeout);
         self.lingers = matches!(
             reason,
@@ -187,7 +187,7 @@ impl Connection {
         self.report_suppressed();
         self.give_up_queue();
         self.fail_flushes();
-        self.close_reason = Some(reason.clone());
+        self.close_reason = Some(Box::new(reason.clone()));
         self.push_event(ConnectionEvent::Closed(reason));
     }
 }

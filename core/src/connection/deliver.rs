@@ -36,12 +36,16 @@ impl Connection {
     }
 
     pub(super) fn settle(&mut self, callback: &[u8], data: Option<PackedPayload>) {
-        if self.ping_callback.as_deref() == Some(callback) {
+        if self
+            .ping_callback
+            .as_deref()
+            .is_some_and(|name| **name == *callback)
+        {
             self.ping_callback = None;
             return;
         }
-        let Some(call) = self.calls.settle(callback) else {
-            self.stats.late_replies += 1;
+        let Some(call) = self.calls.there().and_then(|calls| calls.settle(callback)) else {
+            self.stats.rare().late_replies += 1;
             return;
         };
         let size = data.as_ref().map_or(0, |data| data.bytes.len());

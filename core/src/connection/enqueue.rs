@@ -6,6 +6,7 @@ use alloc::boxed::Box;
 use crate::error::SendError;
 use crate::event::Event;
 use crate::queue::{Drops, Hold, Loss, Outgoing, Policy, Priority, SendOptions, Sent};
+use crate::seldom::Blank;
 use crate::time::Instant;
 
 use super::event::{ConnectionEvent, Dropped, State};
@@ -40,6 +41,16 @@ pub(super) struct Pressure {
     drops: Drops,
 }
 
+impl Blank for Pressure {
+    const BLANK: &'static Self = &Self {
+        refused: None,
+        high: false,
+        high_told: false,
+        ready_told: false,
+        drops: Drops::NONE,
+    };
+}
+
 impl Connection {
     /// Whether events may be queued: after a failure they never went out, even while what came
     /// before it is still being read.
@@ -56,7 +67,7 @@ impl Connection {
         if len > self.config.limits.max_send_bytes {
             return Err(PackedSendError::TooLarge);
         }
-        if let Some(Err(retry_at)) = self.limiter.map(|limiter| limiter.check(now)) {
+        if let Some(Err(retry_at)) = self.limiter.as_deref().map(|limiter| limiter.check(now)) {
             return Err(PackedSendError::RateLimited { retry_at });
         }
         if !self.queue.takes(len, &self.config.limits) {
@@ -143,7 +154,7 @@ impl Connection {
     ) -> Result<Sent, Refused> {
         let result = self.try_enqueue(item, options);
         if let Err(refused) = result {
-            self.stats.count_refused(refused.is_too_large());
+            self.stats.rare().count_refused(refused.is_too_large());
             self.settle_scratch();
         }
         result
@@ -273,6 +284,7 @@ impl Connection {
 
     pub(super) fn within_rate(&self) -> Result<(), Refused> {
         self.limiter
+            .as_deref()
             .map_or(Ok(()), |limiter| limiter.check(self.now))
             .map_err(|retry_at| Refused::RateLimited { retry_at })
     }
@@ -381,18 +393,18 @@ impl Connection {
     /// Remembers the largest event that was refused: `SendReady` comes when it would fit.
     pub(super) fn refuse_for_now(&mut self, len: usize) {
         let refused = self.pressure.refused.map_or(len, |known| known.max(len));
-        self.pressure.refused = Some(refused);
+        self.pressure.make().refused = Some(refused);
         self.take_send_ready_back();
     }
 
     /// One `HighWater` on the way up.
     fn check_high_water(&mut self) {
         let high = !self.config.water_marks.high.covers(&self.queue);
-        if !high || core::mem::replace(&mut self.pressure.high, true) {
+        if !high || core::mem::replace(&mut self.pressure.make().high, true) {
             return;
         }
         self.take_send_ready_back();
-        if !core::mem::replace(&mut self.pressure.high_told, true) {
+        if !core::mem::replace(&mut self.pressure.make().high_told, true) {
             let capacity = self.send_capacity();
             self.push_event(ConnectionEvent::HighWater(capacity));
         }
@@ -414,9 +426,10 @@ impl Connection {
                 .queue
                 .takes(pressure.refused.unwrap_or_default(), limits);
         if low && fits {
-            self.pressure.refused = None;
-            self.pressure.high = false;
-            if !core::mem::replace(&mut self.pressure.ready_told, true) {
+            let pressure = self.pressure.make();
+            pressure.refused = None;
+            pressure.high = false;
+            if !core::mem::replace(&mut pressure.ready_told, true) {
                 self.push_event(ConnectionEvent::SendReady);
             }
         }
@@ -424,7 +437,8 @@ impl Connection {
 
     /// A `SendReady` that nobody has taken yet is not true any more.
     fn take_send_ready_back(&mut self) {
-        if core::mem::take(&mut self.pressure.ready_told) {
+        let pressure = self.pressure.there();
+        if pressure.is_some_and(|pressure| core::mem::take(&mut pressure.ready_told)) {
             self.recv.take_send_ready_back();
         }
     }
@@ -432,12 +446,12 @@ impl Connection {
     /// Counts an event that is dropped, and keeps it for its report where that is asked for.
     fn lose(&mut self, item: Outgoing, loss: Loss) {
         match loss {
-            Loss::Oldest => self.stats.dropped_oldest += 1,
-            Loss::Replaced => self.stats.replaced += 1,
-            Loss::Volatile => self.stats.dropped_volatile += 1,
+            Loss::Oldest => self.stats.rare().dropped_oldest += 1,
+            Loss::Replaced => self.stats.rare().replaced += 1,
+            Loss::Volatile => self.stats.rare().dropped_volatile += 1,
         }
         let format = self.config.packer.format();
-        let drops = &mut self.pressure.drops;
+        let drops = &mut self.pressure.make().drops;
         if drops.note(item, format, self.config.keep_dropped) {
             // What it says is filled in when it is taken.
             self.push_event(ConnectionEvent::Dropped(Dropped::default()));
@@ -446,7 +460,9 @@ impl Connection {
 
     /// An event about the send queue is taken: what it says is completed, and the next may come.
     pub(super) fn pressure_taken(&mut self, event: &mut ConnectionEvent) {
-        let pressure = &mut self.pressure;
+        let Some(pressure) = self.pressure.there() else {
+            return;
+        };
         match event {
             ConnectionEvent::Dropped(dropped) => {
                 *dropped = pressure.drops.take();

@@ -1,5 +1,6 @@
 //! What a connection tells the application, and what it asks of the driver.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -168,6 +169,14 @@ pub struct Dropped {
     pub events: Vec<PackedEvent>,
 }
 
+impl Dropped {
+    pub(crate) const NONE: Self = Self {
+        count: 0,
+        bytes: 0,
+        events: Vec::new(),
+    };
+}
+
 /// The terms of an open connection.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -259,6 +268,39 @@ pub struct Stats {
     pub pings_sent: u64,
     /// Unread messages dropped to make room (`RecvPolicy::DropOldest`).
     pub shed: u64,
+}
+
+/// The counts of a connection. Those that most never have are behind a pointer.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    pub(super) frames_received: u64,
+    pub(super) frames_sent: u64,
+    pub(super) bytes_received: u64,
+    pub(super) bytes_sent: u64,
+    pub(super) events_received: u64,
+    pub(super) events_queued: u64,
+    pub(super) pings_sent: u64,
+    rare: Option<Box<Stats>>,
+}
+
+impl Counts {
+    /// All other counts.
+    pub(super) fn rare(&mut self) -> &mut Stats {
+        self.rare.get_or_insert_default()
+    }
+
+    pub(super) fn all(&self) -> Stats {
+        Stats {
+            frames_received: self.frames_received,
+            frames_sent: self.frames_sent,
+            bytes_received: self.bytes_received,
+            bytes_sent: self.bytes_sent,
+            events_received: self.events_received,
+            events_queued: self.events_queued,
+            pings_sent: self.pings_sent,
+            ..self.rare.as_deref().copied().unwrap_or_default()
+        }
+    }
 }
 
 impl Stats {

@@ -15,8 +15,8 @@ use super::config::ConnectionConfig;
 
 #[derive(Debug)]
 pub(super) enum Framer {
-    LengthPrefixed(LengthPrefixed),
-    Lines(Lines),
+    LengthPrefixed(Box<LengthPrefixed>),
+    Lines(Box<Lines>),
     WebSocket(Box<WebSocket>),
 }
 
@@ -34,8 +34,8 @@ impl Framer {
     pub(super) fn new(config: &ConnectionConfig, seed: [u8; 32]) -> Self {
         let max = config.limits.max_frame_bytes;
         match config.carrier {
-            Carrier::LengthPrefixed => Self::LengthPrefixed(LengthPrefixed::new(max)),
-            Carrier::Lines => Self::Lines(Lines::new(max)),
+            Carrier::LengthPrefixed => Self::LengthPrefixed(Box::new(LengthPrefixed::new(max))),
+            Carrier::Lines => Self::Lines(Box::new(Lines::new(max))),
             Carrier::WebSocket => {
                 let websocket = WebSocketConfig {
                     max_frame_bytes: max,

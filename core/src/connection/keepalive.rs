@@ -5,7 +5,7 @@ use super::{CloseReason, Connection, Instant, State};
 impl Connection {
     /// When the keepalive next has something to decide.
     pub(super) fn keepalive_deadline(&self) -> Option<Instant> {
-        let keepalive = self.keepalive?;
+        let keepalive = self.config.keepalive.filter(|_| self.pings)?;
         // Where one side has ended, a ping cannot be sent or answered.
         let live = matches!(self.state, State::Open | State::Draining)
             && self.ended.is_none()

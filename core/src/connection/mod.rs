@@ -32,9 +32,10 @@ use crate::calls::{CallName, Calls};
 use crate::error::{CallError, CloseReason};
 use crate::id::{FlushId, Legacy};
 use crate::packed::PackedEvent;
-use crate::profile::{Dialect, Keepalive, Profile, Role};
+use crate::profile::{Dialect, Profile, Role};
 use crate::queue::{Outgoing, RateLimiter, SendQueue};
 use crate::record::{Entry, Outcome, Recorder, Tape};
+use crate::seldom::{Blank, Seldom};
 use crate::state::{LinkInput, first_link_state, next_link};
 use crate::time::Instant;
 use crate::wire::RecentIds;
@@ -46,6 +47,8 @@ use receive::Incoming;
 use recv_queue::{Lane, RecvQueue};
 use scratch::Scratch;
 use seal::Sealer;
+
+use event::Counts;
 
 pub(crate) use config::keyword;
 pub use config::{
@@ -94,26 +97,23 @@ pub struct Connection {
     handshake_deadline: Option<Instant>,
     drain_deadline: Option<Instant>,
 
-    /// `None` where nobody is pinged (yet).
-    keepalive: Option<Keepalive>,
+    /// Whether the peer is pinged, as the configuration says. Nobody is before it may answer.
+    pings: bool,
     last_received: Instant,
     ping_sent: Option<Instant>,
-    ping_callback: Option<CallName>,
+    ping_callback: Option<Box<CallName>>,
 
     /// Whole frames that go before everything else: handshake, hello, pings and pongs.
-    control: VecDeque<Bytes>,
-    control_bytes: usize,
-    /// Whether a pong without a callback id waits in `control`: one answers all pings until then.
-    pong_queued: bool,
+    control: Seldom<Control>,
     queue: SendQueue,
-    sealer: Sealer,
+    sealer: Seldom<Sealer>,
     scratch: Scratch,
-    limiter: Option<RateLimiter>,
+    limiter: Option<Box<RateLimiter>>,
     /// Until when what is queued waits for more to go with it.
     held_until: Option<Instant>,
-    pressure: Pressure,
-    calls: Calls,
-    flushes: VecDeque<(FlushId, u64)>,
+    pressure: Seldom<Pressure>,
+    calls: Seldom<Calls>,
+    flushes: Seldom<VecDeque<(FlushId, u64)>>,
     next_flush: u64,
     /// Whether a transmit is with the driver.
     transmitting: bool,
@@ -129,13 +129,13 @@ pub struct Connection {
     lingers: bool,
 
     /// How the transport's reading side ended.
-    ended: Option<CloseReason>,
+    ended: Option<Box<CloseReason>>,
     peer_finished: bool,
     /// What the application should know.
     recv: RecvQueue,
     /// The frame that is being handed out.
-    incoming: Option<Incoming>,
-    close_reason: Option<CloseReason>,
+    incoming: Option<Box<Incoming>>,
+    close_reason: Option<Box<CloseReason>>,
     /// Whether decoding stopped for want of room, so that events wait in `incoming` or in the
     /// framing.
     backlog: bool,
@@ -143,15 +143,33 @@ pub struct Connection {
     recv_stopped: bool,
     unread: Unread,
     hello_seen: bool,
-    recent_ids: RecentIds,
+    /// Of those it had lately; none where it was quiet.
+    recent_ids: Option<Box<RecentIds>>,
     /// Calls received and not answered yet.
     owed_replies: usize,
     bad_since: Option<Instant>,
     bad_reported: usize,
     bad_suppressed: u64,
-    stats: Stats,
+    stats: Counts,
     /// Where every call is written down, if that was asked for.
     tape: Option<Tape>,
+}
+
+/// The protocol's own frames that are to be written.
+#[derive(Debug, Default)]
+struct Control {
+    frames: VecDeque<Bytes>,
+    bytes: usize,
+    /// Whether a pong without a callback id is among them: one answers all pings until then.
+    has_pong: bool,
+}
+
+impl Blank for Control {
+    const BLANK: &'static Self = &Self {
+        frames: VecDeque::new(),
+        bytes: 0,
+        has_pong: false,
+    };
 }
 
 impl Connection {
@@ -168,7 +186,7 @@ impl Connection {
             (true, Role::Client, Some(_)) => Dialect::SenteLite,
             _ => profile.dialect,
         };
-        let keepalive = config.keepalive.filter(|_| !profile.stream);
+        let pings = config.keepalive.is_some() && !profile.stream;
         let mut connection = Self {
             framer: Framer::new(&config, mask_seed),
             profile: Profile { dialect, ..profile },
@@ -180,21 +198,21 @@ impl Connection {
             handshakes: 0,
             handshake_deadline: None,
             drain_deadline: None,
-            keepalive,
+            pings,
             last_received: now,
             ping_sent: None,
             ping_callback: None,
-            control: VecDeque::new(),
-            control_bytes: 0,
-            pong_queued: false,
+            control: Seldom::new(),
             queue: SendQueue::default(),
-            sealer: Sealer::default(),
+            sealer: Seldom::new(),
             scratch: Scratch::default(),
-            limiter: config.send_rate.map(RateLimiter::new),
+            limiter: config
+                .send_rate
+                .map(|rate| Box::new(RateLimiter::new(rate))),
             held_until: None,
-            pressure: Pressure::default(),
-            calls: Calls::default(),
-            flushes: VecDeque::new(),
+            pressure: Seldom::new(),
+            calls: Seldom::new(),
+            flushes: Seldom::new(),
             next_flush: 0,
             transmitting: false,
             shutdown_given: false,
@@ -211,12 +229,12 @@ impl Connection {
             recv_stopped: false,
             unread: Unread::Waits,
             hello_seen: false,
-            recent_ids: RecentIds::default(),
+            recent_ids: None,
             owed_replies: 0,
             bad_since: None,
             bad_reported: 0,
             bad_suppressed: 0,
-            stats: Stats::default(),
+            stats: Counts::default(),
             tape: None,
             config,
         };
@@ -265,9 +283,9 @@ impl Connection {
     }
 
     /// What the client's next link goes on with.
-    pub(crate) const fn legacy(&self) -> Legacy {
+    pub(crate) fn legacy(&self) -> Legacy {
         Legacy {
-            limiter: self.limiter,
+            limiter: self.limiter.as_deref().copied(),
             call: self.calls.next_id(),
             flush: self.next_flush,
             ticket: self.queue.reservations.next_id(),
@@ -278,7 +296,9 @@ impl Connection {
     /// and no reconnect gives it another burst.
     pub(crate) fn continue_from(&mut self, legacy: Legacy) {
         self.note(self.now, || Entry::ContinuedFrom(legacy));
-        self.calls.continue_from(legacy.call);
+        if legacy.call > 0 {
+            self.calls.make().continue_from(legacy.call);
+        }
         self.next_flush = legacy.flush;
         self.queue.reservations.continue_from(legacy.ticket);
         if let (Some(limiter), Some(earlier)) = (&mut self.limiter, legacy.limiter) {
@@ -295,9 +315,9 @@ impl Connection {
     pub fn handle_timeout(&mut self, now: Instant) {
         self.note(now, || Entry::Timeout);
         self.tick(now);
-        self.recv.settle();
+        self.sleep();
         let now = self.now;
-        while let Some(call) = self.calls.expire(now) {
+        while let Some(call) = self.calls.there().and_then(|calls| calls.expire(now)) {
             self.push_event(ConnectionEvent::Settled {
                 call,
                 result: Err(CallError::Timeout),
@@ -330,6 +350,16 @@ impl Connection {
         if self.cut_deadline.is_some_and(|at| at <= now) {
             self.cut_deadline = None;
             self.cut = true;
+        }
+    }
+
+    /// Gives back what is of use only while messages come and go. Deadlines come far less often.
+    fn sleep(&mut self) {
+        self.recv.settle();
+        self.recent_ids = None;
+        if self.queue.is_empty() && !self.transmitting {
+            self.queue.sleep();
+            self.scratch.sleep();
         }
     }
 
@@ -419,8 +449,8 @@ impl Connection {
 
     /// Why the connection ended, once it has: what `Closed` says or will say.
     #[must_use]
-    pub const fn close_reason(&self) -> Option<&CloseReason> {
-        self.close_reason.as_ref()
+    pub fn close_reason(&self) -> Option<&CloseReason> {
+        self.close_reason.as_deref()
     }
 
     /// Whether the driver should read from the transport. False while the receive queue is full,
@@ -473,8 +503,8 @@ impl Connection {
 
     /// Counts since the connection began.
     #[must_use]
-    pub const fn stats(&self) -> Stats {
-        self.stats
+    pub fn stats(&self) -> Stats {
+        self.stats.all()
     }
 
     /// How full the send queue is.
@@ -588,11 +618,11 @@ impl Connection {
     /// the same; whoever can let questions wait does so until it is true again.
     #[must_use]
     pub fn has_reply_room(&self) -> bool {
-        let waiting = self.queue.reply_bytes().saturating_add(self.control_bytes);
+        let waiting = self.queue.reply_bytes().saturating_add(self.control.bytes);
         waiting <= self.config.limits.max_send_bytes
     }
 
     fn ended_badly(&self) -> bool {
-        matches!(self.ended, Some(CloseReason::Failed(_)))
+        matches!(self.ended.as_deref(), Some(CloseReason::Failed(_)))
     }
 }

@@ -83,7 +83,7 @@ impl Connection {
             config,
             limits,
             profile: self.profile,
-            recent: &mut self.recent_ids,
+            recent: self.recent_ids.get_or_insert_default(),
             recv: &mut self.recv,
             serial: self.serial,
             queues,
@@ -92,8 +92,8 @@ impl Connection {
             calls: 0,
         };
         let stop = match &mut self.framer {
-            Framer::LengthPrefixed(framing) => taking.take(framing),
-            Framer::Lines(framing) => taking.take(framing),
+            Framer::LengthPrefixed(framing) => taking.take(&mut **framing),
+            Framer::Lines(framing) => taking.take(&mut **framing),
             Framer::WebSocket(websocket) => taking.take(&mut **websocket),
         };
         let (frames, events, calls) = (taking.frames, taking.events, taking.calls);

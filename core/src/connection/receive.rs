@@ -66,7 +66,7 @@ impl Connection {
             }
             Input::Eof => {
                 if self.ended.is_none() {
-                    self.ended = Some(CloseReason::Eof);
+                    self.ended = Some(Box::new(CloseReason::Eof));
                     self.framer.handle_eof(self.now);
                 }
             }
@@ -74,7 +74,7 @@ impl Connection {
                 // The transmit that was out is lost, also if reading failed before writing did.
                 self.transmitting = false;
                 if !self.ended_badly() {
-                    self.ended = Some(CloseReason::Failed(error));
+                    self.ended = Some(Box::new(CloseReason::Failed(error)));
                     self.framer.handle_eof(self.now);
                 }
             }
@@ -118,7 +118,7 @@ impl Connection {
             if let Some(incoming) = self.incoming.take() {
                 self.recv.set_waiting(0);
                 if !over {
-                    self.hand_out(incoming);
+                    self.hand_out(*incoming);
                 }
                 continue;
             }
@@ -153,7 +153,9 @@ impl Connection {
 
     /// Everything received has been decoded; if nothing more will come, says so.
     fn handle_end(&mut self) {
-        let Some(ended) = &self.ended else { return };
+        let Some(ended) = self.ended.as_deref() else {
+            return;
+        };
         let eof = matches!(ended, CloseReason::Eof);
         match self.state {
             State::Closed => {}
@@ -176,7 +178,7 @@ impl Connection {
     }
 
     fn handle_closed(&mut self, closed: Closed) {
-        let failed = match &self.ended {
+        let failed = match self.ended.as_deref() {
             Some(reason @ CloseReason::Failed(_)) => Some(reason.clone()),
             _ => None,
         };
@@ -184,7 +186,7 @@ impl Connection {
         if let Some(error) = &closed.error
             && error.violation.is_oversized()
         {
-            self.stats.oversized_received += 1;
+            self.stats.rare().oversized_received += 1;
         }
         self.finish(match closed {
             _ if requested => CloseReason::Requested,
@@ -257,7 +259,7 @@ impl Connection {
         while self.state != State::Closed {
             if !self.has_recv_room() {
                 self.recv.set_waiting(incoming.grown);
-                self.incoming = Some(incoming);
+                self.incoming = Some(Box::new(incoming));
                 return;
             }
             let config = &*self.config;
@@ -274,7 +276,7 @@ impl Connection {
 
     fn handle_packet(&mut self, frame: &Bytes, packet: Packet) {
         match packet {
-            Packet::Ignored => self.stats.ignored += 1,
+            Packet::Ignored => self.stats.rare().ignored += 1,
             Packet::Pong => {}
             Packet::Ping { callback } => {
                 let callback = callback.map(|span| part(frame, span));
@@ -376,7 +378,7 @@ impl Connection {
             self.handshake_deadline = None;
             opened.first = true;
             if self.profile.stream && self.config.hello.is_some() {
-                self.keepalive = self.config.keepalive;
+                self.pings = self.config.keepalive.is_some();
             }
         }
         self.push_message(ConnectionEvent::Opened(opened), size);
@@ -444,7 +446,7 @@ impl Connection {
         }
         // One hello a connection: each further one would make us say a whole handshake.
         if self.profile.role != Role::Server || self.state != State::Open || self.hello_seen {
-            self.stats.ignored += 1;
+            self.stats.rare().ignored += 1;
             return;
         }
         self.hello_seen = true;
@@ -452,7 +454,7 @@ impl Connection {
         if let Some(dialect) = hello.dialect {
             self.profile.dialect = dialect;
         }
-        self.keepalive = self.config.keepalive;
+        self.pings = self.config.keepalive.is_some();
         let offered = hello.offered;
         self.push_message(ConnectionEvent::Hello(hello), span_len(data));
         if let Some(mut accept) = self.accept.take() {
@@ -462,7 +464,7 @@ impl Connection {
     }
 
     fn report_bad(&mut self, reason: BadReason, frame: &Bytes, callback: Option<Span>) {
-        self.stats.count_bad(&reason);
+        self.stats.rare().count_bad(&reason);
         let limits = &self.config.limits;
         let since = *self.bad_since.get_or_insert(self.now);
         if since + limits.bad_frame_period <= self.now {
@@ -517,7 +519,7 @@ impl Connection {
         let Some(token) = self.recv.shed(&self.config.limits) else {
             return false;
         };
-        self.stats.shed += 1;
+        self.stats.rare().shed += 1;
         if let Some(token) = token {
             self.owed_replies = self.owed_replies.saturating_sub(1);
             if self.may_answer() {

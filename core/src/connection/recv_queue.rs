@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 
 use crate::id::ReplyToken;
 use crate::limits::Limits;
+use crate::seldom::{Blank, Seldom};
 
 use super::event::{ConnectionEvent, Message};
 
@@ -56,14 +57,13 @@ pub(super) enum Lane {
 /// The lanes are numbered through, so that they come out in one order.
 #[derive(Debug)]
 pub(super) struct RecvQueue {
-    answers: VecDeque<Queued>,
+    answers: Seldom<VecDeque<Queued>>,
     calls: VecDeque<Queued>,
     messages: VecDeque<Queued>,
-    others: VecDeque<Queued>,
+    others: Seldom<VecDeque<Queued>>,
     /// Messages that came before the connection opened: counted as all others, and told behind
     /// `Opened`.
-    early: Vec<Early>,
-    early_bytes: usize,
+    early: Seldom<Early>,
     /// Whether they filled the queue, and are told as they come.
     early_told: bool,
     /// The number of the one `SendReady` there is at a time, which can be taken back.
@@ -91,22 +91,27 @@ struct Queued {
     event: ConnectionEvent,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Early {
-    lane: Lane,
-    counted: Option<usize>,
-    event: ConnectionEvent,
+    messages: Vec<(Lane, ConnectionEvent, Option<usize>)>,
+    bytes: usize,
+}
+
+impl Blank for Early {
+    const BLANK: &'static Self = &Self {
+        messages: Vec::new(),
+        bytes: 0,
+    };
 }
 
 impl RecvQueue {
     pub(super) const fn new() -> Self {
         Self {
-            answers: VecDeque::new(),
+            answers: Seldom::new(),
             calls: VecDeque::new(),
             messages: VecDeque::new(),
-            others: VecDeque::new(),
-            early: Vec::new(),
-            early_bytes: 0,
+            others: Seldom::new(),
+            early: Seldom::new(),
             early_told: false,
             send_ready: None,
             next: 0,
@@ -147,21 +152,18 @@ impl RecvQueue {
             return self.push(lane, event, counted, limits);
         }
         self.count(counted);
-        self.early_bytes = self.early_bytes.saturating_add(counted.unwrap_or(0));
-        self.early.push(Early {
-            lane,
-            counted,
-            event,
-        });
+        let early = self.early.make();
+        early.bytes = early.bytes.saturating_add(counted.unwrap_or(0));
+        early.messages.push((lane, event, counted));
         self.check_early(limits);
         self.update_status(limits);
     }
 
     /// What else is in the queue does not count: the application takes that.
     fn check_early(&mut self, limits: &Limits) {
-        let full = self.early.len() >= limits.max_recv_messages
-            || self.early_bytes >= limits.max_recv_bytes.min(self.allowance);
-        if full && !self.early.is_empty() {
+        let full = self.early.messages.len() >= limits.max_recv_messages
+            || self.early.bytes >= limits.max_recv_bytes.min(self.allowance);
+        if full && !self.early.messages.is_empty() {
             self.early_told = true;
             self.release_early();
         }
@@ -169,13 +171,7 @@ impl RecvQueue {
 
     /// Puts the messages that came early behind what is here.
     pub(super) fn release_early(&mut self) {
-        self.early_bytes = 0;
-        for Early {
-            lane,
-            counted,
-            event,
-        } in core::mem::take(&mut self.early)
-        {
+        for (lane, event, counted) in self.early.take().messages {
             self.push_counted(lane, event, counted);
         }
     }
@@ -285,7 +281,10 @@ impl RecvQueue {
 
     /// Gives back the room of what is empty. For when nothing has come for a while.
     pub(super) fn settle(&mut self) {
-        for lane in [&mut self.answers, &mut self.calls, &mut self.messages] {
+        if self.answers.is_empty() {
+            self.answers.clear();
+        }
+        for lane in [&mut self.calls, &mut self.messages] {
             if lane.is_empty() {
                 *lane = VecDeque::new();
             }
@@ -389,22 +388,22 @@ impl RecvQueue {
         }
     }
 
-    const fn lane(&mut self, lane: Lane) -> &mut VecDeque<Queued> {
+    fn lane(&mut self, lane: Lane) -> &mut VecDeque<Queued> {
         match lane {
-            Lane::Answer => &mut self.answers,
+            Lane::Answer => self.answers.make(),
             Lane::Call => &mut self.calls,
             Lane::Message => &mut self.messages,
-            Lane::Other => &mut self.others,
+            Lane::Other => self.others.make(),
         }
     }
 
     /// The number of the first in a lane.
     fn first(&self, lane: Lane) -> Option<u64> {
         let (queue, beside) = match lane {
-            Lane::Answer => (&self.answers, self.send_ready),
+            Lane::Answer => (&*self.answers, self.send_ready),
             Lane::Call => (&self.calls, None),
             Lane::Message => (&self.messages, None),
-            Lane::Other => (&self.others, None),
+            Lane::Other => (&*self.others, None),
         };
         let front = queue.front().map(|queued| queued.number);
         front.into_iter().chain(beside).min()
@@ -416,10 +415,16 @@ impl RecvQueue {
             self.send_ready = None;
             return Some((ConnectionEvent::SendReady, false));
         }
-        let queued = self.lane(lane).pop_front()?;
+        let queued = match lane {
+            Lane::Answer => self.answers.there()?,
+            Lane::Call => &mut self.calls,
+            Lane::Message => &mut self.messages,
+            Lane::Other => self.others.there()?,
+        };
+        let queued = queued.pop_front()?;
         if lane == Lane::Other && self.others.is_empty() {
             // They are seldom: most connections open and then have none for as long as they live.
-            self.others = VecDeque::new();
+            self.others.clear();
         }
         self.uncount(queued.counted, limits);
         Some((queued.event, queued.counted.is_some()))

@@ -34,7 +34,7 @@ impl Connection {
         self.note(now, || Entry::Reserve(bytes, deadline));
         self.tick(now);
         let limits = &self.config.limits;
-        let reservations = &mut self.queue.reservations;
+        let reservations = &self.queue.reservations;
         let many = reservations
             .waiting()
             .saturating_add(reservations.granted());
@@ -90,11 +90,11 @@ impl Connection {
         });
         self.tick(now);
         if !self.takes_events() {
-            self.stats.sends_refused += 1;
+            self.stats.rare().sends_refused += 1;
             return Err(SendError::NotOpen(Box::new(event)));
         }
         let Some(held) = self.queue.reservations.held_by(ticket) else {
-            self.stats.sends_refused += 1;
+            self.stats.rare().sends_refused += 1;
             return Err(SendError::NoReservation(Box::new(event)));
         };
         let (event, packed) = self.pack(event)?;
@@ -108,7 +108,7 @@ impl Connection {
                 Ok(sent)
             }
             Err(refused) => {
-                self.stats.count_refused(refused.is_too_large());
+                self.stats.rare().count_refused(refused.is_too_large());
                 Err(self.give_back(event, refused))
             }
         }

@@ -84,6 +84,13 @@ impl Scratch {
         self.shrink_to(IDLE);
     }
 
+    /// Gives everything back, if there are no frames.
+    pub(super) fn sleep(&mut self) {
+        if self.framed == 0 && self.text.capacity() > 0 {
+            self.text = Vec::new();
+        }
+    }
+
     #[inline]
     fn shrink_to(&mut self, capacity: usize) {
         if self.text.capacity() > capacity {

@@ -67,14 +67,10 @@ impl Sealer {
     }
 
     /// Gives back what is not needed for now.
-    pub(super) fn settle(&mut self, idle: bool) {
-        let keep = if idle { 0 } else { KEEP };
+    fn settle(&mut self) {
         for buffer in [&mut self.plain, &mut self.sealed] {
             buffer.clear();
-            buffer.shrink_to(keep);
-        }
-        if idle {
-            self.most = None;
+            buffer.shrink_to(KEEP);
         }
     }
 }
@@ -137,7 +133,7 @@ impl Connection {
     /// there was one.
     pub(super) fn write_next_sealed(&mut self, priority: Priority, out: &mut TransmitBuf) -> bool {
         let mut sealer = core::mem::take(&mut self.sealer);
-        let taken = self.write_from(priority, &mut sealer, out);
+        let taken = self.write_from(priority, sealer.make(), out);
         self.sealer = sealer;
         match taken {
             Ok(count) => {
@@ -151,6 +147,15 @@ impl Connection {
                 self.abort(CloseReason::Unsealed(error));
                 false
             }
+        }
+    }
+
+    /// Gives back what sealing does not need for now.
+    pub(super) fn settle_sealer(&mut self) {
+        if self.queue.is_empty() {
+            self.sealer.clear();
+        } else if let Some(sealer) = self.sealer.there() {
+            sealer.settle();
         }
     }
 

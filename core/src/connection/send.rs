@@ -66,7 +66,7 @@ impl Connection {
         self.note(now, || Entry::Send(event.clone(), options.clone()));
         self.tick(now);
         if !self.takes_events() {
-            self.stats.sends_refused += 1;
+            self.stats.rare().sends_refused += 1;
             return Err(SendError::NotOpen(Box::new(event)));
         }
         match self.pack_event_ahead(event, None, &options)? {
@@ -106,7 +106,7 @@ impl Connection {
             return Err(PackedSendError::WrongPacker);
         }
         if !self.takes_events() {
-            self.stats.sends_refused += 1;
+            self.stats.rare().sends_refused += 1;
             return Err(PackedSendError::NotOpen);
         }
         let is_untraced = event.traceparent.is_none();
@@ -159,9 +159,9 @@ impl Connection {
                     return Err(self.give_back(event, refused));
                 }
             }
-            return Ok(self.calls.register(name, now + timeout));
+            return Ok(self.calls.make().register(name, now + timeout));
         };
-        self.stats.sends_refused += 1;
+        self.stats.rare().sends_refused += 1;
         Err(refused)
     }
 
@@ -169,7 +169,7 @@ impl Connection {
     /// had settled already.
     pub fn cancel(&mut self, call: CallId) -> bool {
         self.note(self.now, || Entry::Cancel(call.0));
-        let pending = self.calls.remove(call);
+        let pending = self.calls.there().is_some_and(|calls| calls.remove(call));
         if pending {
             self.push_event(ConnectionEvent::Settled {
                 call,
@@ -233,7 +233,7 @@ impl Connection {
                 Ok(())
             }
             Err(TooLarge { size, limit }) => {
-                self.stats.oversized_refused += 1;
+                self.stats.rare().oversized_refused += 1;
                 if let Outgoing::Reply { callback, packed } = item {
                     self.push_error_reply(callback);
                     if is_taken {
@@ -317,7 +317,7 @@ impl Connection {
                     CallName::new(&packed)
                 }
             };
-            if !self.calls.is_taken(&name) && self.ping_callback.as_ref() != Some(&name) {
+            if !self.calls.is_taken(&name) && self.ping_callback.as_deref() != Some(&name) {
                 return name;
             }
             length = 16;
@@ -335,20 +335,20 @@ impl Connection {
             &self.config.atoms,
             callback.as_deref(),
         ));
-        self.ping_callback = callback;
+        self.ping_callback = callback.map(Box::new);
         self.push_control(frame);
     }
 
     pub(super) fn send_pong(&mut self, callback: Option<&[u8]>) {
         let positional = self.profile.positional_replies() && self.profile.role == Role::Server;
         // Pongs coalesce where they are all equal: a peer that pings and never reads gets one.
-        if self.shutdown_given || (!positional && self.pong_queued) {
+        if self.shutdown_given || (!positional && self.control.has_pong) {
             return;
         }
         let pong = envelope::pong(self.profile, &self.config.atoms, callback);
         if let Some(frame) = pong.map(|parts| join(&parts)) {
             self.push_control(frame);
-            self.pong_queued = !positional;
+            self.control.make().has_pong = !positional;
         }
     }
 
@@ -362,10 +362,9 @@ impl Connection {
     }
 
     fn push_control(&mut self, frame: Bytes) {
-        self.control_bytes = self
-            .control_bytes
-            .saturating_add(frame.len() + WAITING_OVERHEAD);
-        self.control.push_back(frame);
+        let control = self.control.make();
+        control.bytes = control.bytes.saturating_add(frame.len() + WAITING_OVERHEAD);
+        control.frames.push_back(frame);
     }
 
     /// What is queued of an event that was packed before: with its trace where the peer takes that.
@@ -437,7 +436,7 @@ impl Connection {
         match packed {
             Ok(packed) => Ok((event, packed)),
             Err(error) => {
-                self.stats.sends_refused += 1;
+                self.stats.rare().sends_refused += 1;
                 Err(SendError::Unpackable {
                     event: Box::new(event),
                     error,

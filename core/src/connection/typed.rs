@@ -76,12 +76,12 @@ impl Connection {
     ) -> Result<Sent, TypedSendError> {
         self.tick(now);
         if !self.takes_events() {
-            self.stats.sends_refused += 1;
+            self.stats.rare().sends_refused += 1;
             return Err(PackedSendError::NotOpen.into());
         }
         let config = self.config.clone();
         let packed = self.pack_ahead(None, options, |out| config.pack_typed(id, data, out));
-        let packed = match packed.inspect_err(|_| self.stats.sends_refused += 1)? {
+        let packed = match packed.inspect_err(|_| self.stats.rare().sends_refused += 1)? {
             Packed::Ahead => return Ok(Sent::Queued),
             Packed::Alone(packed) => packed,
         };
@@ -115,7 +115,7 @@ impl Connection {
             return self.call(now, event, timeout).map_err(refused);
         }
         if let Some(refused) = self.refuses_calls() {
-            self.stats.sends_refused += 1;
+            self.stats.rare().sends_refused += 1;
             return Err(refused.into());
         }
         let name = self.fresh_callback();
@@ -123,7 +123,7 @@ impl Connection {
         let packed = self.pack_ahead(Some(&name), &options, |out| {
             config.pack_typed(id, data, out)
         });
-        match packed.inspect_err(|_| self.stats.sends_refused += 1)? {
+        match packed.inspect_err(|_| self.stats.rare().sends_refused += 1)? {
             Packed::Ahead => {}
             Packed::Alone(packed) => {
                 let item = Outgoing::Event {
@@ -136,7 +136,7 @@ impl Connection {
                     .map_err(|refused| TypedSendError::Refused(refused.into()))?;
             }
         }
-        Ok(self.calls.register(name, now + timeout))
+        Ok(self.calls.make().register(name, now + timeout))
     }
 
     /// Why no call can be made now, if none can.

@@ -30,7 +30,7 @@ impl Connection {
         let over = matches!(self.state, State::Closing | State::Closed) || self.ended_badly();
         let full = self.flushes.len() >= self.config.limits.max_flushes.max(1);
         let to = self.queue.queued();
-        if let Some((id, mark)) = self.flushes.back_mut()
+        if let Some((id, mark)) = self.flushes.there().and_then(VecDeque::back_mut)
             && !over
             && (*mark == to || full)
         {
@@ -42,7 +42,7 @@ impl Connection {
         if over {
             self.push_event(ConnectionEvent::FlushFailed(id));
         } else {
-            self.flushes.push_back((id, to));
+            self.flushes.make().push_back((id, to));
             self.settle_flushes();
         }
         id
@@ -83,7 +83,7 @@ impl Connection {
             }
         }
         if seals {
-            self.sealer.settle(self.queue.is_empty());
+            self.settle_sealer();
         }
         // After the data: what `finish_draining` may have begun.
         if let Some(websocket) = self.framer.websocket() {
@@ -117,18 +117,13 @@ impl Connection {
 
     fn write_control(&mut self, out: &mut TransmitBuf) {
         let kind = self.config.kind;
-        self.control_bytes = 0;
-        self.pong_queued = false;
-        while let Some(frame) = self.control.pop_front() {
+        // They are seldom, and the room for them would be kept for all the time between.
+        for frame in self.control.take().frames {
             let Some(frame) = self.sealed_control(frame) else {
                 return;
             };
             if self.framer.write(kind, &[Part::Shared(&frame)], out) {
                 self.stats.frames_sent += 1;
-            }
-            if self.control.is_empty() {
-                // They are seldom, and the room for them would be kept for all the time between.
-                self.control = VecDeque::new();
             }
         }
     }
@@ -223,7 +218,7 @@ impl Connection {
 
     fn has_drained(&self) -> bool {
         self.queue.is_empty()
-            && self.control.is_empty()
+            && self.control.frames.is_empty()
             && (self.owed_replies == 0)
             && (self.calls.len() == 0 || self.profile.stream)
     }
@@ -258,7 +253,10 @@ impl Connection {
             if mark > self.queue.oldest() {
                 break;
             }
-            self.flushes.pop_front();
+            self.flushes.there().and_then(VecDeque::pop_front);
+            if self.flushes.is_empty() {
+                self.flushes.clear();
+            }
             self.push_event(ConnectionEvent::Flushed(flush));
         }
     }

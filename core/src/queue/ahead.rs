@@ -166,6 +166,13 @@ impl Ahead {
         }
     }
 
+    /// Holds no memory at all, if there are none.
+    pub(super) fn rest(&mut self) {
+        if self.messages.is_empty() && self.messages.capacity() > 0 {
+            self.messages = Vec::new();
+        }
+    }
+
     /// Takes them all out, the last first, with their numbers.
     pub(super) fn drain_back(&mut self, text: &[u8]) -> impl Iterator<Item = (u64, Outgoing)> {
         let first = self.first;

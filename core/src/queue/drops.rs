@@ -24,6 +24,12 @@ pub(crate) struct Drops {
 }
 
 impl Drops {
+    /// Nothing was dropped.
+    pub(crate) const NONE: Self = Self {
+        report: Dropped::NONE,
+        held: 0,
+    };
+
     /// Notes a drop; the event itself while those in the report hold no more than `keep` bytes.
     /// Whether it is the first of a new report, which is to be announced then.
     pub(crate) fn note(&mut self, item: Outgoing, format: &str, keep: usize) -> bool {

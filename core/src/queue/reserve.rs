@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use thiserror::Error;
 
+use crate::seldom::{Blank, Seldom};
 use crate::time::Instant;
 
 /// Names one reservation of room in one connection's send queue, whether it waits or holds room.
@@ -58,6 +59,51 @@ pub(crate) struct Reservations {
     by_deadline: BTreeSet<(Instant, Ticket)>,
     granted: BTreeMap<Ticket, usize>,
     granted_bytes: usize,
+}
+
+impl Blank for Reservations {
+    const BLANK: &'static Self = &Self {
+        next: 0,
+        waiting: BTreeMap::new(),
+        by_deadline: BTreeSet::new(),
+        granted: BTreeMap::new(),
+        granted_bytes: 0,
+    };
+}
+
+/// Most connections never have any.
+impl Seldom<Reservations> {
+    /// As [`Reservations::continue_from`].
+    pub(crate) fn continue_from(&mut self, next: u64) {
+        if next > 0 {
+            self.make().continue_from(next);
+        }
+    }
+
+    /// As [`Reservations::wait`].
+    pub(crate) fn wait(&mut self, bytes: usize, deadline: Option<Instant>) -> Ticket {
+        self.make().wait(bytes, deadline)
+    }
+
+    /// As [`Reservations::grant_first`].
+    pub(crate) fn grant_first(&mut self) -> Option<Ticket> {
+        self.there()?.grant_first()
+    }
+
+    /// As [`Reservations::remove`].
+    pub(crate) fn remove(&mut self, ticket: Ticket) -> bool {
+        self.there().is_some_and(|all| all.remove(ticket))
+    }
+
+    /// As [`Reservations::expire`].
+    pub(crate) fn expire(&mut self, now: Instant) -> Option<Ticket> {
+        self.there()?.expire(now)
+    }
+
+    /// As [`Reservations::drain`].
+    pub(crate) fn drain(&mut self) -> Vec<Ticket> {
+        self.there().map(Reservations::drain).unwrap_or_default()
+    }
 }
 
 impl Reservations {

@@ -9,6 +9,7 @@ use crate::calls::CallName;
 use crate::limits::Limits;
 use crate::packed::SealedFrames;
 use crate::packer::Packer;
+use crate::seldom::{Blank, Seldom};
 
 use super::ahead::Ahead;
 use super::{Framed, Policy, Priority, Reservations};
@@ -117,9 +118,9 @@ pub(crate) struct SendQueue {
     /// Go before all others.
     ahead: Ahead,
     normal: Lane,
-    low: Lane,
-    keys: BTreeMap<SmolStr, (Priority, u64)>,
-    pub(crate) reservations: Reservations,
+    low: Seldom<Lane>,
+    keys: Seldom<Keys>,
+    pub(crate) reservations: Seldom<Reservations>,
     bytes: usize,
     reply_bytes: usize,
     /// What could be dropped to make room.
@@ -180,7 +181,7 @@ impl SendQueue {
         self.queued += 1;
         self.count_in(&item, &hold);
         if let Hold::Replace(key) = &hold {
-            self.keys.insert(key.clone(), (priority, number));
+            self.keys.make().0.insert(key.clone(), (priority, number));
         }
         self.lane_mut(priority).push(number, item, hold);
     }
@@ -209,7 +210,7 @@ impl SendQueue {
     /// Whether a message may be [framed ahead](Self::push_ahead) of all that is queued otherwise:
     /// nothing is.
     #[inline]
-    pub(crate) const fn has_none_but_ahead(&self) -> bool {
+    pub(crate) fn has_none_but_ahead(&self) -> bool {
         self.normal.live == 0 && self.low.live == 0
     }
 
@@ -259,16 +260,26 @@ impl SendQueue {
 
     /// The same where nothing is said for a while.
     pub(crate) fn rest(&mut self) {
-        for lane in [&mut self.normal, &mut self.low] {
-            if lane.entries.is_empty() && lane.entries.capacity() > 0 {
-                *lane = Lane::default();
-            }
+        if self.normal.entries.is_empty() && self.normal.entries.capacity() > 0 {
+            self.normal = Lane::default();
         }
+        if self.low.entries.is_empty() {
+            self.low.clear();
+        }
+        if self.keys.0.is_empty() {
+            self.keys.clear();
+        }
+    }
+
+    /// The same where nothing has been said for long.
+    pub(crate) fn sleep(&mut self) {
+        self.rest();
+        self.ahead.rest();
     }
 
     /// The size of the queued event of this key.
     pub(crate) fn len_of(&self, key: &str) -> Option<usize> {
-        let (priority, number) = self.keys.get(key)?;
+        let (priority, number) = self.keys.0.get(key)?;
         let entry = self.lane(*priority).find(*number)?;
         entry.item.as_ref().map(Outgoing::len)
     }
@@ -283,7 +294,7 @@ impl SendQueue {
 
     /// Puts `item` in the place of the queued event of this key, which is given back.
     pub(crate) fn replace(&mut self, key: &str, item: Outgoing) -> Option<Outgoing> {
-        let (priority, number) = self.keys.get(key).copied()?;
+        let (priority, number) = self.keys.0.get(key).copied()?;
         let entry = self.lane_mut(priority).find_mut(number)?;
         let new_len = item.len();
         let old = entry.item.replace(item)?;
@@ -322,7 +333,7 @@ impl SendQueue {
             (None, _) => Priority::Low,
             (Some(_), _) => Priority::Normal,
         };
-        let (item, hold) = self.lane_mut(priority).drop_oldest()?;
+        let (item, hold) = self.lane_there(priority)?.drop_oldest()?;
         self.count_out(&item, &hold);
         Some(item)
     }
@@ -353,7 +364,7 @@ impl SendQueue {
 
     pub(crate) fn pop(&mut self, priority: Priority) -> Option<Outgoing> {
         debug_assert!(self.ahead.is_empty(), "what is ahead leaves first");
-        let (item, hold) = self.lane_mut(priority).pop()?;
+        let (item, hold) = self.lane_there(priority)?.pop()?;
         self.count_out(&item, &hold);
         Some(item)
     }
@@ -374,12 +385,12 @@ impl SendQueue {
     }
 
     #[inline]
-    pub(crate) const fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     #[inline]
-    pub(crate) const fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.ahead.len() + self.normal.live + self.low.live
     }
 
@@ -425,23 +436,39 @@ impl SendQueue {
             self.losable_bytes = self.losable_bytes.saturating_sub(item.len());
         }
         if let Hold::Replace(key) = hold {
-            self.keys.remove(key);
+            self.keys.make().0.remove(key);
         }
     }
 
-    const fn lane(&self, priority: Priority) -> &Lane {
+    fn lane(&self, priority: Priority) -> &Lane {
         match priority {
             Priority::Low => &self.low,
             Priority::Normal => &self.normal,
         }
     }
 
-    const fn lane_mut(&mut self, priority: Priority) -> &mut Lane {
+    fn lane_mut(&mut self, priority: Priority) -> &mut Lane {
         match priority {
-            Priority::Low => &mut self.low,
+            Priority::Low => self.low.make(),
             Priority::Normal => &mut self.normal,
         }
     }
+
+    /// The lane, if it ever had an entry.
+    fn lane_there(&mut self, priority: Priority) -> Option<&mut Lane> {
+        match priority {
+            Priority::Low => self.low.there(),
+            Priority::Normal => Some(&mut self.normal),
+        }
+    }
+}
+
+/// The numbers of those that the next of their key replaces.
+#[derive(Debug, Default)]
+struct Keys(BTreeMap<SmolStr, (Priority, u64)>);
+
+impl Blank for Keys {
+    const BLANK: &'static Self = &Self(BTreeMap::new());
 }
 
 /// The entries of one priority. What is dropped from the middle leaves a hole, so that dropping
@@ -452,7 +479,15 @@ struct Lane {
     entries: VecDeque<Entry>,
     live: usize,
     /// The numbers of those that may be dropped.
-    losable: VecDeque<u64>,
+    losable: Seldom<VecDeque<u64>>,
+}
+
+impl Blank for Lane {
+    const BLANK: &'static Self = &Self {
+        entries: VecDeque::new(),
+        live: 0,
+        losable: Seldom::new(),
+    };
 }
 
 #[derive(Debug)]
@@ -466,7 +501,7 @@ impl Lane {
     #[inline(always)]
     fn push(&mut self, number: u64, item: Outgoing, hold: Hold) {
         if hold != Hold::Keep {
-            self.losable.push_back(number);
+            self.losable.make().push_back(number);
         }
         self.live += 1;
         self.entries.push_back(Entry {
@@ -487,8 +522,10 @@ impl Lane {
 
     fn pop(&mut self) -> Option<(Outgoing, Hold)> {
         let entry = self.entries.pop_front()?;
-        if self.losable.front() == Some(&entry.number) {
-            self.losable.pop_front();
+        if let Some(losable) = self.losable.there()
+            && losable.front() == Some(&entry.number)
+        {
+            losable.pop_front();
         }
         self.live = self.live.saturating_sub(1);
         self.skip_holes();
@@ -496,7 +533,7 @@ impl Lane {
     }
 
     fn drop_oldest(&mut self) -> Option<(Outgoing, Hold)> {
-        let number = self.losable.pop_front()?;
+        let number = self.losable.there()?.pop_front()?;
         let entry = self.find_mut(number)?;
         let item = entry.item.take()?;
         let hold = core::mem::replace(&mut entry.hold, Hold::Keep);

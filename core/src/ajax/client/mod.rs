@@ -268,7 +268,7 @@ impl AjaxClient {
     }
 
     /// What the client's next link goes on with.
-    pub(crate) const fn legacy(&self) -> Legacy {
+    pub(crate) fn legacy(&self) -> Legacy {
         Legacy {
             limiter: self.limiter,
             call: self.calls.next_id(),
@@ -279,7 +279,7 @@ impl AjaxClient {
 
     /// Goes on where an earlier link stopped, so that no id of one client means two things. A rate
     /// is kept for the next link that has one.
-    pub(crate) const fn continue_from(&mut self, legacy: Legacy) {
+    pub(crate) fn continue_from(&mut self, legacy: Legacy) {
         self.calls.continue_from(legacy.call);
         self.backlog.next_flush = legacy.flush;
         self.backlog.queue.reservations.continue_from(legacy.ticket);

@@ -88,6 +88,11 @@ impl Decoder {
         self.inflater = Some(Box::new(inflater));
     }
 
+    /// The longest payload of a frame.
+    pub(super) const fn max_frame_bytes(&self) -> usize {
+        self.max_frame_bytes
+    }
+
     pub(super) fn push(&mut self, input: &mut BytesMut) {
         self.input.push(input);
     }

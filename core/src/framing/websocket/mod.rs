@@ -35,6 +35,7 @@ pub use header::{Header, server_header};
 use alloc::boxed::Box;
 use alloc::string::ToString;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use rand_chacha::ChaCha12Rng;
@@ -52,13 +53,13 @@ use header::{MAX_CONTROL, Opcode};
 pub struct WebSocket {
     decoder: Decoder,
     role: Role,
-    config: WebSocketConfig,
+    close_timeout: Duration,
     /// Where masking keys come from; only clients have one.
     masks: Option<Box<ChaCha12Rng>>,
     /// There where messages may be compressed.
     deflater: Option<Box<Deflater>>,
     /// The newest ping that was not answered yet.
-    ping: Option<Bytes>,
+    ping: Option<Box<Bytes>>,
     /// The Close frame that is to be sent.
     close_due: Option<Box<CloseFrame>>,
     /// The Close frame that `close` began with, sent or not.
@@ -87,7 +88,7 @@ impl WebSocket {
         Self {
             decoder: Decoder::new(role, &config),
             role,
-            config,
+            close_timeout: config.close_timeout,
             masks: (role == Role::Client).then(|| Box::new(ChaCha12Rng::from_seed(seed))),
             deflater: None,
             ping: None,
@@ -179,7 +180,7 @@ impl WebSocket {
             Some(Ok(Item::Pong(payload))) => return Some(WebSocketEvent::Pong(payload)),
             Some(Ok(Item::Ping(payload))) => {
                 if self.is_open() {
-                    self.ping = Some(payload.clone());
+                    self.ping = Some(Box::new(payload.clone()));
                 }
                 return Some(WebSocketEvent::Ping(payload));
             }
@@ -191,7 +192,7 @@ impl WebSocket {
         self.finished = true;
         self.ping = None;
         self.decoder.clear();
-        let deadline = self.now + self.config.close_timeout;
+        let deadline = self.now + self.close_timeout;
         self.deadline.get_or_insert(deadline);
         Some(WebSocketEvent::Closed(closed))
     }
@@ -228,7 +229,7 @@ impl WebSocket {
         if open {
             let payload = self.deflater.as_mut().and_then(|deflater| {
                 let length = length_of(parts);
-                let limit = self.config.max_frame_bytes;
+                let limit = self.decoder.max_frame_bytes();
                 let payload = deflater.compress(parts, length, limit);
                 payload.map(Bytes::from)
             });
@@ -294,7 +295,7 @@ impl WebSocket {
         let frame = Box::new(CloseFrame::new(code, reason));
         self.close_due = Some(frame.clone());
         self.ours = Some(frame);
-        self.deadline = Some(now + self.config.close_timeout);
+        self.deadline = Some(now + self.close_timeout);
     }
 
     /// Whether the driver should shut the TCP connection down, after writing what
