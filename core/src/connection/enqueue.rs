@@ -246,6 +246,16 @@ impl Connection {
         }
     }
 
+    /// Gives back what is of use only while messages come and go. Deadlines come far less often.
+    pub(super) fn sleep(&mut self) {
+        self.recv.settle();
+        self.recent_ids = None;
+        if self.queue.is_empty() && !self.transmitting {
+            self.queue.sleep();
+            self.scratch.sleep();
+        }
+    }
+
     /// Queues what has room, or puts it in the place of the event of the same key. Where that may
     /// make room, who waits for it is told by the caller.
     #[inline(always)]

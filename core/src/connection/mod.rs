@@ -5,12 +5,14 @@ mod atoms;
 mod chance;
 mod close;
 mod config;
+mod control;
 mod deliver;
 mod enqueue;
 mod envelope;
 mod event;
 mod framer;
 mod keepalive;
+mod legacy;
 mod plain;
 mod receive;
 mod recv_queue;
@@ -26,21 +28,20 @@ use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 
-use bytes::Bytes;
-
 use crate::calls::{CallName, Calls};
 use crate::error::{CallError, CloseReason};
-use crate::id::{FlushId, Legacy};
+use crate::id::FlushId;
 use crate::packed::PackedEvent;
 use crate::profile::{Dialect, Profile, Role};
 use crate::queue::{Outgoing, RateLimiter, SendQueue};
 use crate::record::{Entry, Outcome, Recorder, Tape};
-use crate::seldom::{Blank, Seldom};
+use crate::seldom::Seldom;
 use crate::state::{LinkInput, first_link_state, next_link};
 use crate::time::Instant;
 use crate::wire::RecentIds;
 use chance::{Beginning, Chance};
 use close::Unread;
+use control::Control;
 use enqueue::Pressure;
 use framer::Framer;
 use receive::Incoming;
@@ -155,23 +156,6 @@ pub struct Connection {
     tape: Option<Tape>,
 }
 
-/// The protocol's own frames that are to be written.
-#[derive(Debug, Default)]
-struct Control {
-    frames: VecDeque<Bytes>,
-    bytes: usize,
-    /// Whether a pong without a callback id is among them: one answers all pings until then.
-    has_pong: bool,
-}
-
-impl Blank for Control {
-    const BLANK: &'static Self = &Self {
-        frames: VecDeque::new(),
-        bytes: 0,
-        has_pong: false,
-    };
-}
-
 impl Connection {
     /// A connection over a transport that is open at `now` (a WebSocket: after its upgrade).
     ///
@@ -282,30 +266,6 @@ impl Connection {
         }
     }
 
-    /// What the client's next link goes on with.
-    pub(crate) fn legacy(&self) -> Legacy {
-        Legacy {
-            limiter: self.limiter.as_deref().copied(),
-            call: self.calls.next_id(),
-            flush: self.next_flush,
-            ticket: self.queue.reservations.next_id(),
-        }
-    }
-
-    /// Goes on where an earlier connection stopped, so that no id of one client means two things,
-    /// and no reconnect gives it another burst.
-    pub(crate) fn continue_from(&mut self, legacy: Legacy) {
-        self.note(self.now, || Entry::ContinuedFrom(legacy));
-        if legacy.call > 0 {
-            self.calls.make().continue_from(legacy.call);
-        }
-        self.next_flush = legacy.flush;
-        self.queue.reservations.continue_from(legacy.ticket);
-        if let (Some(limiter), Some(earlier)) = (&mut self.limiter, legacy.limiter) {
-            limiter.continue_from(earlier);
-        }
-    }
-
     /// Whether the peer has ended its side of a byte stream.
     pub(crate) const fn peer_has_finished(&self) -> bool {
         self.peer_finished
@@ -350,16 +310,6 @@ impl Connection {
         if self.cut_deadline.is_some_and(|at| at <= now) {
             self.cut_deadline = None;
             self.cut = true;
-        }
-    }
-
-    /// Gives back what is of use only while messages come and go. Deadlines come far less often.
-    fn sleep(&mut self) {
-        self.recv.settle();
-        self.recent_ids = None;
-        if self.queue.is_empty() && !self.transmitting {
-            self.queue.sleep();
-            self.scratch.sleep();
         }
     }
 
