@@ -96,16 +96,20 @@ fn far_end(bytes: &[u8], length: usize, seen: u64) -> PlainEnd {
 /// Marks the bytes of a word that are a quote or a backslash; the lowest mark is always right.
 #[inline]
 const fn ends_in(word: u64) -> u64 {
-    (zeros(word ^ LOW.wrapping_mul(0x22)) | zeros(word ^ LOW.wrapping_mul(0x5c))) & HIGH
+    marks(word, b'"', b'\\')
+}
+
+/// Marks the bytes of a word that are one of two of ASCII. Bytes behind the first of them may be marked,
+/// too: none borrows from the next before.
+#[inline]
+const fn marks(word: u64, first: u8, second: u8) -> u64 {
+    let first = (word ^ LOW.wrapping_mul(first as u64)).wrapping_sub(LOW);
+    let second = (word ^ LOW.wrapping_mul(second as u64)).wrapping_sub(LOW);
+    (first | second) & !word & HIGH
 }
 
 const LOW: u64 = 0x0101_0101_0101_0101;
 const HIGH: u64 = 0x8080_8080_8080_8080;
-
-#[inline]
-const fn zeros(word: u64) -> u64 {
-    word.wrapping_sub(LOW) & !word
-}
 
 /// Whether there is a line feed or carriage return.
 #[inline]
@@ -118,9 +122,9 @@ pub(crate) fn has_line_end(bytes: &[u8]) -> bool {
     let mut found = 0;
     for word in words {
         let word = u64::from_le_bytes(*word);
-        found |= zeros(word ^ LOW.wrapping_mul(0x0a)) | zeros(word ^ LOW.wrapping_mul(0x0d));
+        found |= marks(word, b'\n', b'\r');
     }
-    found & HIGH != 0 || rest.iter().any(|byte| matches!(byte, b'\n' | b'\r'))
+    found != 0 || rest.iter().any(|byte| matches!(byte, b'\n' | b'\r'))
 }
 
 /// Reads an escape, whose backslash has been taken: the UTF-16 unit it means and its length.
@@ -277,4 +281,42 @@ pub(crate) fn may_become_character(token: &str) -> bool {
     let code = token.strip_prefix('u').unwrap_or("no code");
     (code.chars().count() < 4 && code.chars().all(|c| class::digit(c, 16).is_some()))
         || NAMED.iter().any(|(name, _)| name.starts_with(token))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ends_in, has_line_end};
+
+    #[test]
+    fn the_first_quote_or_backslash_of_a_word_is_marked() {
+        // Any two bytes side by side, anywhere, among what borrows or carries most easily.
+        for around in [0, 1, 0x21, 0x23, 0x5b, 0x5d, 0x7f, 0x80, 0xa2, 0xdc, 0xff] {
+            for pair in 0..=u16::MAX {
+                for at in 0..7 {
+                    let mut bytes = [around; 8];
+                    bytes[at..at + 2].copy_from_slice(&pair.to_le_bytes());
+                    let first = bytes.iter().position(|byte| matches!(byte, b'"' | b'\\'));
+                    let ends = ends_in(u64::from_le_bytes(bytes));
+                    let found = (ends != 0).then(|| ends.trailing_zeros() as usize / 8);
+                    assert_eq!(found, first, "{bytes:x?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_line_ends_with_two_bytes_and_no_others() {
+        for length in 1..=17 {
+            for at in 0..length {
+                for byte in 0..=u8::MAX {
+                    for around in [0, 9, 0x0b, 0x0c, 0x0e, 0x8a, 0x8d, 0xff] {
+                        let mut bytes = alloc::vec![around; length];
+                        bytes[at] = byte;
+                        let is_one = matches!(byte, b'\n' | b'\r');
+                        assert_eq!(has_line_end(&bytes), is_one, "{bytes:x?}");
+                    }
+                }
+            }
+        }
+    }
 }

@@ -287,8 +287,57 @@ fn a_plain_cursor_leaves_low_limits_to_others() {
     assert!(PlainCursor::new(text, &limits.max_depth(32)).is_none());
 }
 
+/// What stands between two forms.
+fn blanks() -> impl Strategy<Value = String> {
+    prop_oneof![
+        3 => Just(String::from(" ")),
+        2 => Just(String::from(", ")),
+        2 => "[ ,\t\r\n\u{1c}]{1,3}",
+    ]
+}
+
+/// An atom as programs write it, of any length near that of a word.
+fn usual_atom() -> impl Strategy<Value = String> {
+    prop_oneof![
+        4 => ":[a-z]{1,9}",
+        1 => ":[a-c]",
+        1 => ":[a-z]{2,5}[-_0-9?/][a-z]{1,5}",
+        1 => "[a-z]{1,9}",
+        2 => "0|-?[1-9][0-9]{0,17}",
+        2 => "\"[a-z ]{0,20}\"",
+    ]
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_programs_write_is_plain_however_it_is_spaced(
+        kind in 0..4_usize,
+        first in prop_oneof![Just(String::new()), blanks()],
+        items in proptest::collection::vec((usual_atom(), blanks()), 0..12),
+        close_up in any::<bool>(),
+    ) {
+        let (open, close) = BRACKETS[kind];
+        let mut form = format!("{open}{first}");
+        for (atom, blanks) in &items {
+            form.push_str(atom);
+            form.push_str(blanks);
+        }
+        if close_up {
+            form.truncate(form.trim_end_matches([' ', ',', '\t', '\r', '\n', '\u{1c}']).len());
+        }
+        form.push_str(close);
+        // What repeats or lacks a value is refused by both.
+        let is_right = from_slice_with(form.as_bytes(), &Limits::default()).is_ok();
+        for behind in ["]", "", " :behind 1]"] {
+            prop_assert_eq!(takes(&form, behind), is_right, "{}", form);
+        }
+        // Nothing that is cut off is taken.
+        for end in 0..form.len() {
+            prop_assert!(!takes(&form[..end], ""), "{}", &form[..end]);
+        }
+    }
 
     #[test]
     fn a_token_is_read_in_a_collection_as_it_is_alone(token in token()) {

@@ -28,7 +28,7 @@ pub(crate) fn form(bytes: &[u8], start: usize) -> Option<(usize, Shape)> {
             let end = lex::plain_name(bytes, start.wrapping_add(1))?;
             (end, Shape::Keyword)
         }
-        b'0'..=b'9' | b'-' => (number(bytes, start)?.0, Shape::Number),
+        b'0'..=b'9' | b'-' => (number(bytes, start)?, Shape::Number),
         b'a'..=b'z' | b'A'..=b'Z' => {
             let end = lex::plain_name(bytes, start)?;
             let shape = match bytes.get(start..end)? {
@@ -133,63 +133,31 @@ fn collection(bytes: &[u8], start: usize) -> Option<usize> {
     };
     let mut pos = start;
     let mut byte = *bytes.get(pos)?;
-    // Whether a key or the end of a map is next.
-    let mut is_key = false;
+    // Each time something of `top` is complete, or nothing was in it yet.
     loop {
-        while class::is_blank(byte) {
-            pos = pos.wrapping_add(1);
-            byte = *bytes.get(pos)?;
-        }
-        if is_key {
+        if top.keyed != Keyed::Not {
+            if byte == b',' {
+                pos = pos.wrapping_add(1);
+                byte = *bytes.get(pos)?;
+            }
+            if byte == b' ' {
+                pos = pos.wrapping_add(1);
+                byte = *bytes.get(pos)?;
+            }
             if byte == b':' {
-                let name = name(bytes, pos.wrapping_add(1))?;
-                keys.push(name.fingerprint(bytes, pos)?, top.first_key)?;
-                pos = name.end;
-                byte = name.next;
-                is_key = top.keyed == Keyed::Elements;
-                continue;
-            }
-            if byte != top.closing {
-                (pos, byte) = other_key(bytes, pos, byte, &mut keys, top.first_key)?;
-                is_key = top.keyed == Keyed::Elements;
-                continue;
-            }
-        }
-        (pos, byte) = match byte {
-            b':' => {
-                let name = name(bytes, pos.wrapping_add(1))?;
-                (name.end, name.next)
-            }
-            b'"' => {
-                let (Text::Plain(end) | Text::Escaped(end)) = string(bytes, pos)?;
-                (end, *bytes.get(end)?)
-            }
-            b'0'..=b'9' => {
-                let mut end = pos.wrapping_add(1);
-                let mut next = *bytes.get(end)?;
-                while next.is_ascii_digit() {
-                    end = end.wrapping_add(1);
-                    next = *bytes.get(end)?;
-                }
-                let length = end.wrapping_sub(pos);
-                // A leading zero makes it octal, and 19 digits may be too many.
-                let is_short = length == 1 || (length <= 18 && byte != b'0');
-                if is_short && class::ends_token(next) {
-                    (end, next)
+                let from = pos.wrapping_add(1);
+                let Word { length, next, word } = word(bytes, from)?;
+                if length > 0 && (next == b' ' || class::ends_token(next)) {
+                    let fingerprint = key_fingerprint(word, length);
+                    keys.push(fingerprint, top.first_key)?;
+                    (pos, byte) = (from.wrapping_add(length), next);
                 } else {
-                    number(bytes, pos)?
+                    pos = other_name(bytes, from)?;
+                    byte = *bytes.get(pos)?;
+                    let fingerprint = name_fingerprint(bytes.get(from..pos)?);
+                    keys.push(fingerprint, top.first_key)?;
                 }
-            }
-            b'a'..=b'z' | b'A'..=b'Z' => {
-                let name = name(bytes, pos)?;
-                (name.end, name.next)
-            }
-            b'-' => number(bytes, pos)?,
-            b']' | b'}' | b')' => {
-                // Of a map all but the values end it.
-                if byte != top.closing || (top.keyed != Keyed::Not && !is_key) {
-                    return None;
-                }
+            } else if byte == top.closing {
                 keys.truncate(top.first_key);
                 pos = pos.wrapping_add(1);
                 depth = depth.wrapping_sub(1);
@@ -197,40 +165,113 @@ fn collection(bytes: &[u8], start: usize) -> Option<usize> {
                     return Some(pos);
                 }
                 top = *around.get(depth)?;
-                (pos, *bytes.get(pos)?)
-            }
-            _ => {
-                let (level, length) = match byte {
-                    b'[' => (Level::new(b']', Keyed::Not), 1),
-                    b'(' => (Level::new(b')', Keyed::Not), 1),
-                    b'{' => (Level::new(b'}', Keyed::Keys), 1),
-                    b'#' if bytes.get(pos.wrapping_add(1)) == Some(&b'{') => {
-                        (Level::new(b'}', Keyed::Elements), 2)
-                    }
-                    b'#' => {
-                        pos = built_in(bytes, pos)?;
-                        byte = *bytes.get(pos)?;
-                        is_key = top.keyed == Keyed::Keys;
-                        continue;
-                    }
-                    _ => return None,
-                };
-                *around.get_mut(depth)? = top;
-                depth = depth.wrapping_add(1);
-                top = level;
-                top.first_key = keys.count;
-                keys.seen = 0;
-                pos = pos.wrapping_add(length);
                 byte = *bytes.get(pos)?;
-                is_key = top.keyed != Keyed::Not;
+                continue;
+            } else if class::is_blank(byte) {
+                pos = behind_blanks(bytes, pos);
+                byte = *bytes.get(pos)?;
+                continue;
+            } else {
+                pos = other_key(bytes, pos, byte, &mut keys, top.first_key)?;
+                byte = *bytes.get(pos)?;
+            }
+            if top.keyed == Keyed::Elements {
                 continue;
             }
+        }
+        if byte == b' ' {
+            pos = pos.wrapping_add(1);
+            byte = *bytes.get(pos)?;
+        }
+        (pos, byte) = loop {
+            break match byte {
+                b':' => {
+                    let from = pos.wrapping_add(1);
+                    name(bytes, from)?
+                }
+                b'"' => {
+                    let from = pos.wrapping_add(1);
+                    let PlainEnd { length, is_wide } = text::plain_end(bytes.get(from..)?);
+                    let quote = from.wrapping_add(length);
+                    if !is_wide && bytes.get(quote) == Some(&b'"') {
+                        let end = quote.wrapping_add(1);
+                        (end, *bytes.get(end)?)
+                    } else {
+                        let (Text::Plain(end) | Text::Escaped(end)) =
+                            odd_string(bytes, from, length)?;
+                        (end, *bytes.get(end)?)
+                    }
+                }
+                b'0'..=b'9' => match small_number(bytes, pos) {
+                    Some(behind) => behind,
+                    None => at(bytes, number(bytes, pos)?)?,
+                },
+                b'a'..=b'z' | b'A'..=b'Z' => name(bytes, pos)?,
+                b'-' => at(bytes, number(bytes, pos)?)?,
+                b']' | b')' => {
+                    // A map that lacks a value is not ended so.
+                    if byte != top.closing {
+                        return None;
+                    }
+                    keys.truncate(top.first_key);
+                    pos = pos.wrapping_add(1);
+                    depth = depth.wrapping_sub(1);
+                    if depth == 0 {
+                        return Some(pos);
+                    }
+                    top = *around.get(depth)?;
+                    (pos, *bytes.get(pos)?)
+                }
+                _ => {
+                    let (level, length) = match byte {
+                        b'[' => (Level::new(b']', Keyed::Not), 1),
+                        b'(' => (Level::new(b')', Keyed::Not), 1),
+                        b'{' => (Level::new(b'}', Keyed::Keys), 1),
+                        b'#' if bytes.get(pos.wrapping_add(1)) == Some(&b'{') => {
+                            (Level::new(b'}', Keyed::Elements), 2)
+                        }
+                        b'#' => break at(bytes, built_in(bytes, pos)?)?,
+                        _ if class::is_blank(byte) => {
+                            pos = behind_blanks(bytes, pos);
+                            byte = *bytes.get(pos)?;
+                            continue;
+                        }
+                        _ => return None,
+                    };
+                    *around.get_mut(depth)? = top;
+                    depth = depth.wrapping_add(1);
+                    top = level;
+                    top.first_key = keys.count;
+                    keys.seen = 0;
+                    pos = pos.wrapping_add(length);
+                    (pos, *bytes.get(pos)?)
+                }
+            };
         };
-        is_key = top.keyed == Keyed::Keys;
     }
 }
 
-/// Takes a key or element that is no keyword, and says where it ends and the byte there.
+/// Where digits end that start here, up to seven of them without a leading zero, and the byte there,
+/// which ends the number.
+#[inline(always)]
+fn small_number(bytes: &[u8], start: usize) -> Option<(usize, u8)> {
+    let word = u64::from_le_bytes(*bytes.get(start..)?.first_chunk()?);
+    // The upper half of a digit is 3; adding 6 to the lower carries what is beyond 9 into it.
+    let others = ((word & UPPER) ^ ZEROS) | ((word & !UPPER).wrapping_add(SIXES) & UPPER);
+    let bits = others.trailing_zeros() & 0x78;
+    #[expect(clippy::cast_possible_truncation, reason = "one byte is wanted")]
+    let (first, next) = (word as u8, word.wrapping_shr(bits) as u8);
+    // A leading zero makes it octal. Where all are digits the first of them ends nothing.
+    let is_plain = class::ends_token(next) && (first != b'0' || bits == 8);
+    let length = usize::try_from(bits >> 3).unwrap_or_default();
+    is_plain.then_some((start.wrapping_add(length), next))
+}
+
+const UPPER: u64 = 0xf0f0_f0f0_f0f0_f0f0;
+const ZEROS: u64 = 0x3030_3030_3030_3030;
+const SIXES: u64 = 0x0606_0606_0606_0606;
+
+/// Takes a key or element that is no keyword, and says where it ends.
 #[inline(never)]
 fn other_key(
     bytes: &[u8],
@@ -238,7 +279,7 @@ fn other_key(
     first: u8,
     keys: &mut Keys,
     first_key: u8,
-) -> Option<(usize, u8)> {
+) -> Option<usize> {
     let end = match first {
         b'"' => match string(bytes, start)? {
             Text::Plain(end) => end,
@@ -250,7 +291,7 @@ fn other_key(
             let is_negative = first == b'-';
             let from = start.wrapping_add(usize::from(is_negative));
             let (end, _) = digits(bytes, from)?;
-            let (same, _) = number(bytes, start)?;
+            let same = number(bytes, start)?;
             // -0 is 0, and a fraction may be equal to others, too.
             let is_canonical = end == same && !(is_negative && bytes.get(from) == Some(&b'0'));
             is_canonical.then_some(end)?
@@ -259,75 +300,91 @@ fn other_key(
     };
     let token = fingerprint::text(STRING, bytes.get(start..end)?);
     keys.push(token, first_key)?;
+    Some(end)
+}
+
+/// Small letters, and what stands behind them.
+struct Word {
+    /// How many there are, or none if there are eight or more.
+    length: usize,
+    /// The byte behind them, or the first.
+    next: u8,
+    /// Eight bytes, the first of them lowermost; behind the text are zeros.
+    word: u64,
+}
+
+/// The small letters that begin here: nearly all names are just that, to a blank or a bracket.
+#[inline(always)]
+fn word(bytes: &[u8], start: usize) -> Option<Word> {
+    let rest = bytes.get(start..)?;
+    let word = match rest.first_chunk() {
+        Some(word) => u64::from_le_bytes(*word),
+        None => last_word(rest),
+    };
+    let bits = lex::others_in(word).trailing_zeros() & 0x38;
+    #[expect(clippy::cast_possible_truncation, reason = "one byte is wanted")]
+    let next = word.wrapping_shr(bits) as u8;
+    let length = usize::try_from(bits >> 3).unwrap_or_default();
+    Some(Word { length, next, word })
+}
+
+/// The last bytes of a text, fewer than a word, and zeros behind them.
+#[inline(never)]
+fn last_word(rest: &[u8]) -> u64 {
+    let first = |word: u64, byte: &u8| (word << 8) | u64::from(*byte);
+    rest.iter().rev().fold(0, first)
+}
+
+/// Where the name ends that starts here, of a keyword or a symbol, and the byte there.
+#[inline(always)]
+fn name(bytes: &[u8], start: usize) -> Option<(usize, u8)> {
+    let Word { length, next, .. } = word(bytes, start)?;
+    if length > 0 && class::ends_token(next) {
+        return Some((start.wrapping_add(length), next));
+    }
+    at(bytes, other_name(bytes, start)?)
+}
+
+/// The same for a name of other characters, or of more.
+#[inline(never)]
+fn other_name(bytes: &[u8], start: usize) -> Option<usize> {
+    lex::plain_name(bytes, start)
+}
+
+/// A place, and the byte there.
+#[inline(always)]
+fn at(bytes: &[u8], end: usize) -> Option<(usize, u8)> {
     Some((end, *bytes.get(end)?))
 }
 
-/// A name that was stepped over.
-struct Name {
-    end: usize,
-    /// The byte there.
-    next: u8,
-    /// Up to eight bytes of it, the last of them uppermost.
-    first: u64,
-}
-
-impl Name {
-    /// A number that equal keywords share whose colon is at `start`. Of different ones few do;
-    /// whoever makes them do so on purpose gains nothing but the longer path.
-    #[inline(always)]
-    fn fingerprint(&self, bytes: &[u8], start: usize) -> Option<u64> {
-        if self.end.wrapping_sub(start) > 9 {
-            return Some(fingerprint::text(KEYWORD, bytes.get(start..self.end)?));
-        }
-        Some(self.first.wrapping_mul(SPREAD))
-    }
-}
-
-/// The name that starts here.
+/// A number that equal keys share that are keywords, of one to seven letters. Of different ones few do;
+/// whoever makes them do so on purpose gains nothing but the longer path.
 #[inline(always)]
-fn name(bytes: &[u8], start: usize) -> Option<Name> {
-    let rest = bytes.get(start..)?;
-    let word = match rest.first_chunk() {
-        Some(word) => Some(u64::from_le_bytes(*word)),
-        // Behind the text are zeros, which no name ends with.
-        None => bytes.last_chunk().map(|last| {
-            let lacking = 8_usize.wrapping_sub(rest.len()).wrapping_mul(8);
-            let lacking = u32::try_from(lacking).unwrap_or_default();
-            u64::from_le_bytes(*last).checked_shr(lacking).unwrap_or(0)
-        }),
-    };
-    if let Some(word) = word {
-        // Nearly all names are small letters, to a blank or a bracket.
-        let others = lex::others_in(word);
-        let bits = others.trailing_zeros() & 0x78;
-        #[expect(clippy::cast_possible_truncation, reason = "one byte is wanted")]
-        let next = word.wrapping_shr(bits) as u8;
-        // Where all are letters the first of them is looked at, which ends no token.
-        if bits > 0 && class::ends_token(next) {
-            let length = usize::try_from(bits >> 3).unwrap_or_default();
-            return Some(Name {
-                end: start.wrapping_add(length),
-                next,
-                first: word.wrapping_shl(bits.wrapping_neg()),
-            });
-        }
-    }
-    other_name(bytes, start)
+fn key_fingerprint(word: u64, length: usize) -> u64 {
+    let unused = u32::try_from(length)
+        .unwrap_or_default()
+        .wrapping_mul(8)
+        .wrapping_neg();
+    word.wrapping_shl(unused).wrapping_mul(SPREAD)
 }
 
-/// The same for a name of other characters, or of more, or near the end of the text.
+/// The same for any name.
 #[inline(never)]
-fn other_name(bytes: &[u8], start: usize) -> Option<Name> {
-    let end = lex::plain_name(bytes, start)?;
-    let mut first: u64 = 0;
-    for byte in bytes.get(start..end)?.iter().take(8) {
-        first = (first >> 8) | (u64::from(*byte) << 56);
+fn name_fingerprint(name: &[u8]) -> u64 {
+    if name.len() > 7 {
+        return fingerprint::text(KEYWORD, name);
     }
-    Some(Name {
-        end,
-        next: *bytes.get(end)?,
-        first,
-    })
+    key_fingerprint(last_word(name), name.len())
+}
+
+/// Where blanks end that are here.
+#[inline(never)]
+fn behind_blanks(bytes: &[u8], start: usize) -> usize {
+    let mut blanks = bytes
+        .iter()
+        .skip(start)
+        .take_while(|byte| class::is_blank(**byte));
+    start.wrapping_add(blanks.by_ref().count())
 }
 
 /// An odd number without a pattern.
@@ -392,9 +449,9 @@ fn odd_string(bytes: &[u8], from: usize, plain: usize) -> Option<Text> {
     })
 }
 
-/// Where the number ends that starts here, which may have a sign and a fraction, and the byte there.
+/// Where the number ends that starts here, which may have a sign and a fraction.
 #[inline(never)]
-fn number(bytes: &[u8], start: usize) -> Option<(usize, u8)> {
+fn number(bytes: &[u8], start: usize) -> Option<usize> {
     let is_negative = bytes.get(start) == Some(&b'-');
     let from = start.wrapping_add(usize::from(is_negative));
     let (end, next) = digits(bytes, from)?;
@@ -404,13 +461,13 @@ fn number(bytes: &[u8], start: usize) -> Option<(usize, u8)> {
         return None;
     }
     if class::ends_token(next) {
-        return Some((end, next));
+        return Some(end);
     }
     if next != b'.' {
         return None;
     }
     let (end, next) = digits(bytes, end.wrapping_add(1))?;
-    class::ends_token(next).then_some((end, next))
+    class::ends_token(next).then_some(end)
 }
 
 /// Where digits end that start here, and the byte there.

@@ -9,18 +9,29 @@ pub(super) fn apply(mask: [u8; 4], position: usize, bytes: &mut [u8]) -> bool {
     let mut mask = mask;
     mask.rotate_left(position & 3);
     let [a, b, c, d] = mask;
-    let key = u64::from_ne_bytes([a, b, c, d, a, b, c, d]);
+    let key = u64::from_le_bytes([a, b, c, d, a, b, c, d]);
     let mut seen = 0;
+    // The last eight bytes as one word, of which some may be in the words before it as well.
+    let last = bytes.last_chunk().map(|word| {
+        let turn = (bytes.len() & 3).wrapping_mul(8);
+        let key = key.rotate_right(u32::try_from(turn).unwrap_or_default());
+        u64::from_le_bytes(*word) ^ key
+    });
     // Words of eight, which the compiler turns into whatever vectors the machine has.
-    let (words, rest) = bytes.as_chunks_mut::<8>();
+    let (words, _) = bytes.as_chunks_mut::<8>();
     for word in words {
-        let plain = u64::from_ne_bytes(*word) ^ key;
+        let plain = u64::from_le_bytes(*word) ^ key;
         seen |= plain;
-        *word = plain.to_ne_bytes();
+        *word = plain.to_le_bytes();
     }
-    for (byte, key) in rest.iter_mut().zip(key.to_ne_bytes()) {
-        *byte ^= key;
-        seen |= u64::from(*byte);
+    if let (Some(plain), Some(word)) = (last, bytes.last_chunk_mut()) {
+        seen |= plain;
+        *word = plain.to_le_bytes();
+    } else {
+        for (byte, key) in bytes.iter_mut().zip(key.to_le_bytes()) {
+            *byte ^= key;
+            seen |= u64::from(*byte);
+        }
     }
     seen & HIGH_BITS == 0
 }
