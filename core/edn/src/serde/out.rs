@@ -1,11 +1,11 @@
 //! What is written, one form at a time: a text on one line, or a [`Value`].
 
+use alloc::boxed::Box;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use core::mem;
 
 use super::error::Error;
-use super::short::Short;
+use super::short::{self, Short};
 use crate::collection::{List, Vector};
 use crate::inst::Inst;
 use crate::lex;
@@ -13,7 +13,6 @@ use crate::limits::Limits;
 use crate::map::Map;
 use crate::name::{Keyword, Symbol};
 use crate::set::Set;
-use crate::stack::Stack;
 use crate::value::Value;
 use crate::write::{self, write};
 
@@ -25,9 +24,12 @@ pub(super) enum Bracket {
     Map,
 }
 
-pub(super) enum Out {
-    Text(ToText),
-    Value(ToValue),
+/// What is written so far. A form writes itself and nothing around it: what stands between two is up to
+/// the collection they are in.
+pub(super) struct Out {
+    pub(super) text: Vec<u8>,
+    /// Where a value is made instead.
+    value: Option<Box<ToValue>>,
 }
 
 /// Where a key was written, to tell of it later.
@@ -38,238 +40,248 @@ pub(super) struct Mark {
 }
 
 impl Out {
-    pub(super) fn atom(&mut self, value: Value) {
-        match self {
-            Self::Text(out) => {
-                out.separate();
-                write(&value, &mut out.text);
-            }
-            Self::Value(out) => out.place(value),
-        }
+    /// Begins a text behind another.
+    #[inline]
+    pub(super) const fn behind(text: Vec<u8>) -> Self {
+        Self { text, value: None }
     }
 
-    pub(super) fn nil(&mut self) {
-        self.word(b"nil", || Value::Nil);
+    /// Begins a text that will be written at once.
+    pub(super) fn with_room() -> Self {
+        Self::behind(Vec::with_capacity(FIRST_ROOM))
     }
 
-    pub(super) fn bool(&mut self, value: bool) {
-        if value {
-            self.word(b"true", || Value::Bool(true));
-        } else {
-            self.word(b"false", || Value::Bool(false));
+    pub(super) fn to_value() -> Self {
+        Self {
+            text: Vec::new(),
+            value: Some(Box::new(ToValue::new())),
         }
     }
 
     #[inline]
-    fn word<const N: usize>(&mut self, word: &[u8; N], value: impl FnOnce() -> Value) {
-        match self {
-            Self::Text(out) => {
-                out.separate();
-                out.text.extend_from_slice(word);
-            }
-            Self::Value(out) => out.place(value()),
+    pub(super) const fn is_text(&self) -> bool {
+        self.value.is_none()
+    }
+
+    /// The text that was written.
+    #[inline]
+    pub(super) fn into_bytes(self) -> Vec<u8> {
+        match self.value {
+            None => self.text,
+            Some(value) => crate::to_vec(&value.into_value()),
         }
     }
 
+    pub(super) fn into_value(self) -> Value {
+        self.value.map_or(Value::Nil, |value| value.into_value())
+    }
+
+    /// Writes what stands between two forms.
+    #[inline]
+    pub(super) fn blank(&mut self) {
+        if self.is_text() {
+            self.text.push(b' ');
+        }
+    }
+
+    /// Writes what stands between two entries of a map.
+    #[inline]
+    pub(super) fn comma(&mut self) {
+        if self.is_text() {
+            self.text.extend_from_slice(b", ");
+        }
+    }
+
+    pub(super) fn atom(&mut self, value: Value) {
+        match &mut self.value {
+            None => write(&value, &mut self.text),
+            Some(out) => out.place(value),
+        }
+    }
+
+    pub(super) fn nil(&mut self) {
+        match &mut self.value {
+            None => self.text.extend_from_slice(b"nil"),
+            Some(out) => out.place(Value::Nil),
+        }
+    }
+
+    #[inline]
+    pub(super) fn bool(&mut self, value: bool) {
+        match &mut self.value {
+            None if value => self.text.extend_from_slice(b"true"),
+            None => self.text.extend_from_slice(b"false"),
+            Some(out) => out.place(Value::Bool(value)),
+        }
+    }
+
+    #[inline]
     pub(super) fn int(&mut self, value: i64) {
-        match self {
-            Self::Text(out) => {
-                out.separate();
-                let mut buffer = itoa::Buffer::new();
-                out.text.extend_from_slice(buffer.format(value).as_bytes());
-            }
-            Self::Value(out) => out.place(Value::Int(value)),
+        match &mut self.value {
+            None => integer(value, &mut self.text),
+            Some(out) => out.place(Value::Int(value)),
         }
     }
 
     pub(super) fn float(&mut self, value: f64) {
-        match self {
-            Self::Text(out) => {
-                out.separate();
-                let Ok(()) = write::atom::float(value, &mut out.text);
+        match &mut self.value {
+            None => {
+                let Ok(()) = write::atom::float(value, &mut self.text);
             }
-            Self::Value(out) => out.place(Value::Float(value)),
+            Some(out) => out.place(Value::Float(value)),
         }
     }
 
     pub(super) fn char(&mut self, value: char) {
-        match self {
-            Self::Text(out) => {
-                out.separate();
-                let Ok(()) = write::atom::character(value, &mut out.text);
+        match &mut self.value {
+            None => {
+                let Ok(()) = write::atom::character(value, &mut self.text);
             }
-            Self::Value(out) => out.place(Value::Char(value)),
+            Some(out) => out.place(Value::Char(value)),
         }
     }
 
     /// An atom that takes no memory.
     #[inline]
     pub(super) fn small(&mut self, value: Value) {
-        match self {
-            Self::Text(out) => {
-                out.separate();
-                let Ok(()) = write::atom::atom(&value, &mut out.text);
+        match &mut self.value {
+            None => {
+                let Ok(()) = write::atom::atom(&value, &mut self.text);
             }
-            Self::Value(out) => out.place(value),
+            Some(out) => out.place(value),
         }
     }
 
     /// An instant, and its text if that is as usual.
     pub(super) fn inst(&mut self, value: Inst, text: &str) {
-        match self {
-            Self::Text(out) if text.len() == Inst::TEXT_LENGTH => {
-                out.lead(b'#');
-                out.text.extend_from_slice(b"inst \"");
-                out.text.extend_from_slice(text.as_bytes());
-                out.text.push(b'"');
-            }
-            _ => self.small(Value::Inst(value)),
+        if self.is_text() && text.len() == Inst::TEXT_LENGTH {
+            self.text.extend_from_slice(b"#inst \"");
+            self.text.extend_from_slice(text.as_bytes());
+            self.text.push(b'"');
+        } else {
+            self.small(Value::Inst(value));
         }
     }
 
     /// Writes a keyword, if it needs no closer look; whether it did.
-    #[inline]
     pub(super) fn plain_keyword(&mut self, name: &str) -> bool {
-        if let Self::Text(out) = self
-            && let Some(short) = Short::of(name.as_bytes())
-            && short.is_letters()
-        {
-            out.lead_short(b':', short);
-            return true;
-        }
-        self.longer_keyword(name)
-    }
-
-    #[inline(never)]
-    fn longer_keyword(&mut self, name: &str) -> bool {
         if !lex::is_plain_name(name.as_bytes()) {
             return false;
         }
-        match self {
-            Self::Text(out) => {
-                out.lead(b':');
-                out.text.extend_from_slice(name.as_bytes());
+        match &mut self.value {
+            None => {
+                self.text.reserve(name.len().saturating_add(3));
+                self.text.push(b':');
+                self.text.extend_from_slice(name.as_bytes());
             }
-            Self::Value(out) => out.place(Value::Keyword(Keyword::from_valid(name))),
+            Some(out) => out.place(Value::Keyword(Keyword::from_valid(name))),
+        }
+        true
+    }
+
+    /// Writes the name of a field as the key of a map, with what is before and behind it, if it is
+    /// short and needs no closer look; whether it did. Only of a text.
+    // What is known of a name when compiling is all that is asked here: nothing is left but to write.
+    #[inline(always)]
+    pub(super) fn short_key(&mut self, name: &'static str, is_first: bool) -> bool {
+        let Some(short) = Short::of(name.as_bytes()) else {
+            return false;
+        };
+        if name.len() > Short::MOST_OF_KEY || !short.is_name() {
+            return false;
+        }
+        let key = short.then(b' ');
+        if is_first {
+            key.write(u32::from_le_bytes(*b"{:\0\0"), 2, &mut self.text);
+        } else {
+            key.write(u32::from_le_bytes(*b", :\0"), 3, &mut self.text);
         }
         true
     }
 
     #[inline]
-    pub(super) fn text(&mut self, text: &str) {
-        if let Self::Text(out) = self
-            && let Some(short) = Short::of(text.as_bytes())
-            && short.is_plain()
-        {
-            out.lead_short(b'"', short.then(b'"'));
-            return;
-        }
-        self.longer_text(text);
-    }
-
-    #[inline(never)]
-    fn longer_text(&mut self, text: &str) {
-        match self {
-            Self::Text(out) => {
-                // Its quotes, and what may stand before it.
-                out.text.reserve(text.len().saturating_add(4));
-                out.lead(b'"');
-                let Ok(()) = write::atom::in_quotes(text, &mut out.text);
-                out.text.push(b'"');
-            }
-            Self::Value(out) => out.place(Value::from(text)),
+    pub(super) fn string(&mut self, text: &str) {
+        match &mut self.value {
+            None => string(text, &mut self.text),
+            Some(out) => out.place(Value::from(text)),
         }
     }
 
     /// A form that is a text already.
     pub(super) fn raw(&mut self, text: &str) -> Result<(), Error> {
         let is_line = memchr::memchr2(b'\n', b'\r', text.as_bytes()).is_none();
-        match self {
-            Self::Text(out) if is_line => {
-                out.separate();
-                out.text.extend_from_slice(text.as_bytes());
-            }
-            _ => {
-                let limits = Limits::unlimited().max_depth(Limits::DEFAULT_MAX_DEPTH);
-                self.atom(crate::from_slice_with(text.as_bytes(), &limits)?);
-            }
+        if self.is_text() && is_line {
+            self.text.extend_from_slice(text.as_bytes());
+        } else {
+            let limits = Limits::unlimited().max_depth(Limits::DEFAULT_MAX_DEPTH);
+            self.atom(crate::from_slice_with(text.as_bytes(), &limits)?);
         }
         Ok(())
     }
 
     pub(super) fn tag(&mut self, tag: Symbol) {
-        match self {
-            Self::Text(out) => {
-                out.lead(b'#');
-                out.text.extend_from_slice(tag.as_str().as_bytes());
-                out.text.push(b' ');
-                out.enter(Level::BARE);
+        match &mut self.value {
+            None => {
+                self.text.push(b'#');
+                self.text.extend_from_slice(tag.as_str().as_bytes());
+                self.text.push(b' ');
             }
-            Self::Value(out) => out.open.push((Open::Tag(tag), Vec::new())),
+            Some(out) => out.open.push((Open::Tag(tag), Vec::new())),
         }
     }
 
     pub(super) fn end_tag(&mut self) -> Result<(), Error> {
-        match self {
-            Self::Text(out) => {
-                out.outer.pop_to(&mut out.level);
-                Ok(())
-            }
-            Self::Value(out) => out.close(),
+        match &mut self.value {
+            None => Ok(()),
+            Some(out) => out.close(),
         }
     }
 
+    #[inline]
     pub(super) fn open(&mut self, bracket: Bracket) {
-        match self {
-            Self::Text(out) => {
-                let (opening, closing) = match bracket {
-                    Bracket::List => (b'(', b')'),
-                    Bracket::Vector => (b'[', b']'),
-                    Bracket::Set => (b'#', b'}'),
-                    Bracket::Map => (b'{', b'}'),
-                };
-                out.lead(opening);
-                if bracket == Bracket::Set {
-                    out.text.push(b'{');
-                }
-                out.enter(Level {
-                    before: Before::Nothing,
-                    closing,
-                    is_map: bracket == Bracket::Map,
-                });
-            }
-            Self::Value(out) => out.open.push((Open::Bracket(bracket), Vec::new())),
+        match &mut self.value {
+            None => match bracket {
+                Bracket::List => self.text.push(b'('),
+                Bracket::Vector => self.text.push(b'['),
+                Bracket::Set => self.text.extend_from_slice(b"#{"),
+                Bracket::Map => self.text.push(b'{'),
+            },
+            Some(out) => out.open.push((Open::Bracket(bracket), Vec::new())),
         }
     }
 
-    pub(super) fn close(&mut self) -> Result<(), Error> {
-        match self {
-            Self::Text(out) => {
-                if out.level.closing != 0 {
-                    out.text.push(out.level.closing);
-                }
-                out.outer.pop_to(&mut out.level);
+    #[inline]
+    pub(super) fn close(&mut self, bracket: Bracket) -> Result<(), Error> {
+        match &mut self.value {
+            None => {
+                self.text.push(match bracket {
+                    Bracket::List => b')',
+                    Bracket::Vector => b']',
+                    Bracket::Set | Bracket::Map => b'}',
+                });
                 Ok(())
             }
-            Self::Value(out) => out.close(),
+            Some(out) => out.close(),
         }
     }
 
+    #[inline]
     pub(super) fn mark(&self) -> usize {
-        match self {
-            Self::Text(out) => out.text.len(),
-            Self::Value(out) => out.open.len().saturating_sub(1),
+        match &self.value {
+            None => self.text.len(),
+            Some(out) => out.open.len().saturating_sub(1),
         }
     }
 
     /// The key that was written since.
+    #[inline]
     pub(super) fn key_since(&self, start: usize) -> Mark {
-        match self {
-            Self::Text(out) => Mark {
+        match &self.value {
+            None => Mark {
                 start,
-                end: out.text.len(),
+                end: self.text.len(),
             },
-            Self::Value(out) => {
+            Some(out) => {
                 let items = out.open.get(start).map_or(0, |(_, items)| items.len());
                 Mark {
                     start,
@@ -279,13 +291,14 @@ impl Out {
         }
     }
 
+    #[cold]
     pub(super) fn show(&self, mark: Mark) -> String {
-        match self {
-            Self::Text(out) => {
-                let key = out.text.get(mark.start..mark.end).unwrap_or_default();
-                String::from(String::from_utf8_lossy(key).trim_start_matches([',', ' ']))
+        match &self.value {
+            None => {
+                let key = self.text.get(mark.start..mark.end).unwrap_or_default();
+                String::from(String::from_utf8_lossy(key))
             }
-            Self::Value(out) => {
+            Some(out) => {
                 let items = out.open.get(mark.start).map(|(_, items)| items);
                 let key = items.and_then(|items| items.get(mark.end));
                 key.map_or_else(|| String::from("?"), ToString::to_string)
@@ -294,141 +307,85 @@ impl Out {
     }
 }
 
-/// How many levels need no heap.
-const NEAR: usize = 8;
+/// Writes an integer.
+#[inline(never)]
+fn integer(value: i64, out: &mut Vec<u8>) {
+    match u64::try_from(value) {
+        Ok(value) if value < short::TOO_LONG => short::digits(value).write(0, 0, out),
+        _ => out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes()),
+    }
+}
+
+/// Writes a string in quotes.
+#[inline(never)]
+fn string(text: &str, out: &mut Vec<u8>) {
+    let Some(short) = Short::of(text.as_bytes()) else {
+        return match text.as_bytes().last_chunk() {
+            Some(last) => longer_string(text, last, out),
+            None => quoted(text, out),
+        };
+    };
+    if short.is_plain() {
+        short.then(b'"').write(u32::from(b'"'), 1, out);
+    } else {
+        quoted(text, out);
+    }
+}
+
+/// The same of one that has at least 16 bytes, whose last ones are known, most likely without one that
+/// is escaped.
+fn longer_string(text: &str, last: &[u8; 16], out: &mut Vec<u8>) {
+    let start = out.len();
+    // Its quotes, and what is written beyond the last and cut.
+    out.reserve(text.len().saturating_add(18));
+    out.push(b'"');
+    let (blocks, rest) = text.as_bytes().as_chunks::<16>();
+    for block in blocks {
+        if !short::is_plain_block(block) {
+            out.truncate(start);
+            return quoted(text, out);
+        }
+        out.extend_from_slice(block);
+    }
+    if !short::is_plain_block(last) {
+        out.truncate(start);
+        return quoted(text, out);
+    }
+    // What is left of it, with the quote behind.
+    short::end_of(last, rest.len()).then(b'"').write(0, 0, out);
+}
+
+#[inline(never)]
+fn quoted(text: &str, out: &mut Vec<u8>) {
+    // Its quotes, and an escape or two.
+    out.reserve(text.len().saturating_add(4));
+    out.push(b'"');
+    let Ok(()) = write::atom::in_quotes(text, out);
+    out.push(b'"');
+}
+
 /// A few short steps of growing are worth skipping.
 const FIRST_ROOM: usize = 256;
-
-pub(super) struct ToText {
-    text: Vec<u8>,
-    /// What was opened last.
-    level: Level,
-    /// What is open around it.
-    outer: Stack<Level, NEAR>,
-}
-
-/// What is open in a text.
-#[derive(Clone, Copy)]
-struct Level {
-    /// What is to be written before the next form.
-    before: Before,
-    /// What ends it; 0 for the whole text, and for what is behind a tag.
-    closing: u8,
-    is_map: bool,
-}
-
-impl Level {
-    const BARE: Self = Self {
-        before: Before::Nothing,
-        closing: 0,
-        is_map: false,
-    };
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Before {
-    Nothing,
-    Blank,
-    Comma,
-}
-
-impl ToText {
-    pub(super) fn with_room() -> Self {
-        Self {
-            text: Vec::with_capacity(FIRST_ROOM),
-            ..Self::new()
-        }
-    }
-
-    /// Behind what is in a buffer.
-    pub(super) const fn behind(text: Vec<u8>) -> Self {
-        Self {
-            text,
-            level: Level::BARE,
-            outer: Stack::new(Level::BARE),
-        }
-    }
-
-    pub(super) const fn new() -> Self {
-        Self {
-            text: Vec::new(),
-            level: Level::BARE,
-            outer: Stack::new(Level::BARE),
-        }
-    }
-
-    pub(super) fn into_bytes(self) -> Vec<u8> {
-        self.text
-    }
-
-    fn enter(&mut self, level: Level) {
-        self.outer.push(mem::replace(&mut self.level, level));
-    }
-
-    /// Writes what stands between a form and the one before it.
-    #[inline]
-    fn separate(&mut self) {
-        match self.step() {
-            Before::Nothing => {}
-            Before::Blank => self.text.push(b' '),
-            Before::Comma => self.text.extend_from_slice(b", "),
-        }
-    }
-
-    /// Writes the same, and the first byte of the form: together that is one step, not two.
-    #[inline]
-    fn lead(&mut self, first: u8) {
-        match self.step() {
-            Before::Nothing => self.text.push(first),
-            Before::Blank => self.text.extend_from_slice(&[b' ', first]),
-            Before::Comma => self.text.extend_from_slice(&[b',', b' ', first]),
-        }
-    }
-
-    /// Writes the same, and a short text.
-    #[inline]
-    fn lead_short(&mut self, first: u8, short: Short) {
-        let first = u32::from(first);
-        let (before, count) = match self.step() {
-            Before::Nothing => (first, 1),
-            Before::Blank => (u32::from(b' ') | (first << 8), 2),
-            Before::Comma => (u32::from_le_bytes([b',', b' ', 0, 0]) | (first << 16), 3),
-        };
-        short.write(before, count, &mut self.text);
-    }
-
-    /// Counts a form, and says what is to be written before it.
-    #[inline]
-    fn step(&mut self) -> Before {
-        let before = self.level.before;
-        self.level.before = match (before, self.level.closing) {
-            (Before::Nothing, 0) => Before::Nothing,
-            (Before::Blank, _) if self.level.is_map => Before::Comma,
-            _ => Before::Blank,
-        };
-        before
-    }
-}
 
 enum Open {
     Bracket(Bracket),
     Tag(Symbol),
 }
 
-pub(super) struct ToValue {
+struct ToValue {
     root: Option<Value>,
     open: Vec<(Open, Vec<Value>)>,
 }
 
 impl ToValue {
-    pub(super) const fn new() -> Self {
+    const fn new() -> Self {
         Self {
             root: None,
             open: Vec::new(),
         }
     }
 
-    pub(super) fn into_value(self) -> Value {
+    fn into_value(self) -> Value {
         self.root.unwrap_or_default()
     }
 

@@ -1,5 +1,7 @@
 //! serde's data model as EDN.
 
+mod compound;
+
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::Write;
@@ -7,10 +9,13 @@ use core::mem;
 
 use ::serde::ser::{self, Serialize};
 
+pub use compound::Compound;
+use compound::Shape;
+
 use super::error::Error;
 use super::names;
 use super::options::Options;
-use super::out::{Bracket, Mark, Out, ToText, ToValue};
+use super::out::{Bracket, Out};
 use crate::decimal::Decimal;
 use crate::inst::Inst;
 use crate::integer::BigInt;
@@ -33,9 +38,13 @@ use crate::value::Value;
 /// ```
 pub struct Serializer {
     out: Out,
-    options: Options,
-    depth: usize,
     mode: Mode,
+    /// Whether names may be written as keywords into a text, and nothing else is to be asked.
+    has_plain_names: bool,
+    string_names: bool,
+    /// How many levels may still be opened.
+    levels: usize,
+    max_depth: usize,
 }
 
 /// Which of this crate's types is being written.
@@ -61,76 +70,83 @@ impl Serializer {
     /// Begins a text.
     #[must_use]
     pub const fn new(options: &Options) -> Self {
-        Self::with(Out::Text(ToText::new()), options)
+        Self::with(Out::behind(Vec::new()), options)
     }
 
     /// Begins a text that will be written at once.
     pub(super) fn to_text(options: &Options) -> Self {
-        Self::with(Out::Text(ToText::with_room()), options)
+        Self::with(Out::with_room(), options)
     }
 
     /// Begins a text behind what is in a buffer.
-    pub(super) fn behind(text: Vec<u8>, options: &Options) -> Self {
-        Self::with(Out::Text(ToText::behind(text)), options)
+    #[inline]
+    pub(super) const fn behind(text: Vec<u8>, options: &Options) -> Self {
+        Self::with(Out::behind(text), options)
     }
 
-    pub(super) const fn to_value(options: &Options) -> Self {
-        Self::with(Out::Value(ToValue::new()), options)
+    pub(super) fn to_value(options: &Options) -> Self {
+        Self::with(Out::to_value(), options)
     }
 
+    #[inline]
     const fn with(out: Out, options: &Options) -> Self {
+        let max_depth = options.limits.max_depth;
         Self {
-            out,
-            options: *options,
-            depth: 0,
+            has_plain_names: out.is_text() && !options.string_names,
+            string_names: options.string_names,
+            levels: max_depth,
+            max_depth,
             mode: Mode::Plain,
+            out,
         }
     }
 
     /// What was written.
     #[must_use]
     pub fn into_string(self) -> String {
-        match self.out {
-            // Only whole texts were written, so together they are one.
-            Out::Text(text) => String::from_utf8(text.into_bytes()).unwrap_or_default(),
-            Out::Value(value) => crate::to_string(&value.into_value()),
-        }
+        // Only whole texts were written, so together they are one.
+        String::from_utf8(self.out.into_bytes()).unwrap_or_default()
     }
 
+    #[inline]
     pub(super) fn take_bytes(&mut self) -> Vec<u8> {
-        match mem::replace(&mut self.out, Out::Text(ToText::behind(Vec::new()))) {
-            Out::Text(text) => text.into_bytes(),
-            Out::Value(value) => crate::to_vec(&value.into_value()),
-        }
+        mem::replace(&mut self.out, Out::behind(Vec::new())).into_bytes()
     }
 
     pub(super) fn into_value(self) -> Value {
-        match self.out {
-            Out::Value(value) => value.into_value(),
-            Out::Text(_) => Value::Nil,
-        }
+        self.out.into_value()
     }
 
+    #[inline]
     fn deepen(&mut self) -> Result<(), Error> {
-        let limit = self.options.limits.max_depth;
-        if self.depth >= limit {
-            let mut message = String::new();
-            let _ = write!(message, "nests deeper than the {limit} levels allowed");
-            return Err(Error::new(message));
+        match self.levels.checked_sub(1) {
+            Some(levels) => {
+                self.levels = levels;
+                Ok(())
+            }
+            None => Err(self.too_deep()),
         }
-        self.depth = self.depth.saturating_add(1);
-        Ok(())
     }
 
+    #[cold]
+    fn too_deep(&self) -> Error {
+        let mut message = String::new();
+        let limit = self.max_depth;
+        let _ = write!(message, "nests deeper than the {limit} levels allowed");
+        Error::new(message)
+    }
+
+    #[inline]
     fn open(&mut self, bracket: Bracket) -> Result<(), Error> {
         self.deepen()?;
         self.out.open(bracket);
         Ok(())
     }
 
-    fn close(&mut self) -> Result<(), Error> {
-        self.depth = self.depth.saturating_sub(1);
-        self.out.close()
+    #[inline]
+    fn close(&mut self, bracket: Bracket) -> Result<(), Error> {
+        self.levels = self.levels.saturating_add(1);
+        self.out.close(bracket)
     }
 
     fn nil(&mut self) {
@@ -139,18 +155,12 @@ impl Serializer {
     }
 
     /// The name of a field or variant.
-    #[inline]
     fn name(&mut self, name: &'static str) -> Result<(), Error> {
-        if !self.options.string_names && self.out.plain_keyword(name) {
+        if self.string_names {
+            self.out.string(name);
             return Ok(());
         }
-        self.odd_name(name)
-    }
-
-    #[inline(never)]
-    fn odd_name(&mut self, name: &'static str) -> Result<(), Error> {
-        if self.options.string_names {
-            self.out.text(name);
+        if self.out.plain_keyword(name) {
             return Ok(());
         }
         let Ok(keyword) = Keyword::new(name) else {
@@ -162,27 +172,44 @@ impl Serializer {
         Ok(())
     }
 
+    /// A name as a key, with what stands before and behind it; the first one opens the map.
+    #[inline(always)]
+    fn key(&mut self, name: &'static str, is_first: bool) -> Result<(), Error> {
+        if self.has_plain_names && self.out.short_key(name, is_first) {
+            return Ok(());
+        }
+        self.other_key(name, is_first)
+    }
+
+    #[inline(never)]
+    fn other_key(&mut self, name: &'static str, is_first: bool) -> Result<(), Error> {
+        if is_first {
+            self.out.open(Bracket::Map);
+        } else {
+            self.out.comma();
+        }
+        self.name(name)?;
+        self.out.blank();
+        Ok(())
+    }
+
+    #[inline]
     fn sequence(&mut self) -> Result<Compound<'_>, Error> {
         let bracket = match mem::take(&mut self.mode) {
+            Mode::Plain => Bracket::Vector,
+            Mode::Tagged => return Ok(Compound::new(self, Shape::Tagged, Bracket::Vector)),
             Mode::List => Bracket::List,
             Mode::Set => Bracket::Set,
-            Mode::Tagged => return Ok(Compound::new(self, Shape::Tagged)),
             _ => Bracket::Vector,
         };
         self.open(bracket)?;
-        Ok(Compound::new(self, Shape::Collection))
-    }
-
-    fn map(&mut self) -> Result<Compound<'_>, Error> {
-        self.mode = Mode::Plain;
-        self.open(Bracket::Map)?;
-        Ok(Compound::new(self, Shape::Collection))
+        Ok(Compound::new(self, Shape::Collection, bracket))
     }
 
     fn variant(&mut self, name: &'static str) -> Result<(), Error> {
         self.mode = Mode::Plain;
-        self.open(Bracket::Map)?;
-        self.name(name)
+        self.deepen()?;
+        self.key(name, true)
     }
 
     /// A string that stands for a type of this crate.
@@ -234,70 +261,14 @@ fn not_its_type() -> Error {
     Error::new("not what its type says it is")
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Shape {
-    Collection,
-    /// A collection that is the value of a one-entry map.
-    Variant,
-    Tagged,
-}
-
-/// A collection that is being written.
-pub struct Compound<'s> {
-    to: &'s mut Serializer,
-    shape: Shape,
-    index: usize,
-    key: Option<Mark>,
-}
-
-impl<'s> Compound<'s> {
-    const fn new(to: &'s mut Serializer, shape: Shape) -> Self {
-        Self {
-            to,
-            shape,
-            index: 0,
-            key: None,
-        }
-    }
-
-    fn item<T: Serialize + ?Sized>(&mut self, item: &T) -> Result<(), Error> {
-        let index = self.index;
-        self.index = index.saturating_add(1);
-        if self.shape == Shape::Tagged {
-            if index > 1 {
-                return Err(Error::new("a tag stands before one form"));
-            }
-            self.to.mode = if index == 0 { Mode::Tag } else { Mode::Plain };
-            return item.serialize(&mut *self.to);
-        }
-        let done = item.serialize(&mut *self.to);
-        done.map_err(|error| error.within(&index))
-    }
-
-    fn field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result<(), Error> {
-        self.to.name(name)?;
-        let done = value.serialize(&mut *self.to);
-        done.map_err(|error| error.within(&format_args!(":{name}")))
-    }
-
-    fn finish(self) -> Result<(), Error> {
-        match self.shape {
-            Shape::Collection => self.to.close(),
-            Shape::Variant => {
-                self.to.close()?;
-                self.to.close()
-            }
-            Shape::Tagged if self.index == 2 => {
-                self.to.depth = self.to.depth.saturating_sub(1);
-                self.to.out.end_tag()
-            }
-            Shape::Tagged => Err(Error::new("a tag stands before one form")),
-        }
-    }
+#[cold]
+fn within_field(error: Error, name: &'static str) -> Error {
+    error.within(&format_args!(":{name}"))
 }
 
 macro_rules! integers {
     ($($method:ident: $type:ty;)*) => {$(
+        #[inline]
         fn $method(self, value: $type) -> Result<(), Error> {
             self.mode = Mode::Plain;
             match i64::try_from(value) {
@@ -333,6 +304,7 @@ impl<'s> ser::Serializer for &'s mut Serializer {
         serialize_u128: u128;
     }
 
+    #[inline]
     fn serialize_bool(self, value: bool) -> Result<(), Error> {
         self.mode = Mode::Plain;
         self.out.bool(value);
@@ -352,6 +324,7 @@ impl<'s> ser::Serializer for &'s mut Serializer {
         Ok(())
     }
 
+    #[inline]
     fn serialize_f64(self, value: f64) -> Result<(), Error> {
         self.float(value);
         Ok(())
@@ -362,15 +335,16 @@ impl<'s> ser::Serializer for &'s mut Serializer {
         self.mode = Mode::Plain;
         match u16::try_from(value) {
             Ok(_) => self.out.char(value),
-            Err(_) => self.out.text(value.encode_utf8(&mut [0; 4])),
+            Err(_) => self.out.string(value.encode_utf8(&mut [0; 4])),
         }
         Ok(())
     }
 
+    #[inline]
     fn serialize_str(self, text: &str) -> Result<(), Error> {
         match mem::take(&mut self.mode) {
             Mode::Plain => {
-                self.out.text(text);
+                self.out.string(text);
                 Ok(())
             }
             mode => self.special(mode, text),
@@ -380,21 +354,27 @@ impl<'s> ser::Serializer for &'s mut Serializer {
     fn serialize_bytes(self, bytes: &[u8]) -> Result<(), Error> {
         self.mode = Mode::Plain;
         self.open(Bracket::Vector)?;
-        for byte in bytes {
+        for (nth, byte) in bytes.iter().enumerate() {
+            if nth > 0 {
+                self.out.blank();
+            }
             self.out.int(i64::from(*byte));
         }
-        self.close()
+        self.close(Bracket::Vector)
     }
 
+    #[inline]
     fn serialize_none(self) -> Result<(), Error> {
         self.nil();
         Ok(())
     }
 
+    #[inline]
     fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), Error> {
         value.serialize(self)
     }
 
+    #[inline]
     fn serialize_unit(self) -> Result<(), Error> {
         self.nil();
         Ok(())
@@ -405,6 +385,7 @@ impl<'s> ser::Serializer for &'s mut Serializer {
         Ok(())
     }
 
+    #[inline]
     fn serialize_unit_variant(
         self,
         _: &'static str,
@@ -415,6 +396,7 @@ impl<'s> ser::Serializer for &'s mut Serializer {
         self.name(name)
     }
 
+    #[inline]
     fn serialize_newtype_struct<T: Serialize + ?Sized>(
         self,
         name: &'static str,
@@ -450,18 +432,21 @@ impl<'s> ser::Serializer for &'s mut Serializer {
     ) -> Result<(), Error> {
         self.variant(name)?;
         let done = value.serialize(&mut *self);
-        done.map_err(|error| error.within(&format_args!(":{name}")))?;
-        self.close()
+        done.map_err(|error| within_field(error, name))?;
+        self.close(Bracket::Map)
     }
 
+    #[inline]
     fn serialize_seq(self, _: Option<usize>) -> Result<Compound<'s>, Error> {
         self.sequence()
     }
 
+    #[inline]
     fn serialize_tuple(self, _: usize) -> Result<Compound<'s>, Error> {
         self.sequence()
     }
 
+    #[inline]
     fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<Compound<'s>, Error> {
         self.sequence()
     }
@@ -475,15 +460,21 @@ impl<'s> ser::Serializer for &'s mut Serializer {
     ) -> Result<Compound<'s>, Error> {
         self.variant(name)?;
         self.open(Bracket::Vector)?;
-        Ok(Compound::new(self, Shape::Variant))
+        Ok(Compound::new(self, Shape::Variant, Bracket::Vector))
     }
 
+    #[inline]
     fn serialize_map(self, _: Option<usize>) -> Result<Compound<'s>, Error> {
-        self.map()
+        self.mode = Mode::Plain;
+        self.open(Bracket::Map)?;
+        Ok(Compound::new(self, Shape::Collection, Bracket::Map))
     }
 
+    #[inline]
     fn serialize_struct(self, _: &'static str, _: usize) -> Result<Compound<'s>, Error> {
-        self.map()
+        self.mode = Mode::Plain;
+        self.deepen()?;
+        Ok(Compound::new(self, Shape::Struct, Bracket::Map))
     }
 
     fn serialize_struct_variant(
@@ -494,78 +485,7 @@ impl<'s> ser::Serializer for &'s mut Serializer {
         _: usize,
     ) -> Result<Compound<'s>, Error> {
         self.variant(name)?;
-        self.open(Bracket::Map)?;
-        Ok(Compound::new(self, Shape::Variant))
-    }
-}
-
-macro_rules! compound {
-    ($($trait:ident::$method:ident;)*) => {$(
-        impl ser::$trait for Compound<'_> {
-            type Ok = ();
-            type Error = Error;
-
-            fn $method<T: Serialize + ?Sized>(&mut self, item: &T) -> Result<(), Error> {
-                self.item(item)
-            }
-
-            fn end(self) -> Result<(), Error> {
-                self.finish()
-            }
-        }
-    )*};
-}
-
-compound! {
-    SerializeSeq::serialize_element;
-    SerializeTuple::serialize_element;
-    SerializeTupleStruct::serialize_field;
-    SerializeTupleVariant::serialize_field;
-}
-
-macro_rules! fields {
-    ($($trait:ident)*) => {$(
-        impl ser::$trait for Compound<'_> {
-            type Ok = ();
-            type Error = Error;
-
-            fn serialize_field<T: Serialize + ?Sized>(
-                &mut self,
-                name: &'static str,
-                value: &T,
-            ) -> Result<(), Error> {
-                self.field(name, value)
-            }
-
-            fn end(self) -> Result<(), Error> {
-                self.finish()
-            }
-        }
-    )*};
-}
-
-fields! { SerializeStruct SerializeStructVariant }
-
-impl ser::SerializeMap for Compound<'_> {
-    type Ok = ();
-    type Error = Error;
-
-    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Error> {
-        let start = self.to.out.mark();
-        key.serialize(&mut *self.to)?;
-        self.key = Some(self.to.out.key_since(start));
-        Ok(())
-    }
-
-    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Error> {
-        let done = value.serialize(&mut *self.to);
-        done.map_err(|error| match self.key {
-            Some(key) => error.within(&self.to.out.show(key)),
-            None => error,
-        })
-    }
-
-    fn end(self) -> Result<(), Error> {
-        self.finish()
+        self.deepen()?;
+        Ok(Compound::new(self, Shape::StructVariant, Bracket::Map))
     }
 }
