@@ -4,6 +4,8 @@
 
 mod socket_support;
 
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use sente_adapters::{CallFailure, Router};
@@ -13,9 +15,12 @@ use sente_core::{
 };
 use sente_server::{Sender, Server, ServerConfig, ServerEvent};
 
-use socket_support::{by_uid, client, closed, event, next, run, within};
+use tokio::net::TcpStream;
 
-const SOON: Duration = Duration::from_secs(10);
+use socket_support::{Running, by_uid, client, closed, event, next, run, within};
+
+/// Only where something hangs does it take so long.
+const SOON: Duration = Duration::from_secs(60);
 
 /// What of the server's events `wanted` makes something of.
 async fn told<T>(
@@ -35,6 +40,21 @@ fn opened(event: ServerEvent) -> Option<String> {
         ServerEvent::Hub(HubEvent::UidportOpen(user)) => Some(user.to_string()),
         _ => None,
     }
+}
+
+/// A client that asks for the upgrade, and leaves all else to the test.
+async fn upgraded(running: &Running, user: &str) -> TcpStream {
+    let listening = running.listening.url().to_string();
+    let address = listening.trim_start_matches("ws://").trim_end_matches('/');
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = format!(
+        "GET /chsk?uid={user}&client-id=c1 HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\n\
+         Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+         Sec-WebSocket-Version: 13\r\n\r\n"
+    );
+    let written = tokio::io::AsyncWriteExt::write_all(&mut stream, request.as_bytes());
+    written.await.unwrap();
+    stream
 }
 
 fn gone(event: ServerEvent) -> Option<String> {
@@ -98,41 +118,74 @@ async fn what_is_pushed_during_the_grace_comes_first_when_the_client_is_back() {
 }
 
 #[tokio::test]
-async fn a_connection_ends_with_its_identity() {
-    let builder = Server::builder().admission(Admission::new(CsrfCheck::skip()));
-    let at = std::sync::Arc::new(std::sync::OnceLock::<Server>::new());
-    let clock = at.clone();
-    let running = run(builder.admit(move |incoming| {
-        let now = clock.get().unwrap().now();
-        let identity = Identity::of("ada").until(now + Duration::from_millis(50));
-        std::future::ready(Ok(incoming.accept(identity)))
-    }))
-    .await;
-    at.set(running.server.clone()).unwrap();
-    let (_handle, mut events) = client(&running, "", "c1").await;
-    let CloseReason::PeerClosed { code, reason } = closed(&mut events).await else {
-        panic!("it did not end so");
-    };
-    assert_eq!((code, reason.as_str()), (Some(1008), "identity is over"));
+async fn a_connection_ends_with_its_identity_even_if_that_was_over_before_it_began() {
+    for holds in [Duration::ZERO, Duration::from_millis(50)] {
+        let builder = Server::builder().admission(Admission::new(CsrfCheck::skip()));
+        let at = Arc::new(OnceLock::<Server>::new());
+        let clock = at.clone();
+        let running = run(builder.admit(move |incoming| {
+            let now = clock.get().unwrap().now();
+            let identity = Identity::of("ada").until(now + holds);
+            std::future::ready(Ok(incoming.accept(identity)))
+        }))
+        .await;
+        at.set(running.server.clone()).unwrap();
+        let (_handle, mut events) = client(&running, "", "c1").await;
+        let CloseReason::PeerClosed { code, reason } = closed(&mut events).await else {
+            panic!("it did not end so");
+        };
+        assert_eq!((code, reason.as_str()), (Some(1008), "identity is over"));
+    }
 }
 
 #[tokio::test]
 async fn an_identity_that_does_not_hold_any_more_when_asked_again_is_over() {
     let mut config = ServerConfig::default();
     config.recheck.every = Some(Duration::from_millis(20));
-    let asked = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(0));
+    let asked = Arc::new(AtomicU32::new(0));
     let counted = asked.clone();
     let builder = by_uid(Router::new()).config(config);
     let running = run(builder.recheck(move |sender: Sender| {
         assert_eq!(sender.user().map(|user| &**user), Some("ada"));
-        let before = counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let before = counted.fetch_add(1, Ordering::Relaxed);
         std::future::ready((before < 2).then(|| Identity::of("ada")))
     }))
     .await;
     let (_handle, mut events) = client(&running, "ada", "c1").await;
     let reason = closed(&mut events).await;
     assert!(matches!(reason, CloseReason::PeerClosed { .. }), "{reason}");
-    assert_eq!(asked.load(std::sync::atomic::Ordering::Relaxed), 3);
+    let asked = asked.load(Ordering::Relaxed);
+    assert!(asked >= 3, "asked {asked} times, and it held twice");
+}
+
+#[tokio::test]
+async fn an_identity_that_is_over_is_not_asked_about_while_the_goodbye_waits() {
+    let mut config = ServerConfig::default();
+    config.recheck.every = Some(Duration::from_millis(1));
+    let (asked, _) = tokio::sync::watch::channel((0, 0));
+    let counted = asked.clone();
+    let builder = by_uid(Router::new()).config(config);
+    let running = run(builder.recheck(move |sender: Sender| {
+        let is_ada = sender.user().is_some_and(|user| &**user == "ada");
+        counted.send_modify(|(ada, bob)| *(if is_ada { ada } else { bob }) += 1);
+        std::future::ready((!is_ada).then(|| Identity::of("bob")))
+    }))
+    .await;
+    let (_bob, _events) = client(&running, "bob", "c2").await;
+    // She hears the goodbye, and does not answer it.
+    let mut ada = upgraded(&running, "ada").await;
+    let mut heard = Vec::new();
+    while !String::from_utf8_lossy(&heard).contains("identity is over") {
+        let read = within(tokio::io::AsyncReadExt::read_buf(&mut ada, &mut heard));
+        assert!(read.await.unwrap() > 0, "it ended without a goodbye");
+    }
+    let (before, bob) = *asked.borrow();
+    assert!(before > 0);
+    let mut asked = asked.subscribe();
+    let (after, _) = *within(asked.wait_for(|(_, now)| *now >= bob + 20))
+        .await
+        .unwrap();
+    assert_eq!(after, before, "and he was asked about 20 times since");
 }
 
 #[tokio::test]
@@ -188,17 +241,7 @@ async fn a_slow_consumer_is_told_of_by_name_and_closed() {
     let running = run(by_uid(Router::new()).config(config)).await;
     let mut events = running.server.events();
     // A client that asks for the upgrade and then reads nothing.
-    let listening = running.listening.url().to_string();
-    let address = listening.trim_start_matches("ws://").trim_end_matches('/');
-    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
-    let request = format!(
-        "GET /chsk?uid=ada&client-id=c1 HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\n\
-         Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
-         Sec-WebSocket-Version: 13\r\n\r\n"
-    );
-    tokio::io::AsyncWriteExt::write_all(&mut stream, request.as_bytes())
-        .await
-        .unwrap();
+    let stream = upgraded(&running, "ada").await;
     told(&mut events, opened).await;
     let server = running.server.clone();
     let pushing = tokio::spawn(async move {

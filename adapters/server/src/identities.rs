@@ -42,6 +42,7 @@ impl Identities {
         }
     }
 
+    /// Lets go of a connection that has ended, or whose identity has.
     pub(crate) fn leave(&mut self, id: ConnId) {
         if let Some(at) = self.timers.remove(&id).and_then(|it| it.poll_timeout()) {
             self.due.remove(&(at, id));
@@ -52,7 +53,7 @@ impl Identities {
         self.due.first().map(|(at, _)| *at)
     }
 
-    /// The next whose time has come, and what is due.
+    /// The next whose time has come, and what is due. One that is over is asked about no more.
     pub(crate) fn handle_timeout(&mut self, now: Instant) -> Option<(ConnId, IdentityDue)> {
         while let Some((at, id)) = self.due.first().copied()
             && at <= now
@@ -63,6 +64,9 @@ impl Identities {
             };
             let due = timer.handle_timeout(now);
             self.due.extend(timer.poll_timeout().map(|at| (at, id)));
+            if due == Some(IdentityDue::Expired) {
+                self.leave(id);
+            }
             if let Some(due) = due {
                 return Some((id, due));
             }
@@ -115,7 +119,11 @@ impl Server {
                 Some(identity) => server.in_room(|room, now| {
                     room.identities.renew(now, id, identity.expires);
                 }),
-                None => end(&*line),
+                None => {
+                    // It takes a while to say goodbye, and nothing of it is to be asked then.
+                    server.in_room(|room, _| room.identities.leave(id));
+                    end(&*line);
+                }
             }
         });
     }
