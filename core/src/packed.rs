@@ -13,6 +13,7 @@ use crate::event::{Event, Payload};
 use crate::limits::Limits;
 use crate::packer::{PackError, Packer, Shape, identity};
 use crate::profile::{Dialect, Role};
+use crate::queue::{Hold, Priority};
 use crate::trace::Traceparent;
 
 /// A packed `[id data]` and the packer that packed it. Cloning shares the bytes.
@@ -25,6 +26,9 @@ pub struct PackedEvent {
     pub(crate) portable: Option<bool>,
     /// The trace it belongs to, put around it where a link takes that.
     pub(crate) traceparent: Option<Box<Traceparent>>,
+    /// As what a lost link had it queued, if not as most are: told to the client that keeps it for
+    /// the next link.
+    pub(crate) queued_as: Option<Box<(Hold, Priority)>>,
 }
 
 impl PackedEvent {
@@ -53,6 +57,7 @@ impl PackedEvent {
             sealed: SealedFrames::default(),
             portable: None,
             traceparent: None,
+            queued_as: None,
         }
     }
 

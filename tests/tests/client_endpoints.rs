@@ -8,7 +8,8 @@ use proptest::prelude::*;
 use sente_core::state::ClientPhase;
 use sente_core::{
     Backoff, Carrier, ClientConfig, ClientConfigBuilder, ClientEvent, ClientState, CloseReason,
-    ConnectFailure, ConnectionEvent, Dialect, EndpointChange, Endpoints, OnOffline, Role,
+    ConnectFailure, ConnectionEvent, Dialect, EndpointChange, Endpoints, OnOffline, Policy,
+    Priority, Role, SendOptions, Sent,
 };
 use sente_tests::{Dial, Rig, config, event, messages, millis, seconds, text};
 
@@ -251,6 +252,52 @@ fn what_a_lost_link_had_queued_leaves_on_the_next_in_its_order() {
     assert_eq!(rig.client.endpoint(), 2);
     let arrived: Vec<_> = messages(rig.server()).iter().map(text).collect();
     assert_eq!(arrived, ["[:a/n 1]", "[:a/n 2]", "[:a/n 3]", "[:a/n 4]"]);
+}
+
+#[test]
+fn what_a_lost_link_had_queued_keeps_its_policy_and_its_priority() {
+    let latest = SendOptions::new().policy(Policy::Latest("at".into()));
+    let low = SendOptions::new().priority(Priority::Low);
+    let normal = SendOptions::new();
+    let narrow = OnOffline::Buffer {
+        max_messages: 4,
+        max_bytes: 1000,
+    };
+    let mut rig = rig(|builder| builder.on_offline(narrow).keep_undelivered(true));
+    rig.client.connect(rig.now);
+    run(&mut rig, 5);
+    rig.carries = false;
+    for (said, options) in [
+        ("[:a/log 1]", &low),
+        ("[:a/at 1]", &latest),
+        ("[:a/n 1]", &normal),
+    ] {
+        let sent = rig.client.send_with(rig.now, event(said), options.clone());
+        assert_eq!(sent.unwrap(), Sent::Queued);
+    }
+    rig.dials = vec![refused(0), Dial::Hangs];
+    rig.cut();
+    for (said, options) in [("[:a/n 2]", &normal), ("[:a/at 2]", &latest)] {
+        let sent = rig.client.send_with(rig.now, event(said), options.clone());
+        assert!(sent.is_ok(), "{said}");
+    }
+    run(&mut rig, 5);
+    assert_eq!(
+        rig.client.send_capacity().messages,
+        4,
+        "the old one is gone"
+    );
+    // As on a link, the newest takes the place of the one before it.
+    let newest = rig.client.send_with(rig.now, event("[:a/at 3]"), latest);
+    assert_eq!(newest.unwrap(), Sent::Replaced);
+    assert_eq!(rig.client.stats().replaced_offline, 2);
+    rig.carries = true;
+    let failure = ConnectFailure::Retry("tcp://b: too late".into());
+    let hanging = rig.hanging.take().unwrap();
+    rig.client.handle_connect_failed(rig.now, hanging, failure);
+    run(&mut rig, 5);
+    let arrived: Vec<_> = messages(rig.server()).iter().map(text).collect();
+    assert_eq!(arrived, ["[:a/at 3]", "[:a/n 1]", "[:a/n 2]", "[:a/log 1]"]);
 }
 
 #[test]

@@ -401,6 +401,7 @@ fn event_of(item: Outgoing, format: &str) -> Option<PackedEvent> {
             sealed,
             portable,
             traceparent: None,
+            queued_as: None,
         }),
         Outgoing::Event { .. } | Outgoing::Reply { .. } => None,
     }

@@ -116,8 +116,9 @@ impl ClientConfigBuilder {
     /// of what was sent since, instead of coming back as undelivered. Default no. Only where
     /// [`OnOffline::Buffer`] keeps events, and within its limits: those that have no place come back.
     ///
-    /// None is sent twice: only events that never left the queue are kept, with normal priority and
-    /// without a policy. What had left, and what was under way over Ajax, may have arrived or not.
+    /// None is sent twice: only events that never left the queue are kept, with their policy and
+    /// priority. One of [`Policy::Latest`](crate::Policy::Latest) goes where a newer of its key was
+    /// sent since. What had left, and what was under way over Ajax, may have arrived or not.
     pub fn keep_undelivered(mut self, on: bool) -> Self {
         self.keep_undelivered = on;
         self

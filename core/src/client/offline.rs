@@ -1,5 +1,6 @@
 //! What was sent while no link was open, if the application wants it kept.
 
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use smol_str::SmolStr;
@@ -9,7 +10,7 @@ use super::{Carried, Client, ClientEvent, ClientStats, ConnectionEvent, Instant,
 use crate::connection::{ConnectionConfig, Dropped, SendCapacity};
 use crate::limits::Limits;
 use crate::packed::PackedEvent;
-use crate::queue::{Drops, Hold, Loss, Outgoing, Policy, SendOptions, SendQueue, Sent};
+use crate::queue::{Drops, Hold, Loss, Outgoing, Policy, Priority, SendOptions, SendQueue, Sent};
 
 /// Packed events by the rules of a link's send queue, within the limits of [`OnOffline::Buffer`].
 #[derive(Debug)]
@@ -75,9 +76,8 @@ impl Offline {
     }
 
     /// Keeps an event whose room is known.
-    fn put(&mut self, event: &PackedEvent, options: &SendOptions) {
-        let hold = Hold::of(&options.policy);
-        self.queue.push(outgoing(event), options.priority, hold);
+    fn put(&mut self, event: &PackedEvent, priority: Priority, hold: Hold) {
+        self.queue.push(outgoing(event), priority, hold);
     }
 
     fn pop(&mut self) {
@@ -130,43 +130,65 @@ impl Client {
         sent
     }
 
-    /// Keeps what a lost link had queued, ahead of what was sent since; gives back what has no place.
+    /// Keeps what a lost link had queued, ahead of what was sent since and as it was queued; gives
+    /// back what has no place. The newest of a key takes the place of the one before it.
     pub(super) fn keep_again(&mut self, events: Vec<PackedEvent>) -> Vec<PackedEvent> {
         if !self.offline.keeps() {
             return events;
         }
         let mut later = Vec::new();
-        while let Some(kept) = self.offline.front() {
+        let mut keys = BTreeMap::new();
+        let mut bytes = 0_usize;
+        while let Some((event, options)) = self.offline.front() {
             self.offline.pop();
-            later.push(kept);
+            bytes = bytes.saturating_add(event.bytes().len());
+            if let Policy::Latest(key) = &options.policy {
+                keys.insert(key.clone(), later.len());
+            }
+            later.push(Some((event, options)));
         }
-        let (bytes, count) = later
-            .iter()
-            .fold((0_usize, 0_usize), |(bytes, count), kept| {
-                (
-                    bytes.saturating_add(kept.0.bytes().len()),
-                    count.saturating_add(1),
-                )
-            });
-        // What was sent since keeps its place.
+        // What was sent since keeps its room.
         let mut left = self.offline.limits.clone();
         left.max_send_bytes = left.max_send_bytes.saturating_sub(bytes);
-        left.max_send_messages = left.max_send_messages.saturating_sub(count);
+        left.max_send_messages = left.max_send_messages.saturating_sub(later.len());
         let mut rest = Vec::new();
-        for event in events {
+        for mut event in events {
+            let (hold, priority) = event
+                .queued_as
+                .take()
+                .map_or((Hold::Keep, Priority::Normal), |known| *known);
+            let newer = match &hold {
+                Hold::Replace(key) => keys.remove(key),
+                Hold::Keep | Hold::Lose => None,
+            };
+            if let Some(newer) = newer.and_then(|at| later.get_mut(at)) {
+                self.lose(outgoing(&event), Loss::Replaced);
+                if rest.is_empty()
+                    && let Some((event, options)) = newer.take()
+                {
+                    let len = event.bytes().len();
+                    left.max_send_bytes = left.max_send_bytes.saturating_add(len);
+                    left.max_send_messages = left.max_send_messages.saturating_add(1);
+                    self.offline.put(&event, priority, hold);
+                    if options.flush {
+                        self.offline.flush_before = self.offline.queue.queued();
+                    }
+                }
+                continue;
+            }
             let fits = rest.is_empty()
                 && event.format() == self.offline.format()
                 && self.offline.queue.has_room(event.bytes().len(), &left);
             if fits {
                 self.stats.kept_offline = self.stats.kept_offline.saturating_add(1);
-                let options = SendOptions::new();
-                self.offline.put(&event, &options);
+                self.offline.put(&event, priority, hold);
             } else {
                 rest.push(event);
             }
         }
-        for (event, options) in later {
-            self.offline.put(&event, &options);
+        for (event, options) in later.into_iter().flatten() {
+            let hold = Hold::of(&options.policy);
+            self.offline.put(&event, options.priority, hold);
             if options.flush {
                 self.offline.flush_before = self.offline.queue.queued();
             }
@@ -294,6 +316,7 @@ fn packed(item: Outgoing, format: &SmolStr) -> Option<PackedEvent> {
             sealed,
             portable,
             traceparent: None,
+            queued_as: None,
         }),
         Outgoing::Reply { .. } => None,
     }

@@ -4,6 +4,7 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+use crate::queue::{Hold, Priority};
 use crate::record::Entry;
 
 use super::{
@@ -119,22 +120,26 @@ impl Connection {
         self.scratch.settle();
         // What is not queued any more, but not written either, is with the driver.
         let taken_to = self.queue.oldest();
-        let queued: Vec<Outgoing> = core::iter::from_fn(|| self.queue.pop_oldest()).collect();
+        let queued: Vec<_> = core::iter::from_fn(|| self.queue.pop_oldest_with_hold()).collect();
         let undelivered: Vec<PackedEvent> = queued
             .into_iter()
-            .filter_map(|item| match item {
+            .filter_map(|(item, hold, priority)| match item {
                 Outgoing::Event {
                     packed,
                     callback: None,
                     sealed,
                     portable,
-                } => Some(self.given_back(PackedEvent {
-                    bytes: packed,
-                    format: self.config.packer.format().into(),
-                    sealed,
-                    portable,
-                    traceparent: None,
-                })),
+                } => Some(
+                    self.given_back(PackedEvent {
+                        bytes: packed,
+                        format: self.config.packer.format().into(),
+                        sealed,
+                        portable,
+                        traceparent: None,
+                        queued_as: (hold != Hold::Keep || priority != Priority::Normal)
+                            .then(|| Box::new((hold, priority))),
+                    }),
+                ),
                 // A call has settled, and nobody waits for the reply.
                 Outgoing::Event { .. } | Outgoing::Reply { .. } => None,
             })

@@ -55,6 +55,7 @@ impl Drops {
                 sealed,
                 portable,
                 traceparent: None,
+                queued_as: None,
             });
         }
         first

@@ -363,20 +363,31 @@ impl SendQueue {
     }
 
     pub(crate) fn pop(&mut self, priority: Priority) -> Option<Outgoing> {
+        self.pop_with_hold(priority).map(|(item, _)| item)
+    }
+
+    #[inline(always)]
+    fn pop_with_hold(&mut self, priority: Priority) -> Option<(Outgoing, Hold)> {
         debug_assert!(self.ahead.is_empty(), "what is ahead leaves first");
         let (item, hold) = self.lane_there(priority)?.pop()?;
         self.count_out(&item, &hold);
-        Some(item)
+        Some((item, hold))
     }
 
     /// Takes the oldest of both lanes out.
     pub(crate) fn pop_oldest(&mut self) -> Option<Outgoing> {
+        self.pop_oldest_with_hold().map(|(item, ..)| item)
+    }
+
+    /// The same, with what might have become of it and its priority.
+    pub(crate) fn pop_oldest_with_hold(&mut self) -> Option<(Outgoing, Hold, Priority)> {
         let priority = match (self.normal.oldest(), self.low.oldest()) {
             (Some(normal), Some(low)) if low < normal => Priority::Low,
             (None, _) => Priority::Low,
             (Some(_), _) => Priority::Normal,
         };
-        self.pop(priority)
+        let (item, hold) = self.pop_with_hold(priority)?;
+        Some((item, hold, priority))
     }
 
     pub(crate) fn iter(&self, priority: Priority) -> impl Iterator<Item = &Outgoing> {
