@@ -180,7 +180,6 @@ impl Handle {
 impl Driven for Shared<Connection> {
     fn turn(&self, news: News<'_>, out: &mut TransmitBuf) -> Wants {
         let is_transmitted = matches!(news, News::Transmitted);
-        let may_write_first = matches!(news, News::Input(_)) && out.is_empty();
         let tell = |connection: &mut Connection, now| match news {
             News::None => {}
             News::Input(input) => connection.handle_input(now, input),
@@ -193,19 +192,12 @@ impl Driven for Shared<Connection> {
             if is_transmitted && out.is_empty() {
                 connection.rest();
             }
-            // Written at once, as mostly, it is followed by another question.
-            let is_timeout_known = !may_write_first || out.is_empty();
-            let timeout = if is_timeout_known {
-                connection.poll_timeout()
-            } else {
-                None
-            };
+            let timeout = connection.poll_timeout();
             Wants {
                 now,
                 shutdown,
                 read: connection.wants_read(),
                 timeout: [timeout, again.at].into_iter().flatten().min(),
-                is_timeout_known,
                 finished: connection.is_finished(),
                 closed: connection.state() == State::Closed,
                 has_event: connection.has_event(),
@@ -213,6 +205,20 @@ impl Driven for Shared<Connection> {
                 shown: again.shown,
             }
         })
+    }
+
+    fn is_quiet_after_write(&self, now: Instant) -> bool {
+        let mut inner = self.lock();
+        // Whoever looks after it does so after each write.
+        if inner.attendant.is_some() {
+            return false;
+        }
+        inner.machine.handle_transmitted(now);
+        let is_quiet = inner.machine.is_quiet();
+        if is_quiet {
+            inner.machine.rest();
+        }
+        is_quiet
     }
 
     fn is_closed(&self) -> bool {

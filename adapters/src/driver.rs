@@ -41,6 +41,11 @@ pub(crate) trait Driven: Send + Sync + 'static {
     /// Tells the machine what happened, has handlers do their part, fills `out`, if it is empty, with
     /// what is to be written, and says what is waited for.
     fn turn(&self, news: News<'_>, out: &mut TransmitBuf) -> Wants;
+    /// Tells the machine, at this time, that what was to be written has been. Whether it was, and wants
+    /// nothing else than it said before the write; else it is to be told by a [`turn`](Self::turn).
+    fn is_quiet_after_write(&self, _: Instant) -> bool {
+        false
+    }
     /// Whether the connection is over, though it may have something to write yet.
     fn is_closed(&self) -> bool;
     /// News that somebody else has changed the machine.
@@ -168,9 +173,7 @@ pub(crate) struct Wants {
     /// When it was asked.
     pub(crate) now: Instant,
     pub(crate) read: bool,
-    /// Not known, and `None`, where there is something new to write and that comes first.
     pub(crate) timeout: Option<Instant>,
-    pub(crate) is_timeout_known: bool,
     pub(crate) finished: bool,
     pub(crate) closed: bool,
     /// Whether the application has something to take.
@@ -181,6 +184,13 @@ pub(crate) struct Wants {
     pub(crate) again: bool,
     /// How many events handlers were shown.
     pub(crate) shown: usize,
+}
+
+impl Wants {
+    /// Whether what is wanted is nothing but to write, to read and to wait.
+    const fn is_plain(&self) -> bool {
+        !self.again && !self.closed && !self.shutdown
+    }
 }
 
 /// What came first.
@@ -273,6 +283,14 @@ impl<M: Driven, L: Link + ?Sized, T: Timer + ?Sized> Driver<'_, M, L, T> {
             }
             _ => 0,
         });
+        if matches!(happened, Happened::Sent(_))
+            && wants.is_plain()
+            && self.machine.is_quiet_after_write(now)
+        {
+            self.flush_due = false;
+            self.wants = Some(Wants { shown: 0, ..wants });
+            return Poll::Ready(Step::Done);
+        }
         let over = self.take(happened);
         Poll::Ready(if over { Step::Over } else { Step::Done })
     }
@@ -308,10 +326,6 @@ impl<M: Driven, L: Link + ?Sized, T: Timer + ?Sized> Driver<'_, M, L, T> {
         };
         if moved.is_some() {
             return moved;
-        }
-        if !wants.is_timeout_known {
-            // What was new cannot be written yet: the next step asks.
-            return Some(Happened::Nothing);
         }
         if wants.again {
             return Some(Happened::Handlers);

@@ -410,7 +410,6 @@ impl Driven for Link {
                 shutdown: transmit == Some(Transmit::Shutdown),
                 read: client.wants_read(),
                 timeout: timeout.into_iter().flatten().min(),
-                is_timeout_known: true,
                 finished: !client.is_wanted(self.attempt),
                 closed: is_closed(client),
                 has_event: client.has_event(),

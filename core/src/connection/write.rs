@@ -115,6 +115,24 @@ impl Connection {
         }
     }
 
+    /// Whether nothing waits to be written, and nothing can have come of it that the last transmit was:
+    /// the polls give what they gave after it. Then a driver that has just called
+    /// [`handle_transmitted`](Self::handle_transmitted) need not ask again before something happens;
+    /// only [`poll_timeout`](Self::poll_timeout) may be later than it was.
+    ///
+    /// Always `false` but on an open connection.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        self.state == State::Open
+            && !self.transmitting
+            && self.ended.is_none()
+            && self.queue.is_empty()
+            && self.control.is_empty()
+            && self.flushes.is_empty()
+            && !self.recv.has_answer()
+            && self.framer.takes_messages()
+    }
+
     fn write_control(&mut self, out: &mut TransmitBuf) {
         let kind = self.config.kind;
         // They are seldom, and the room for them would be kept for all the time between.
