@@ -127,7 +127,7 @@ impl Connection {
             && !self.transmitting
             && self.ended.is_none()
             && self.queue.is_empty()
-            && self.control.is_empty()
+            && self.control.frames.is_empty()
             && self.flushes.is_empty()
             && !self.recv.has_answer()
             && self.framer.takes_messages()
