@@ -156,7 +156,8 @@ impl Server {
     /// was written before; who it is then, [`handshake_user`](Self::handshake_user) says.
     ///
     /// # Errors
-    /// [`ServerJoinError`]: there is no room, or the server closes. The connection is closed.
+    /// [`ServerJoinError`]: there is no room. The connection is closed. While the server closes one still
+    /// joins, and is drained at once.
     pub fn join<M: Served>(
         &self,
         handle: Handle<M>,
