@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: what the EDN codec, the engine, the runtimes, the packers and whole servers
 //! cost beside others.
 
+mod baseline;
 mod e2e;
 mod engine;
 mod packers;
@@ -29,7 +30,8 @@ with the goals and whether they are reached. What is missing is installed: valgr
 gungraun-runner by cargo below the target directory.
 
 `core`: the instructions of the engine's hot paths, beside the least that serde_json takes. They are
-held to benches/baselines/core.tsv, and with --write become it.
+held to benches/baselines/core.tsv, as by the step `counts` of `cargo xtask test`, and with --write
+become it.
 
 `runtimes`: the instructions of an echoed call on each runtime, in memory and over sockets, beside
 those of two bare engines, and what it costs that the driver does not know its link.
@@ -173,6 +175,11 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<(), String
     }
     let page = keep(&mut table, directory.join("edn.md"))?;
     print_page(workspace, &page, options.write.then_some(PAGE))
+}
+
+/// Holds the engine's hot paths to what they took when that was last written.
+pub(crate) fn check(workspace: &Workspace) -> Result<(), String> {
+    engine::check(workspace)
 }
 
 /// Prints a page that was made, and writes it where it is kept if asked to.

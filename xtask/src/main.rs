@@ -29,7 +29,8 @@ The project's own commands.
 Usage: cargo xtask <COMMAND> [OPTIONS]
 
 Commands:
-  test   Run every check there is: format, lints, documentation, all tests, the no_std proofs
+  test   Run every check there is: format, lints, documentation, all tests, the no_std proofs,
+         the engine's instruction counts
   check  Run the quick ones: format, lints, documentation
   bench  Measure the EDN codec, the packers or servers beside others; see cargo xtask bench --help
   fuzz   Look for bytes that break something; see cargo xtask fuzz --help

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::workspace::Workspace;
-use crate::{browser, clojure, examples, link, peers};
+use crate::{bench, browser, clojure, examples, link, peers};
 
 /// One thing that is checked.
 pub(crate) struct Step {
@@ -37,6 +37,7 @@ pub(crate) const CHECK: &[Step] = &[FMT, CLIPPY, DOC];
 /// What `cargo xtask test` runs.
 pub(crate) const TEST: &[Step] = &[
     FMT, CLIPPY, DOC, PEERS, BROWSER, BUILD, UNIT, EXAMPLES, CLOJURE, NO_STD, RUNTIMES, NOSTD_LINK,
+    COUNTS,
 ];
 
 const FMT: Step = Step {
@@ -165,4 +166,11 @@ const NOSTD_LINK: Step = Step {
     about: "core and edn link and run without std, and a leak of std is noticed",
     needs: &[],
     run: link::check,
+};
+
+const COUNTS: Step = Step {
+    name: "counts",
+    about: "the engine's hot paths take no more instructions and allocations than they did",
+    needs: &[],
+    run: bench::check,
 };

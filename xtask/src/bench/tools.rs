@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
+use crate::debian;
 use crate::workspace::Workspace;
 
 /// What runs gungraun's benchmarks.
@@ -17,8 +18,7 @@ pub(super) fn valgrind(workspace: &Workspace) -> Result<String, String> {
     if let Some(version) = version() {
         return Ok(version);
     }
-    let mut install = workspace.task("apt-get");
-    let install = install.arg("install").arg("--yes").arg("valgrind").run();
+    let install = debian::install(workspace, &["valgrind"]);
     version().ok_or_else(|| {
         let problem = install.err().unwrap_or_default();
         format!("there is no `valgrind`, and it could not be installed: {problem}")
