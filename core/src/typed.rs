@@ -257,7 +257,7 @@ fn from_packed<T: DeserializeOwned>(packed: &PackedPayload) -> Result<T, TypedEr
         "json" => serde_json::from_slice(&packed.bytes)
             .map_err(|error| TypedError::from_json(name, &packed.bytes, &error)),
         #[cfg(feature = "msgpack")]
-        "msgpack" => crate::packer::msgpack::from_slice(&packed.bytes)
+        "msgpack" => crate::packer::msgpack::from_value(&packed.bytes)
             .map_err(|error| TypedError::new(name, error.offset(), error)),
         _ => {
             let value = packed

@@ -1,15 +1,20 @@
 //! One connection of our server over a link in memory that asks as quickly as it is answered, to be
-//! counted by callgrind: `in_memory WINDOW ROUNDS [task|responder]`. Handlers run on the driver, or on a
-//! task of the application's, where they answer at once or through a `Responder`. What a call costs is the difference of two counts
-//! of rounds by the calls between them; the link's own part is a copy each way.
+//! counted by callgrind: `in_memory WINDOW ROUNDS [driver|typed|task|responder] [PACKER] [BYTES]`.
+//! Handlers run on the driver, where with `typed` they read the data into a Rust type and reply with
+//! that, or on a task of the application's, where they answer at once or through a `Responder`. Events
+//! are as long as `BYTES` of JSON, 100 by default, and packed as EDN by default. What a call costs is
+//! the difference of two counts of rounds by the calls between them; the link's own part is a copy
+//! each way.
 
 use std::io;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
-use peer_shapes::{EVENT_ID, data};
+use peer_shapes::{Data, EVENT_ID, data};
 use sente_adapters::{Acceptor, Dispatcher, Events, Link, ListenOptions, Received, Url};
+use sente_core::packer::{Packer, named};
 use sente_core::{
     Accept, Carrier, Connection, ConnectionConfig, Dialect, Event, EventId, Input, Instant,
     Pattern, Payload, Role, TransmitBuf,
@@ -19,16 +24,21 @@ const UPGRADE: &[u8] = b"GET /chsk?client-id=load HTTP/1.1\r\nhost: load\r\nupgr
     connection: Upgrade\r\nsec-websocket-version: 13\r\n\
     sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
+const USAGE: &str = "usage: in_memory WINDOW ROUNDS [driver|typed|task|responder] [PACKER] [BYTES]";
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    let [window, rounds, how @ ..] = &words[..] else {
-        return Err("usage: in_memory WINDOW ROUNDS [task|responder]".into());
+    let word = |at: usize, default| words.get(at).map_or(default, String::as_str);
+    let [window, rounds, ..] = &words[..] else {
+        return Err(USAGE.into());
     };
-    let link = Load::new(window.parse()?, rounds.parse()?)?;
-    let how = how.first().map_or("driver", String::as_str);
+    let (how, name) = (word(2, "driver"), word(3, "edn"));
+    let packer = named(name).ok_or(USAGE)?;
+    let data = data(word(4, "100").parse()?);
+    let link = Load::new(window.parse()?, rounds.parse()?, &data, &packer)?;
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     runtime.enable_all().build()?.block_on(async {
-        let url: Url = "ws://load/chsk".parse()?;
+        let url: Url = format!("ws://load/chsk?packer={name}").parse()?;
         let acceptor = Acceptor::new(&url, ListenOptions::default())?;
         let incoming = acceptor.take(link, "load").await?.ok_or("no upgrade")?;
         let (handle, events) = incoming.accept(Accept::new("load")).await?;
@@ -37,6 +47,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         match how {
             "driver" => {
                 handlers.on(id, answer);
+                drop(handlers.attach(events));
+            }
+            "typed" => {
+                let config = config(Role::Server, &packer)?;
+                handlers.on(id, move |received| answer_typed(received, &config));
                 drop(handlers.attach(events));
             }
             "responder" => {
@@ -53,6 +68,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     })
 }
 
+fn config(
+    role: Role,
+    packer: &Arc<dyn Packer>,
+) -> Result<Arc<ConnectionConfig>, Box<dyn std::error::Error>> {
+    let config = ConnectionConfig::builder(role, Dialect::Sente, Carrier::WebSocket);
+    Ok(config.packer(packer.clone()).build()?)
+}
+
 async fn serve(mut handlers: Dispatcher, mut events: Events) {
     while handlers.next(&mut events).await.is_some() {}
 }
@@ -61,6 +84,14 @@ fn answer(received: &mut Received<'_>) {
     if let Some(data) = received.event().data.clone() {
         // It fails only where the caller is gone.
         let _ = received.reply(data);
+    }
+}
+
+fn answer_typed(received: &mut Received<'_>, config: &ConnectionConfig) {
+    if let Some(data) = &received.event().data {
+        let data: Data = data.deserialize().expect("the data of an event");
+        let reply = Payload::typed(&data, config).expect("it came packed");
+        let _ = received.reply(reply);
     }
 }
 
@@ -86,19 +117,22 @@ struct Load {
 }
 
 impl Load {
-    fn new(window: usize, rounds: usize) -> Result<Self, Box<dyn std::error::Error>> {
+    fn new(
+        window: usize,
+        rounds: usize,
+        data: &Data,
+        packer: &Arc<dyn Packer>,
+    ) -> Result<Self, Box<dyn std::error::Error>> {
         let now = Instant::EPOCH;
-        let pair =
-            |role| ConnectionConfig::builder(role, Dialect::Sente, Carrier::WebSocket).build();
-        let mut client = Connection::new(pair(Role::Client)?, [1; 32], now);
-        let mut server = Connection::new(pair(Role::Server)?, [2; 32], now);
+        let mut client = Connection::new(config(Role::Client, packer)?, [1; 32], now);
+        let mut server = Connection::new(config(Role::Server, packer)?, [2; 32], now);
         server.accept(now, Accept::new("load"));
         let handshake = said(&mut server);
         client.handle_input(now, Input::Bytes(&mut BytesMut::from(&handshake[..])));
         while client.poll_event().is_some() {}
         let mut requests = Vec::new();
         for _ in 0..window {
-            let payload = Payload::typed(&data(100), client.config())?;
+            let payload = Payload::typed(data, client.config())?;
             let event = Event::new(EventId::new(EVENT_ID)?, payload);
             client.call(now, event, Duration::from_secs(3600))?;
             requests.extend_from_slice(&said(&mut client));

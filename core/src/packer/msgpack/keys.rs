@@ -158,6 +158,10 @@ pub(super) struct Watch<'k, 'a> {
 }
 
 impl<'a> Sink<'a> for Watch<'_, 'a> {
+    fn sees_all(&self) -> bool {
+        self.keys.is_some()
+    }
+
     fn atom(&mut self, atom: Atom<'a>, place: Place) {
         if place.is_key
             && has_number(&atom)

@@ -1,8 +1,10 @@
 //! Steps over packed values without recursion, and hands what it finds to a sink.
 
+use alloc::vec::Vec;
+
 use super::ext::{self, Ext};
 use super::stack::Stack;
-use super::token::{Fault, REFERENCE, Reader, Token};
+use super::token::{self, Fault, REFERENCE, Reader, Token};
 use crate::limits::Limits;
 
 /// Reads packed values one by one; what becomes of them is up to the sink.
@@ -14,7 +16,9 @@ pub(super) struct Machine<'a> {
     elements: usize,
     /// As many items as all collections together can have: each takes at least a byte.
     most: usize,
-    open: Stack<Open<'a>>,
+    open: Stack<Open>,
+    /// What follows the extensions that the open sets are.
+    after_sets: Vec<Reader<'a>>,
 }
 
 /// What is done with the values that are found.
@@ -28,6 +32,13 @@ pub(super) trait Sink<'a> {
 
     /// The end of the collection that was opened last, at this byte.
     fn close(&mut self, kind: Kind, at: usize);
+
+    /// Whether it has to be shown all that is still to come. One that has not may miss anything but
+    /// `uint64` and extensions other than keywords and symbols.
+    #[inline]
+    fn sees_all(&self) -> bool {
+        true
+    }
 
     /// A reference to the key of this number.
     fn reference(&mut self, number: u8, place: Place) -> Result<(), Fault> {
@@ -95,12 +106,17 @@ impl Budget {
 
 /// A collection whose items are being read.
 #[derive(Clone, Copy, Debug)]
-struct Open<'a> {
+struct Open {
     kind: Kind,
     /// How many items are left.
     left: usize,
-    /// What follows the extension that a set is.
-    after: Reader<'a>,
+}
+
+impl Open {
+    const NOTHING: Self = Self {
+        kind: Kind::Array,
+        left: 0,
+    };
 }
 
 impl<'a> Machine<'a> {
@@ -116,11 +132,8 @@ impl<'a> Machine<'a> {
             depth: 0,
             elements: 0,
             most: reader.rest.len(),
-            open: Stack::new(Open {
-                kind: Kind::Array,
-                left: 0,
-                after: Reader::new(&[]),
-            }),
+            open: Stack::new(Open::NOTHING),
+            after_sets: Vec::new(),
         }
     }
 
@@ -143,17 +156,17 @@ impl<'a> Machine<'a> {
     }
 
     /// Reads one value with all that is in it.
+    #[inline]
     pub(super) fn value<S: Sink<'a>>(&mut self, sink: &mut S) -> Result<(), Fault> {
         // At first what is around the value itself: nothing more is to come there.
-        let mut inside = Open {
-            kind: Kind::Array,
-            left: 0,
-            after: self.reader,
-        };
+        let mut inside = Open::NOTHING;
         let mut is_key = false;
         loop {
             if let Some(open) = self.step(is_key, sink)? {
                 self.open.push(core::mem::replace(&mut inside, open));
+            }
+            if !sink.sees_all() {
+                self.pass(&mut inside);
             }
             // Out of what is complete, and on to the next item.
             loop {
@@ -166,8 +179,10 @@ impl<'a> Machine<'a> {
                 let Some(outer) = self.open.pop() else {
                     return Ok(());
                 };
-                if inside.kind == Kind::Set {
-                    self.reader = inside.after;
+                if inside.kind == Kind::Set
+                    && let Some(after) = self.after_sets.pop()
+                {
+                    self.reader = after;
                 }
                 self.leave();
                 sink.close(inside.kind, self.reader.at());
@@ -176,9 +191,64 @@ impl<'a> Machine<'a> {
         }
     }
 
+    /// Passes items of what is `inside`, and of arrays and maps in it, up to one that has to be
+    /// looked at, or the end of a set.
+    fn pass(&mut self, inside: &mut Open) {
+        let mut rest = self.reader.rest;
+        let mut open = *inside;
+        loop {
+            while open.left == 0 && open.kind != Kind::Set {
+                let Some(outer) = self.open.pop() else {
+                    break;
+                };
+                self.leave();
+                open = outer;
+            }
+            let Some(left) = open.left.checked_sub(1) else {
+                break;
+            };
+            if let Some(after) = token::pass_atom(rest) {
+                rest = after;
+                open.left = left;
+                continue;
+            }
+            let Some((&head, after)) = rest.split_first() else {
+                break;
+            };
+            let items = usize::from(head & 0x0f);
+            let next = match head {
+                0x80..=0x8f => Open {
+                    kind: Kind::Map,
+                    left: items.wrapping_mul(2),
+                },
+                0x90..=0x9f => Open {
+                    kind: Kind::Array,
+                    left: items,
+                },
+                _ => break,
+            };
+            let elements = self.elements.saturating_add(next.left);
+            // What is wrong is left to the one who says so.
+            if next.left > after.len()
+                || elements > self.most
+                || elements > self.budget.max_elements
+                || self.depth >= self.budget.max_depth
+            {
+                break;
+            }
+            self.elements = elements;
+            self.depth = self.depth.saturating_add(1);
+            rest = after;
+            open.left = left;
+            self.open.push(core::mem::replace(&mut open, next));
+        }
+        self.reader.rest = rest;
+        *inside = open;
+    }
+
     /// Reads an atom, or the head of a collection, which is then open.
     #[inline]
-    fn step<S: Sink<'a>>(&mut self, is_key: bool, sink: &mut S) -> Result<Option<Open<'a>>, Fault> {
+    fn step<S: Sink<'a>>(&mut self, is_key: bool, sink: &mut S) -> Result<Option<Open>, Fault> {
         let start = self.reader.at();
         let head = self.reader.peek().unwrap_or_default();
         let token = self.reader.token()?;
@@ -189,12 +259,13 @@ impl<'a> Machine<'a> {
             is_key,
         };
         let wrong = |what| Fault::new(start, what);
-        let after = self.reader;
         let (kind, count, place) = match token {
             Token::Array(count) => (Kind::Array, count, place),
             Token::Map(count) => (Kind::Map, count.saturating_mul(2), place),
             Token::Ext(ext::SET, content) => {
+                let after = self.reader;
                 self.reader = after.inside(content);
+                self.after_sets.push(after);
                 let place = Place {
                     end: self.reader.at(),
                     ..place
@@ -225,11 +296,7 @@ impl<'a> Machine<'a> {
         self.deepen(start)?;
         self.count(count, start)?;
         sink.open(kind, count, place);
-        Ok(Some(Open {
-            kind,
-            left: count,
-            after,
-        }))
+        Ok(Some(Open { kind, left: count }))
     }
 
     fn deepen(&mut self, at: usize) -> Result<(), Fault> {

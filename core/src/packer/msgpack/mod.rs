@@ -83,6 +83,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use sente_edn::Value;
 
+pub(crate) use self::serde::from_value;
 pub use self::serde::{Error, MAX_DEPTH, from_slice, to_vec, to_writer};
 use crate::framing::Kind;
 use crate::limits::Limits;

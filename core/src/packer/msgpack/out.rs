@@ -165,13 +165,13 @@ impl<'o> Out<'o> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn ext(&mut self, id: i8, content: &[u8]) {
         self.ext_head(id, content.len());
         self.raw(content);
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn ext_head(&mut self, id: i8, length: usize) {
         let [id] = id.to_be_bytes();
         match length {

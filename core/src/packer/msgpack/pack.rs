@@ -253,6 +253,10 @@ fn opaque(inner: &Value, out: &mut Out<'_>) -> Option<()> {
 struct Check;
 
 impl<'a> Sink<'a> for Check {
+    fn sees_all(&self) -> bool {
+        false
+    }
+
     fn atom(&mut self, _: Atom<'a>, _: Place) {}
 
     fn open(&mut self, _: Kind, _: usize, _: Place) {}

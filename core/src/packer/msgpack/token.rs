@@ -186,15 +186,81 @@ impl<'a> Reader<'a> {
         Some(name)
     }
 
-    /// Takes an integer of seven bits, if one comes next.
+    /// Takes an integer that is not negative, if one comes next in a form that is written for such.
     #[inline]
-    pub(super) fn short_int(&mut self) -> Option<u8> {
+    pub(super) fn natural(&mut self) -> Option<u64> {
         let (&first, rest) = self.rest.split_first()?;
-        if first >= 0x80 {
+        let (value, rest) = match first {
+            0x00..=0x7f => (u64::from(first), rest),
+            0xcc => {
+                let (value, rest) = rest.split_first()?;
+                (u64::from(*value), rest)
+            }
+            0xcd => {
+                let (value, rest) = rest.split_first_chunk()?;
+                (u64::from(u16::from_be_bytes(*value)), rest)
+            }
+            0xce => {
+                let (value, rest) = rest.split_first_chunk()?;
+                (u64::from(u32::from_be_bytes(*value)), rest)
+            }
+            0xd3 => {
+                let (value, rest) = rest.split_first_chunk()?;
+                (u64::try_from(i64::from_be_bytes(*value)).ok()?, rest)
+            }
+            _ => return None,
+        };
+        self.rest = rest;
+        Some(value)
+    }
+
+    /// Takes a float of 64 bits, if one comes next.
+    #[inline]
+    pub(super) fn double(&mut self) -> Option<f64> {
+        let [0xcb, rest @ ..] = self.rest else {
+            return None;
+        };
+        let (value, rest) = rest.split_first_chunk()?;
+        self.rest = rest;
+        Some(f64::from_be_bytes(*value))
+    }
+
+    /// Takes a boolean, if one comes next.
+    #[inline]
+    pub(super) fn bool(&mut self) -> Option<bool> {
+        let [head @ 0xc2..=0xc3, rest @ ..] = self.rest else {
+            return None;
+        };
+        self.rest = rest;
+        Some(*head == 0xc3)
+    }
+
+    /// Takes the head of an array, if one comes next in its shortest form.
+    #[inline]
+    pub(super) fn short_array(&mut self) -> Option<usize> {
+        let [head @ 0x90..=0x9f, rest @ ..] = self.rest else {
+            return None;
+        };
+        let count = usize::from(head & 0x0f);
+        if count > rest.len() {
             return None;
         }
         self.rest = rest;
-        Some(first)
+        Some(count)
+    }
+
+    /// The same of a map, and how many entries it has.
+    #[inline]
+    pub(super) fn short_map(&mut self) -> Option<usize> {
+        let [head @ 0x80..=0x8f, rest @ ..] = self.rest else {
+            return None;
+        };
+        let count = usize::from(head & 0x0f);
+        if count.wrapping_mul(2) > rest.len() {
+            return None;
+        }
+        self.rest = rest;
+        Some(count)
     }
 
     /// Takes so many bytes.
@@ -276,6 +342,55 @@ impl<'a> Reader<'a> {
         Fault::new(self.end, "the message ends within a value")
     }
 }
+
+/// What follows the value that comes first, if that has no items, is one of the short and frequent
+/// ones, and all there.
+///
+/// What a reader may wish to look at is not among them: `uint64`, and extensions other than keywords
+/// and symbols.
+#[inline]
+pub(super) fn pass_atom(bytes: &[u8]) -> Option<&[u8]> {
+    let &head = bytes.first()?;
+    let length = LENGTHS.get(usize::from(head)).copied().unwrap_or_default();
+    if length == 0 {
+        return match bytes {
+            [0xc7, length, 0 | 1, rest @ ..] | [0xd9, length, rest @ ..] => {
+                rest.get(usize::from(*length)..)
+            }
+            _ => None,
+        };
+    }
+    if length & NAMED != 0 && !matches!(bytes, [_, 0 | 1, ..]) {
+        return None;
+    }
+    bytes.get(usize::from(length & !NAMED)..)
+}
+
+/// Beside a length: the second byte has to be that of a name.
+const NAMED: u8 = 0x80;
+
+/// How many bytes a value has that begins with this one, where that alone says so and it has no
+/// items.
+const LENGTHS: [u8; 256] = {
+    let mut lengths = [0; 256];
+    let mut head: u8 = 0;
+    loop {
+        lengths[head as usize] = match head {
+            0x00..=0x7f | 0xc0 | 0xc2 | 0xc3 | 0xe0..=0xff => 1,
+            0xa0..=0xbf => 1 + (head & 0x1f),
+            0xcc | 0xd0 => 2,
+            0xcd | 0xd1 => 3,
+            0xca | 0xce | 0xd2 => 5,
+            0xcb | 0xd3 => 9,
+            0xd4..=0xd8 => NAMED | (2 + (1 << (head - 0xd4))),
+            _ => 0,
+        };
+        if head == 0xff {
+            break lengths;
+        }
+        head += 1;
+    }
+};
 
 /// What should be UTF-8 as text, with U+FFFD in place of what is not.
 #[inline]

@@ -150,6 +150,11 @@ impl Facts {
 }
 
 impl<'a> Sink<'a> for Facts {
+    #[inline]
+    fn sees_all(&self) -> bool {
+        self.first
+    }
+
     fn atom(&mut self, atom: Atom<'a>, place: Place) {
         match atom {
             Atom::Plain(token) => {

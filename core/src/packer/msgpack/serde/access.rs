@@ -10,7 +10,7 @@ use ::serde::de::{
 };
 use sente_edn::Value;
 
-use super::de::Reading;
+use super::de::{Fields, Reading};
 use super::error::Error;
 use super::names::Kind;
 use super::owned::Owned;
@@ -58,6 +58,8 @@ pub(super) struct Entries<'r, 'de> {
     pub(super) left: usize,
     /// Where the last key stands.
     pub(super) key: Reader<'de>,
+    /// The fields that a struct may still have.
+    pub(super) fields: Fields,
 }
 
 impl<'de> Entries<'_, 'de> {
@@ -83,7 +85,10 @@ impl<'de> MapAccess<'de> for &mut Entries<'_, 'de> {
         };
         self.left = left;
         self.key = self.from.reader;
-        self.from.key(seed).map(Some)
+        self.from.fields = self.fields;
+        let key = self.from.key(seed)?;
+        self.fields = self.from.fields;
+        Ok(Some(key))
     }
 
     #[inline]
@@ -131,10 +136,10 @@ impl<'de> VariantAccess<'de> for Variant<'_, 'de> {
 
     fn struct_variant<V: Visitor<'de>>(
         self,
-        _: &'static [&'static str],
+        fields: Fields,
         visitor: V,
     ) -> Result<V::Value, Error> {
-        ::serde::Deserializer::deserialize_map(self.from, visitor)
+        ::serde::Deserializer::deserialize_struct(self.from, "", fields, visitor)
     }
 }
 

@@ -32,15 +32,31 @@ pub(super) struct Reading<'de> {
     is_key: bool,
     /// The keys that have been named, if there can be references to them.
     keys: Option<Numbered<'de>>,
+    /// The fields that a struct may still have, in the order in which it names them.
+    pub(super) fields: Fields,
 }
 
+/// The names of fields.
+pub(super) type Fields = &'static [&'static str];
+
 impl<'de> Reading<'de> {
+    /// Begins to read what may have references to keys in it.
     pub(super) fn new(packed: &'de [u8]) -> Self {
+        let keys = keys::may_refer(packed).then(Numbered::default);
+        Self {
+            keys,
+            ..Self::of_value(packed)
+        }
+    }
+
+    /// The same of a packed value, which has none.
+    pub(super) const fn of_value(packed: &'de [u8]) -> Self {
         Self {
             reader: Reader::new(packed),
             depth: 0,
             is_key: false,
-            keys: keys::may_refer(packed).then(Numbered::default),
+            keys: None,
+            fields: &[],
         }
     }
 
@@ -126,13 +142,19 @@ impl<'de> Reading<'de> {
     }
 
     #[inline]
-    fn entries<V: Visitor<'de>>(&mut self, count: usize, visitor: V) -> Result<V::Value, Error> {
+    fn entries<V: Visitor<'de>>(
+        &mut self,
+        count: usize,
+        fields: Fields,
+        visitor: V,
+    ) -> Result<V::Value, Error> {
         self.deepen()?;
         let key = self.reader;
         let mut entries = Entries {
             from: self,
             left: count,
             key,
+            fields,
         };
         let value = visitor.visit_map(&mut entries)?;
         let left = entries.left;
@@ -181,8 +203,8 @@ impl<'de> Reading<'de> {
 
     #[inline]
     fn integer<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, Error> {
-        if let Some(value) = self.reader.short_int() {
-            return visitor.visit_u64(u64::from(value));
+        if let Some(value) = self.reader.natural() {
+            return visitor.visit_u64(value);
         }
         match self.reader.token()? {
             Token::Int(value) => visitor.visit_i64(value),
@@ -191,7 +213,11 @@ impl<'de> Reading<'de> {
         }
     }
 
+    #[inline]
     fn float<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, Error> {
+        if let Some(value) = self.reader.double() {
+            return visitor.visit_f64(value);
+        }
         match self.reader.token()? {
             Token::Float(value) => visitor.visit_f64(value),
             #[expect(clippy::cast_precision_loss, reason = "a float was asked for")]
@@ -225,6 +251,17 @@ impl<'de> Reading<'de> {
         }
     }
 
+    /// The struct's field of this name, which is known to be UTF-8, if it stands behind the one that
+    /// was found last: mostly they come in their order, and some are left out.
+    #[inline]
+    fn field(&mut self, name: &[u8]) -> Option<&'static str> {
+        let is_it = |field: &&str| field.as_bytes() == name;
+        let at = self.fields.iter().position(is_it)?;
+        let (field, later) = self.fields.get(at..)?.split_first()?;
+        self.fields = later;
+        Some(field)
+    }
+
     #[inline]
     fn name<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, Error> {
         if let Some(name) = self
@@ -232,7 +269,10 @@ impl<'de> Reading<'de> {
             .short_keyword()
             .or_else(|| self.reader.short_str())
         {
-            return visit_text(name, visitor);
+            return match self.field(name) {
+                Some(field) => visitor.visit_borrowed_str(field),
+                None => visit_text(name, visitor),
+            };
         }
         match self.reader.token()? {
             Token::Ext(ext::KEYWORD, name) | Token::Str(name) => visit_text(name, visitor),
@@ -246,6 +286,17 @@ impl<'de> Reading<'de> {
 
     #[inline]
     fn sequence<V: Visitor<'de>>(&mut self, sets: bool, visitor: V) -> Result<V::Value, Error> {
+        if let Some(count) = self.reader.short_array() {
+            return self.items(count, visitor);
+        }
+        self.longer_sequence(sets, visitor)
+    }
+
+    fn longer_sequence<V: Visitor<'de>>(
+        &mut self,
+        sets: bool,
+        visitor: V,
+    ) -> Result<V::Value, Error> {
         match self.reader.token()? {
             Token::Array(count) => self.items(count, visitor),
             Token::Ext(ext::SET, content) if sets => {
@@ -254,6 +305,18 @@ impl<'de> Reading<'de> {
             }
             Token::Ext(id @ ext::INTS..=ext::DOUBLES, content) => typed_array(id, content, visitor),
             Token::Bin(bytes) => visit_all(bytes.iter().copied(), visitor),
+            other => Err(wrong(other, &visitor)),
+        }
+    }
+
+    /// A map, or a struct with these fields.
+    #[inline]
+    fn map<V: Visitor<'de>>(&mut self, fields: Fields, visitor: V) -> Result<V::Value, Error> {
+        if let Some(count) = self.reader.short_map() {
+            return self.entries(count, fields, visitor);
+        }
+        match self.reader.token()? {
+            Token::Map(count) => self.entries(count, fields, visitor),
             other => Err(wrong(other, &visitor)),
         }
     }
@@ -274,7 +337,7 @@ impl<'de> Reading<'de> {
             Token::Bin(bytes) if exact => visitor.visit_enum(Special::Tagged(tagged::bytes(bytes))),
             Token::Bin(bytes) => visitor.visit_borrowed_bytes(bytes),
             Token::Array(count) => self.items(count, visitor),
-            Token::Map(count) => self.entries(count, visitor),
+            Token::Map(count) => self.entries(count, &[], visitor),
             Token::Ext(ext::SET, content) => {
                 let content = self.reader.inside(content);
                 if exact {
@@ -317,7 +380,7 @@ impl<'de> Reading<'de> {
             (names::LIST | names::VECTOR, Token::Array(count)) => {
                 return self.items(count, visitor);
             }
-            (names::MAP, Token::Map(count)) => return self.entries(count, visitor),
+            (names::MAP, Token::Map(count)) => return self.entries(count, &[], visitor),
             (names::SET, Token::Ext(ext::SET, content)) => {
                 let content = self.reader.inside(content);
                 return self.set(content, visitor);
@@ -369,6 +432,9 @@ impl<'de> ::serde::Deserializer<'de> for &mut Reading<'de> {
 
     #[inline]
     fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        if let Some(value) = self.reader.bool() {
+            return visitor.visit_bool(value);
+        }
         match self.reader.token()? {
             Token::Bool(value) => visitor.visit_bool(value),
             other => Err(wrong(other, &visitor)),
@@ -445,20 +511,17 @@ impl<'de> ::serde::Deserializer<'de> for &mut Reading<'de> {
 
     #[inline]
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        match self.reader.token()? {
-            Token::Map(count) => self.entries(count, visitor),
-            other => Err(wrong(other, &visitor)),
-        }
+        self.map(&[], visitor)
     }
 
     #[inline]
     fn deserialize_struct<V: Visitor<'de>>(
         self,
         _: &'static str,
-        _: &'static [&'static str],
+        fields: Fields,
         visitor: V,
     ) -> Result<V::Value, Error> {
-        self.deserialize_map(visitor)
+        self.map(fields, visitor)
     }
 
     fn deserialize_enum<V: Visitor<'de>>(

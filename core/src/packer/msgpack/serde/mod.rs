@@ -10,6 +10,7 @@ mod visit;
 
 use alloc::vec::Vec;
 
+use ::serde::de::DeserializeOwned;
 use ::serde::{Deserialize, Serialize};
 
 pub use error::Error;
@@ -49,6 +50,15 @@ pub const MAX_DEPTH: usize = 128;
 /// ```
 pub fn from_slice<'de, T: Deserialize<'de>>(packed: &'de [u8]) -> Result<T, Error> {
     let mut reading = Reading::new(packed);
+    T::deserialize(&mut reading).map_err(|error| error.at(0))
+}
+
+/// Reads a packed value, in which there are no references, into a Rust type.
+///
+/// # Errors
+/// Those of [`from_slice`].
+pub(crate) fn from_value<T: DeserializeOwned>(packed: &[u8]) -> Result<T, Error> {
+    let mut reading = Reading::of_value(packed);
     T::deserialize(&mut reading).map_err(|error| error.at(0))
 }
 

@@ -66,7 +66,7 @@ impl<'o> Serializer<'o> {
     }
 
     /// The name of a field or variant.
-    #[inline]
+    #[inline(always)]
     fn name(&mut self, name: &str) {
         self.out.ext(ext::KEYWORD, name.as_bytes());
     }
@@ -251,10 +251,20 @@ impl<'s, 'o> Compound<'s, 'o> {
         Ok(())
     }
 
-    #[inline]
+    /// Where it is inlined the name is known, and with it how it is written.
+    #[inline(always)]
     fn field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result<(), Error> {
         self.count = self.count.wrapping_add(1);
         self.to.name(name);
+        self.field_value(name, value)
+    }
+
+    #[inline]
+    fn field_value<T: Serialize + ?Sized>(
+        &mut self,
+        name: &'static str,
+        value: &T,
+    ) -> Result<(), Error> {
         let done = value.serialize(&mut *self.to);
         done.map_err(|error| error.within(&format_args!(":{name}")))
     }
@@ -548,7 +558,7 @@ macro_rules! fields {
             type Ok = ();
             type Error = Error;
 
-            #[inline]
+            #[inline(always)]
             fn serialize_field<T: Serialize + ?Sized>(
                 &mut self,
                 name: &'static str,
