@@ -170,6 +170,47 @@ fn structs_have_keywords_for_names_and_take_strings_as_well() {
 }
 
 #[test]
+fn fields_are_found_in_any_order_whatever_is_left_out_or_between_them() {
+    #[derive(Debug, Default, PartialEq, Deserialize)]
+    #[serde(default)]
+    struct Fields {
+        a: u8,
+        ab: u8,
+        abc: u8,
+        abd: u8,
+        abcd: u8,
+        abcdefgh: u8,
+        abcdefgx: u8,
+        abcdefghi: u8,
+        sixteen_letters_: u8,
+    }
+    let fields = Fields {
+        a: 1,
+        ab: 2,
+        abc: 3,
+        abd: 4,
+        abcd: 5,
+        abcdefgh: 6,
+        abcdefgx: 7,
+        abcdefghi: 8,
+        sixteen_letters_: 9,
+    };
+    let text = ":a 1, \"ab\" 2, :abc 3, :abd 4, \"abcd\" 5, :abcdefgh 6, :abcdefgx 7, \
+        \"abcdefghi\" 8, :sixteen_letters_ 9, :abcdxfgh 10, \"aXc\" 11";
+    let mut entries: Vec<_> = text.split(", ").collect();
+    for step in [1, 3, 4] {
+        for _ in 0..entries.len() {
+            entries.rotate_left(step);
+            reads(&format!("{{{}}}", entries.join(" ")), &fields);
+        }
+        entries.reverse();
+    }
+    entries.retain(|entry| *entry != ":abd 4");
+    let without = Fields { abd: 0, ..fields };
+    reads(&format!("{{{}}}", entries.join(" ")), &without);
+}
+
+#[test]
 fn enums_have_the_forms_they_have_in_edn() {
     survives(&Plain::Unit, ":Unit");
     survives(&Plain::New(1), "{:New 1}");

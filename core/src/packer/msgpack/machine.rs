@@ -166,7 +166,7 @@ impl<'a> Machine<'a> {
                 self.open.push(core::mem::replace(&mut inside, open));
             }
             if !sink.sees_all() {
-                self.pass(&mut inside);
+                self.pass(&mut inside)?;
             }
             // Out of what is complete, and on to the next item.
             loop {
@@ -193,57 +193,61 @@ impl<'a> Machine<'a> {
 
     /// Passes items of what is `inside`, and of arrays and maps in it, up to one that has to be
     /// looked at, or the end of a set.
-    fn pass(&mut self, inside: &mut Open) {
-        let mut rest = self.reader.rest;
+    fn pass(&mut self, inside: &mut Open) -> Result<(), Fault> {
+        let bytes = self.reader.rest;
+        let mut at = 0;
         let mut open = *inside;
-        loop {
-            while open.left == 0 && open.kind != Kind::Set {
-                let Some(outer) = self.open.pop() else {
-                    break;
-                };
-                self.leave();
-                open = outer;
+        'items: loop {
+            while let Some(left) = open.left.checked_sub(1) {
+                if let Some(after) = token::pass_atom(bytes, at) {
+                    at = after;
+                    open.left = left;
+                } else if let Some(next) = self.pass_head(bytes, at) {
+                    at = at.wrapping_add(1);
+                    self.open.push(Open { left, ..open });
+                    open = next;
+                } else {
+                    break 'items;
+                }
             }
-            let Some(left) = open.left.checked_sub(1) else {
-                break;
-            };
-            if let Some(after) = token::pass_atom(rest) {
-                rest = after;
-                open.left = left;
-                continue;
-            }
-            let Some((&head, after)) = rest.split_first() else {
-                break;
-            };
-            let items = usize::from(head & 0x0f);
-            let next = match head {
-                0x80..=0x8f => Open {
-                    kind: Kind::Map,
-                    left: items.wrapping_mul(2),
-                },
-                0x90..=0x9f => Open {
-                    kind: Kind::Array,
-                    left: items,
-                },
-                _ => break,
-            };
-            let elements = self.elements.saturating_add(next.left);
-            // What is wrong is left to the one who says so.
-            if next.left > after.len()
-                || elements > self.most
-                || elements > self.budget.max_elements
-                || self.depth >= self.budget.max_depth
-            {
+            if open.kind == Kind::Set {
                 break;
             }
-            self.elements = elements;
-            self.depth = self.depth.saturating_add(1);
-            rest = after;
-            open.left = left;
-            self.open.push(core::mem::replace(&mut open, next));
+            let Some(outer) = self.open.pop() else {
+                break;
+            };
+            self.leave();
+            open = outer;
         }
-        self.reader.rest = rest;
         *inside = open;
+        let Some(rest) = bytes.get(at..) else {
+            return Err(self.reader.truncated());
+        };
+        self.reader.rest = rest;
+        Ok(())
+    }
+
+    /// Steps into the short array or map that stands there, if nothing is wrong with it.
+    #[inline]
+    fn pass_head(&mut self, bytes: &[u8], at: usize) -> Option<Open> {
+        let (&head, rest) = bytes.get(at..)?.split_first()?;
+        let items = usize::from(head & 0x0f);
+        let (kind, left) = match head {
+            0x80..=0x8f => (Kind::Map, items.wrapping_mul(2)),
+            0x90..=0x9f => (Kind::Array, items),
+            _ => return None,
+        };
+        let elements = self.elements.saturating_add(left);
+        if left > rest.len()
+            || elements > self.most
+            || elements > self.budget.max_elements
+            || self.depth >= self.budget.max_depth
+        {
+            return None;
+        }
+        self.elements = elements;
+        self.depth = self.depth.saturating_add(1);
+        Some(Open { kind, left })
     }
 
     /// Reads an atom, or the head of a collection, which is then open.

@@ -173,17 +173,18 @@ impl<'a> Reader<'a> {
         Some(text)
     }
 
-    /// Takes a keyword, if it comes next in one of its shorter forms.
+    /// The name of a keyword or a string, if one comes next in one of their shorter forms, and what
+    /// follows it.
     #[inline]
-    pub(super) fn short_keyword(&mut self) -> Option<&'a [u8]> {
+    pub(super) fn short_name(&self) -> Option<(&'a [u8], &'a [u8])> {
         let (length, rest) = match self.rest {
             [0xc7, length, 0, rest @ ..] => (*length, rest),
-            [head @ 0xd4..=0xd8, 0, rest @ ..] => (1 << (head & 0x0f).saturating_sub(4), rest),
+            [head @ 0xd4..=0xd8, 0, rest @ ..] => (1 << (head & 0x0f).wrapping_sub(4), rest),
+            [head @ 0xa0..=0xbf, rest @ ..] => (head & 0x1f, rest),
+            [0xd9, length, rest @ ..] => (*length, rest),
             _ => return None,
         };
-        let (name, rest) = rest.split_at_checked(usize::from(length))?;
-        self.rest = rest;
-        Some(name)
+        rest.split_at_checked(usize::from(length))
     }
 
     /// Takes an integer that is not negative, if one comes next in a form that is written for such.
@@ -338,32 +339,36 @@ impl<'a> Reader<'a> {
     }
 
     #[cold]
-    fn truncated(&self) -> Fault {
+    pub(super) fn truncated(&self) -> Fault {
         Fault::new(self.end, "the message ends within a value")
     }
 }
 
-/// What follows the value that comes first, if that has no items, is one of the short and frequent
-/// ones, and all there.
+/// Where the value ends that stands there, if that has no items and is one of the short and frequent
+/// ones. That may be beyond the end, which is for the caller to find out.
 ///
 /// What a reader may wish to look at is not among them: `uint64`, and extensions other than keywords
 /// and symbols.
 #[inline]
-pub(super) fn pass_atom(bytes: &[u8]) -> Option<&[u8]> {
-    let &head = bytes.first()?;
+pub(super) fn pass_atom(bytes: &[u8], at: usize) -> Option<usize> {
+    let behind = |count: usize| bytes.get(at.wrapping_add(count)).copied();
+    let head = behind(0)?;
     let length = LENGTHS.get(usize::from(head)).copied().unwrap_or_default();
-    if length == 0 {
-        return match bytes {
-            [0xc7, length, 0 | 1, rest @ ..] | [0xd9, length, rest @ ..] => {
-                rest.get(usize::from(*length)..)
-            }
-            _ => None,
-        };
-    }
-    if length & NAMED != 0 && !matches!(bytes, [_, 0 | 1, ..]) {
+    let length = if length == 0 {
+        let content = usize::from(behind(1)?);
+        match head {
+            0xc7 if behind(2)? <= 1 => content.wrapping_add(3),
+            0xd9 => content.wrapping_add(2),
+            _ => return None,
+        }
+    } else if length & NAMED == 0 {
+        usize::from(length)
+    } else if behind(1)? <= 1 {
+        usize::from(length & !NAMED)
+    } else {
         return None;
-    }
-    bytes.get(usize::from(length & !NAMED)..)
+    };
+    Some(at.wrapping_add(length))
 }
 
 /// Beside a length: the second byte has to be that of a name.

@@ -10,8 +10,9 @@ use ::serde::de::{
 };
 use sente_edn::Value;
 
-use super::de::{Fields, Reading};
+use super::de::Reading;
 use super::error::Error;
+use super::key::Fields;
 use super::names::Kind;
 use super::owned::Owned;
 use crate::limits::Limits;
@@ -56,8 +57,8 @@ pub(super) struct Entries<'r, 'de> {
     pub(super) from: &'r mut Reading<'de>,
     /// How many entries.
     pub(super) left: usize,
-    /// Where the last key stands.
-    pub(super) key: Reader<'de>,
+    /// From the last key on.
+    pub(super) key: &'de [u8],
     /// The fields that a struct may still have.
     pub(super) fields: Fields,
 }
@@ -66,7 +67,7 @@ impl<'de> Entries<'_, 'de> {
     /// The key, as EDN shows it, for an error.
     #[cold]
     fn explain(&self, error: Error) -> Error {
-        let key = self.from.full_key(self.key);
+        let key = self.from.full_key(Reader::new(self.key));
         let shown = unpack::unpack(key.rest, &Limits::default(), Endian::Big);
         error.within(&shown.unwrap_or(Value::Nil))
     }
@@ -84,11 +85,8 @@ impl<'de> MapAccess<'de> for &mut Entries<'_, 'de> {
             return Ok(None);
         };
         self.left = left;
-        self.key = self.from.reader;
-        self.from.fields = self.fields;
-        let key = self.from.key(seed)?;
-        self.fields = self.from.fields;
-        Ok(Some(key))
+        self.key = self.from.reader.rest;
+        self.from.key(seed, &mut self.fields).map(Some)
     }
 
     #[inline]
@@ -114,7 +112,7 @@ impl<'de> EnumAccess<'de> for Variant<'_, 'de> {
     type Variant = Self;
 
     fn variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<(T::Value, Self), Error> {
-        let name = self.from.key(seed)?;
+        let name = self.from.key(seed, &mut [].as_slice())?;
         Ok((name, self))
     }
 }

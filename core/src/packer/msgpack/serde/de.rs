@@ -13,6 +13,7 @@ use sente_edn::Value;
 use super::MAX_DEPTH;
 use super::access::{self, Entries, Items, Special, Variant};
 use super::error::Error;
+use super::key::{Fields, Key};
 use super::names::{self, Kind};
 use super::visit::{
     Bytes, too_deep, too_many, typed_array, visit_all, visit_ext, visit_text, wrong,
@@ -29,15 +30,10 @@ pub(super) struct Reading<'de> {
     pub(super) reader: Reader<'de>,
     depth: usize,
     /// Whether what comes next is a key.
-    is_key: bool,
+    pub(super) is_key: bool,
     /// The keys that have been named, if there can be references to them.
     keys: Option<Numbered<'de>>,
-    /// The fields that a struct may still have, in the order in which it names them.
-    pub(super) fields: Fields,
 }
-
-/// The names of fields.
-pub(super) type Fields = &'static [&'static str];
 
 impl<'de> Reading<'de> {
     /// Begins to read what may have references to keys in it.
@@ -56,30 +52,38 @@ impl<'de> Reading<'de> {
             depth: 0,
             is_key: false,
             keys: None,
-            fields: &[],
         }
     }
 
     /// Reads a value, and says where it is if something is wrong with it.
     #[inline]
     pub(super) fn read<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, Error> {
-        let at = self.reader.at();
+        let left = self.reader.rest.len();
         match seed.deserialize(&mut *self) {
             Ok(value) => Ok(value),
-            Err(error) => Err(error.at(at)),
+            Err(error) => Err(error.at(self.reader.end.saturating_sub(left))),
         }
     }
 
-    /// Reads a map's key, or the one that it refers to.
+    /// Reads the key of a map, or of a struct that may still have these fields, or the one that it
+    /// refers to.
     #[inline]
-    pub(super) fn key<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, Error> {
-        self.is_key = true;
-        let key = match &self.keys {
-            None => self.read(seed),
-            Some(_) => self.numbered_key(seed),
-        };
-        self.is_key = false;
-        key
+    pub(super) fn key<T: DeserializeSeed<'de>>(
+        &mut self,
+        seed: T,
+        fields: &mut Fields,
+    ) -> Result<T::Value, Error> {
+        if self.keys.is_some() {
+            self.is_key = true;
+            let key = self.numbered_key(seed);
+            self.is_key = false;
+            return key;
+        }
+        let left = self.reader.rest.len();
+        match seed.deserialize(Key { from: self, fields }) {
+            Ok(key) => Ok(key),
+            Err(error) => Err(error.at(self.reader.end.saturating_sub(left))),
+        }
     }
 
     fn numbered_key<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, Error> {
@@ -149,7 +153,7 @@ impl<'de> Reading<'de> {
         visitor: V,
     ) -> Result<V::Value, Error> {
         self.deepen()?;
-        let key = self.reader;
+        let key = self.reader.rest;
         let mut entries = Entries {
             from: self,
             left: count,
@@ -173,12 +177,13 @@ impl<'de> Reading<'de> {
     ) -> Result<V::Value, Error> {
         let after = core::mem::replace(&mut self.reader, content);
         let value = match self.reader.is_array().then(|| self.reader.token()) {
-            Some(Ok(Token::Array(count))) => self.items(count, visitor)?,
-            Some(Err(fault)) => return Err(fault.into()),
-            _ => return Err(Error::new("a set without an array in it")),
+            Some(Ok(Token::Array(count))) => self.items(count, visitor),
+            Some(Err(fault)) => Err(fault.into()),
+            _ => Err(Error::new("a set without an array in it")),
         };
+        // Also where it is wrong: where that is, is told from the end.
         self.reader = after;
-        Ok(value)
+        value
     }
 
     /// Skips a value, but for the keys in it.
@@ -251,28 +256,11 @@ impl<'de> Reading<'de> {
         }
     }
 
-    /// The struct's field of this name, which is known to be UTF-8, if it stands behind the one that
-    /// was found last: mostly they come in their order, and some are left out.
-    #[inline]
-    fn field(&mut self, name: &[u8]) -> Option<&'static str> {
-        let is_it = |field: &&str| field.as_bytes() == name;
-        let at = self.fields.iter().position(is_it)?;
-        let (field, later) = self.fields.get(at..)?.split_first()?;
-        self.fields = later;
-        Some(field)
-    }
-
     #[inline]
     fn name<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, Error> {
-        if let Some(name) = self
-            .reader
-            .short_keyword()
-            .or_else(|| self.reader.short_str())
-        {
-            return match self.field(name) {
-                Some(field) => visitor.visit_borrowed_str(field),
-                None => visit_text(name, visitor),
-            };
+        if let Some((name, rest)) = self.reader.short_name() {
+            self.reader.rest = rest;
+            return visit_text(name, visitor);
         }
         match self.reader.token()? {
             Token::Ext(ext::KEYWORD, name) | Token::Str(name) => visit_text(name, visitor),

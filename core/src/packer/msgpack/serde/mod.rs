@@ -3,6 +3,7 @@
 mod access;
 mod de;
 mod error;
+mod key;
 mod names;
 mod owned;
 mod ser;
