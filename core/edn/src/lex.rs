@@ -446,12 +446,18 @@ fn simple_length(bytes: &[u8]) -> usize {
 /// is none there is no such byte.
 #[inline]
 pub(crate) const fn others_in(word: u64) -> u64 {
+    outside(word, b'a', b'z')
+}
+
+/// The same for the bytes before `first` and behind `last`, which are of ASCII.
+#[inline]
+pub(crate) const fn outside(word: u64, first: u8, last: u8) -> u64 {
     const ONES: u64 = 0x0101_0101_0101_0101;
-    // The highest bit of a byte is set from `a` on, and behind `z`. A carry only comes from bytes
+    // The highest bit of a byte is set from `first` on, and behind `last`. A carry only comes from bytes
     // beyond ASCII, which are marked anyway, and only reaches the bytes behind.
-    let from_a = word.wrapping_add(ONES * (0x80 - b'a' as u64));
-    let behind_z = word.wrapping_add(ONES * (0x7f - b'z' as u64));
-    (!from_a | behind_z | word) & (ONES * 0x80)
+    let from_first = word.wrapping_add(ONES * (0x80 - first as u64));
+    let behind_last = word.wrapping_add(ONES * (0x7f - last as u64));
+    (!from_first | behind_last | word) & (ONES * 0x80)
 }
 
 /// What stands between a string's quotes.

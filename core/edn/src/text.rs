@@ -43,56 +43,6 @@ pub(crate) fn plain_length(bytes: &[u8]) -> usize {
     length.saturating_add(at.unwrap_or(far.len()))
 }
 
-/// Where a string first has a quote or a backslash, and whether there may be characters beyond ASCII
-/// before that.
-#[derive(Clone, Copy)]
-pub(crate) struct PlainEnd {
-    pub(crate) length: usize,
-    pub(crate) is_wide: bool,
-}
-
-/// What [`plain_length`] gives, and which bytes it has seen.
-#[inline(always)]
-pub(crate) fn plain_end(bytes: &[u8]) -> PlainEnd {
-    const NEAR: usize = 16;
-    let (words, _) = bytes.as_chunks::<8>();
-    let mut length: usize = 0;
-    let mut seen: u64 = 0;
-    for word in words.get(..NEAR).unwrap_or(words) {
-        let word = u64::from_le_bytes(*word);
-        let ends = ends_in(word);
-        if ends != 0 {
-            let at = ends.trailing_zeros() >> 3;
-            // What stands before the lowest mark.
-            seen |= word & ends.wrapping_sub(1) & !ends;
-            return PlainEnd {
-                length: length.wrapping_add(usize::try_from(at).unwrap_or_default()),
-                is_wide: seen & HIGH != 0,
-            };
-        }
-        seen |= word;
-        length = length.wrapping_add(8);
-    }
-    far_end(bytes, length, seen)
-}
-
-/// The same for a string of which so many bytes were seen.
-#[inline(never)]
-fn far_end(bytes: &[u8], length: usize, seen: u64) -> PlainEnd {
-    let far = bytes.get(length..).unwrap_or_default();
-    let more = if far.len() < 8 {
-        far.iter().position(|byte| matches!(byte, b'"' | b'\\'))
-    } else {
-        memchr::memchr2(b'"', b'\\', far)
-    };
-    let more = more.unwrap_or(far.len());
-    let is_wide = seen & HIGH != 0 || !far.get(..more).unwrap_or_default().is_ascii();
-    PlainEnd {
-        length: length.saturating_add(more),
-        is_wide,
-    }
-}
-
 /// Marks the bytes of a word that are a quote or a backslash; the lowest mark is always right.
 #[inline]
 const fn ends_in(word: u64) -> u64 {

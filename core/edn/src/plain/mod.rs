@@ -6,7 +6,9 @@
 //!
 //! [`Cursor`]: crate::Cursor
 
+mod atoms;
 mod scan;
+mod word;
 
 use core::ops::Range;
 
