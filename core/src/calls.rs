@@ -11,37 +11,45 @@ use crate::id::CallId;
 use crate::seldom::Blank;
 use crate::time::Instant;
 
-/// How many entries of calls that are gone an index may have beyond one for each that is pending.
+/// How many calls that are gone may be kept beyond one for each that is pending.
 const STALE: usize = 32;
+
+/// For how many calls there is room where none is pending.
+const KEPT: usize = 128;
 
 /// The pending calls of one connection.
 ///
-/// They stand in slots that are used again. What finds them keeps the entries of calls that are gone
-/// until there are more of those than of others, so that to register a call and to settle it costs a
-/// few steps on average, whatever their number.
+/// They stand in one row. One that is gone leaves it when it comes to the front, or when there are
+/// more of those than of others, so that to register a call and to settle it costs a few steps on
+/// average, whatever their number.
 #[derive(Debug, Default)]
 pub(crate) struct Calls {
     next: u64,
-    slots: Vec<Slot>,
-    /// Slots that are free.
-    free: Vec<u32>,
-    /// By a part of the hash of the callback id: the first slot of a chain. As many as a power of
-    /// two, or none.
+    /// In the order of their ids, and in that of their deadlines but for those in `early`. The first is
+    /// pending.
+    row: VecDeque<Entry>,
+    /// The number of the first in the row: each has one more than the one before.
+    first: u32,
+    /// By a part of the hash of the callback id: the number of the first of a chain of pending ones. As
+    /// many as a power of two, or none.
     chains: Vec<u32>,
-    /// In the order of their ids, with the slots they had.
-    by_id: VecDeque<(CallId, u32)>,
-    by_deadline: BinaryHeap<Reverse<(Instant, CallId, u32)>>,
+    /// Those whose deadline comes before that of an earlier one. The first is pending.
+    early: BinaryHeap<Reverse<(Instant, CallId)>>,
+    /// The last deadline of all others.
+    latest: Option<Instant>,
     pending: usize,
 }
 
 #[derive(Debug)]
-struct Slot {
-    /// `None` where it is free.
-    call: Option<CallId>,
-    hash: u32,
-    name: CallName,
-    /// The next slot of its chain.
+struct Entry {
+    id: CallId,
+    deadline: Instant,
+    key: Key,
+    /// The callback id, if the key does not say it.
+    name: Option<Box<[u8]>>,
+    /// The number of the next in its chain.
     next: u32,
+    is_pending: bool,
 }
 
 /// Ends a chain.
@@ -50,11 +58,11 @@ const NONE: u32 = u32::MAX;
 impl Blank for Calls {
     const BLANK: &'static Self = &Self {
         next: 0,
-        slots: Vec::new(),
-        free: Vec::new(),
+        row: VecDeque::new(),
+        first: 0,
         chains: Vec::new(),
-        by_id: VecDeque::new(),
-        by_deadline: BinaryHeap::new(),
+        early: BinaryHeap::new(),
+        latest: None,
         pending: 0,
     };
 }
@@ -70,49 +78,53 @@ impl Calls {
         self.next = next;
     }
 
-    pub(crate) fn register(&mut self, callback: CallName, deadline: Instant) -> CallId {
+    pub(crate) fn register(&mut self, callback: &[u8], deadline: Instant) -> CallId {
         let id = CallId(self.next);
         self.next = self.next.wrapping_add(1);
-        if self.pending >= self.chains.len() {
-            self.grow();
+        let mut number = self.first.saturating_add(narrow(self.row.len()));
+        if self.pending >= self.chains.len() || number == NONE {
+            self.rebuild(self.pending.saturating_add(1));
+            number = narrow(self.row.len());
         }
-        let hash = hash(&callback);
-        let chain = self.chain(hash);
-        let filled = Slot {
-            call: Some(id),
-            hash,
-            name: callback,
-            next: self.chains.get(chain).copied().unwrap_or(NONE),
-        };
-        let slot = self.free.pop().unwrap_or_else(|| narrow(self.slots.len()));
-        match self.slots.get_mut(wide(slot)) {
-            Some(place) => *place = filled,
-            None => self.slots.push(filled),
-        }
+        let (key, is_whole) = Key::of(callback);
+        let chain = self.chain(key);
+        let mut next = NONE;
         if let Some(first) = self.chains.get_mut(chain) {
-            *first = slot;
+            next = core::mem::replace(first, number);
+        }
+        if self.latest.is_some_and(|latest| deadline < latest) {
+            self.early.push(Reverse((deadline, id)));
+        } else {
+            self.latest = Some(deadline);
         }
         self.pending = self.pending.saturating_add(1);
-        self.by_id.push_back((id, slot));
-        self.by_deadline.push(Reverse((deadline, id, slot)));
+        self.row.push_back(Entry {
+            id,
+            deadline,
+            key,
+            name: if is_whole {
+                None
+            } else {
+                Some(callback.into())
+            },
+            next,
+            is_pending: true,
+        });
         id
     }
 
     pub(crate) fn remove(&mut self, id: CallId) -> bool {
-        let at = self.by_id.binary_search_by_key(&id, |(known, _)| *known);
-        let found = at.ok().and_then(|at| self.by_id.get(at)).copied();
-        let Some((_, slot)) = found.filter(|(id, slot)| self.is_live(*id, *slot)) else {
-            return false;
-        };
-        self.clear(slot);
-        true
+        let number = self.number_of(id);
+        if let Some(number) = number {
+            self.clear(number);
+        }
+        number.is_some()
     }
 
     /// The call whose packed callback id this is, removed.
     pub(crate) fn settle(&mut self, callback: &[u8]) -> Option<CallId> {
-        let slot = self.find(callback)?;
-        let id = self.slots.get(wide(slot))?.call?;
-        self.clear(slot);
+        let (number, id) = self.find(callback)?;
+        self.clear(number);
         Some(id)
     }
 
@@ -122,32 +134,24 @@ impl Calls {
 
     /// One call whose deadline has come, removed.
     pub(crate) fn expire(&mut self, now: Instant) -> Option<CallId> {
-        let Reverse((deadline, id, slot)) = self.by_deadline.peek().copied()?;
+        let (deadline, id) = self.first_due()?;
         if deadline > now {
             return None;
         }
-        self.clear(slot);
+        self.remove(id);
         Some(id)
     }
 
     /// The first deadline of a pending call.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        self.by_deadline
-            .peek()
-            .map(|Reverse((deadline, ..))| *deadline)
+        self.first_due().map(|(deadline, _)| deadline)
     }
 
     /// All pending calls, removed, oldest first.
     pub(crate) fn drain(&mut self) -> Vec<CallId> {
-        let by_id = core::mem::take(&mut self.by_id);
-        let ids = by_id
-            .into_iter()
-            .filter(|(id, slot)| self.is_live(*id, *slot));
-        let ids = ids.map(|(id, _)| id).collect();
-        *self = Self {
-            next: self.next,
-            ..Self::default()
-        };
+        let pending = self.row.iter().filter(|entry| entry.is_pending);
+        let ids = pending.map(|entry| entry.id).collect();
+        self.forget();
         ids
     }
 
@@ -155,109 +159,151 @@ impl Calls {
         self.pending
     }
 
-    fn is_live(&self, id: CallId, slot: u32) -> bool {
-        let slot = self.slots.get(wide(slot));
-        slot.is_some_and(|slot| slot.call == Some(id))
+    /// The first in the row comes before all others but the early ones.
+    fn first_due(&self) -> Option<(Instant, CallId)> {
+        let front = self.row.front()?;
+        let front = (front.deadline, front.id);
+        let early = self.early.peek().map(|Reverse(due)| *due);
+        Some(early.map_or(front, |early| early.min(front)))
     }
 
-    fn find(&self, callback: &[u8]) -> Option<u32> {
+    /// Where in the row a pending call stands.
+    fn number_of(&self, id: CallId) -> Option<u32> {
+        let at = self.row.binary_search_by_key(&id, |entry| entry.id).ok()?;
+        let is_pending = self.row.get(at)?.is_pending;
+        is_pending.then(|| self.first.saturating_add(narrow(at)))
+    }
+
+    fn find(&self, callback: &[u8]) -> Option<(u32, CallId)> {
         if self.pending == 0 {
             return None;
         }
-        let hash = hash(callback);
-        let mut at = *self.chains.get(self.chain(hash))?;
+        let (key, is_whole) = Key::of(callback);
+        let mut number = *self.chains.get(self.chain(key))?;
         loop {
-            let slot = self.slots.get(wide(at))?;
-            if slot.hash == hash && *slot.name == *callback {
-                return Some(at);
+            let entry = self.row.get(wide(number.wrapping_sub(self.first)))?;
+            if entry.key == key && (is_whole || entry.name.as_deref() == Some(callback)) {
+                return Some((number, entry.id));
             }
-            at = slot.next;
+            number = entry.next;
         }
     }
 
-    fn chain(&self, hash: u32) -> usize {
-        wide(hash) & self.chains.len().wrapping_sub(1)
+    #[inline]
+    fn chain(&self, key: Key) -> usize {
+        key.hash() & self.chains.len().wrapping_sub(1)
     }
 
-    /// Frees a slot, and forgets what is stale where that has become too much.
-    fn clear(&mut self, slot: u32) {
-        let Some(cleared) = self.slots.get_mut(wide(slot)) else {
+    /// Takes a call out, and forgets what is stale where that has become too much.
+    fn clear(&mut self, number: u32) {
+        let first = self.first;
+        let at = |number: u32| wide(number.wrapping_sub(first));
+        let Some(cleared) = self.row.get_mut(at(number)) else {
             return;
         };
-        cleared.call = None;
-        let (hash, next) = (cleared.hash, cleared.next);
-        let chain = self.chain(hash);
+        cleared.is_pending = false;
+        let (key, next) = (cleared.key, cleared.next);
+        let chain = self.chain(key);
         // Whatever leads to it leads to what is behind it from now on.
-        if let Some(first) = self.chains.get_mut(chain) {
-            if *first == slot {
-                *first = next;
+        if let Some(head) = self.chains.get_mut(chain) {
+            if *head == number {
+                *head = next;
             } else {
-                let mut at = *first;
-                while let Some(before) = self.slots.get_mut(wide(at)) {
-                    if before.next == slot {
-                        before.next = next;
+                let mut before = *head;
+                while let Some(entry) = self.row.get_mut(at(before)) {
+                    if entry.next == number {
+                        entry.next = next;
                         break;
                     }
-                    at = before.next;
+                    before = entry.next;
                 }
             }
         }
-        self.free.push(slot);
         self.pending = self.pending.saturating_sub(1);
         self.tidy();
     }
 
     /// The first of each order is pending, and most of all are.
+    #[inline]
     fn tidy(&mut self) {
-        while let Some((id, slot)) = self.by_id.front().copied()
-            && !self.is_live(id, slot)
-        {
-            self.by_id.pop_front();
+        while self.row.front().is_some_and(|entry| !entry.is_pending) {
+            self.row.pop_front();
+            self.first = self.first.wrapping_add(1);
         }
-        while let Some(Reverse((_, id, slot))) = self.by_deadline.peek().copied()
-            && !self.is_live(id, slot)
-        {
-            self.by_deadline.pop();
+        if self.row.is_empty() {
+            self.settle_down();
+        } else if !self.early.is_empty() {
+            self.tidy_early();
         }
-        let most = self.pending.saturating_mul(2).saturating_add(STALE);
-        let slots = &self.slots;
-        let is_live = |id: CallId, slot: u32| {
-            let slot = slots.get(wide(slot));
-            slot.is_some_and(|slot| slot.call == Some(id))
-        };
-        if self.by_id.len() > most {
-            self.by_id.retain(|(id, slot)| is_live(*id, *slot));
-        }
-        if self.by_deadline.len() > most {
-            self.by_deadline
-                .retain(|Reverse((_, id, slot))| is_live(*id, *slot));
-        }
-        if self.pending == 0 && self.slots.len() > STALE {
-            // Nothing is pending of what were many.
-            *self = Self {
-                next: self.next,
-                ..Self::default()
-            };
+        if self.row.len() > most(self.pending) {
+            self.rebuild(self.chains.len());
         }
     }
 
-    /// Makes room for more chains, and puts every call into its own again.
-    fn grow(&mut self) {
-        let count = self.chains.len().saturating_mul(2).max(8);
+    /// Nothing is pending.
+    fn settle_down(&mut self) {
+        self.first = 0;
+        self.latest = None;
+        self.early.clear();
+        if self.chains.len() > KEPT {
+            // Of what were many.
+            self.forget();
+        }
+    }
+
+    #[inline(never)]
+    fn tidy_early(&mut self) {
+        while let Some(Reverse((_, id))) = self.early.peek()
+            && self.number_of(*id).is_none()
+        {
+            self.early.pop();
+        }
+        if self.early.len() > most(self.pending) {
+            let mut early = core::mem::take(&mut self.early);
+            early.retain(|Reverse((_, id))| self.number_of(*id).is_some());
+            self.early = early;
+        }
+    }
+
+    /// Forgets those that are gone, makes room for `chains` chains or more, and puts every call into its
+    /// own.
+    #[inline(never)]
+    fn rebuild(&mut self, chains: usize) {
+        self.row.retain(|entry| entry.is_pending);
+        self.first = 0;
+        let count = chains.checked_next_power_of_two().unwrap_or(chains).max(8);
         self.chains.clear();
         self.chains.resize(count, NONE);
         let mask = count.wrapping_sub(1);
-        for (at, slot) in self.slots.iter_mut().enumerate() {
-            if slot.call.is_some()
-                && let Some(first) = self.chains.get_mut(wide(slot.hash) & mask)
-            {
-                slot.next = core::mem::replace(first, narrow(at));
+        for (at, entry) in self.row.iter_mut().enumerate() {
+            if let Some(head) = self.chains.get_mut(entry.key.hash() & mask) {
+                entry.next = core::mem::replace(head, narrow(at));
             }
         }
     }
+
+    /// Holds no memory, if nothing is pending. For where nothing has been said for long.
+    pub(crate) fn rest(&mut self) {
+        if self.pending == 0 {
+            self.forget();
+        }
+    }
+
+    /// Holds nothing any more.
+    fn forget(&mut self) {
+        *self = Self {
+            next: self.next,
+            ..Self::default()
+        };
+    }
 }
 
-/// Where in so many slots; there are never as many as 4 billion.
+/// How many a place may hold where so many are pending.
+const fn most(pending: usize) -> usize {
+    pending.saturating_mul(2).saturating_add(STALE)
+}
+
+/// Where in so many calls; there are never as many as 4 billion.
 fn narrow(at: usize) -> u32 {
     u32::try_from(at).unwrap_or(NONE)
 }
@@ -266,19 +312,65 @@ fn wide(at: u32) -> usize {
     usize::try_from(at).unwrap_or(usize::MAX)
 }
 
-/// Callback ids are ours, so nobody chooses them to collide.
-fn hash(name: &[u8]) -> u32 {
-    let mut hash: u64 = 0;
-    let (words, rest) = name.as_chunks::<8>();
-    for word in words {
-        hash = (hash ^ u64::from_le_bytes(*word)).wrapping_mul(SPREAD);
+/// What a callback id is found by: its bytes and how many they are, if that is all there is to it. Ours
+/// are of this kind with most packers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Key {
+    word: u64,
+    len: u8,
+}
+
+impl Key {
+    /// The length of those that are too long for that.
+    const LONG: u8 = u8::MAX;
+
+    /// The key, and whether it says all of the callback id.
+    #[inline]
+    fn of(callback: &[u8]) -> (Self, bool) {
+        match callback.try_into() {
+            Ok(bytes) => (
+                Self {
+                    word: u64::from_le_bytes(bytes),
+                    len: 8,
+                },
+                true,
+            ),
+            Err(_) => Self::of_other(callback),
+        }
     }
-    for byte in rest {
-        hash = (hash ^ u64::from(*byte)).wrapping_mul(SPREAD);
+
+    #[inline(never)]
+    fn of_other(callback: &[u8]) -> (Self, bool) {
+        let mut short = [0; 8];
+        if let Some(slots) = short.get_mut(..callback.len()) {
+            slots.copy_from_slice(callback);
+            let key = Self {
+                word: u64::from_le_bytes(short),
+                len: u8::try_from(callback.len()).unwrap_or_default(),
+            };
+            return (key, true);
+        }
+        let (words, rest) = callback.as_chunks::<8>();
+        let words = words.iter().map(|word| u64::from_le_bytes(*word));
+        let all = words.chain(rest.iter().map(|byte| u64::from(*byte)));
+        let word = all.fold(0, |hash: u64, more| {
+            let hash = (hash ^ more).wrapping_mul(SPREAD);
+            hash ^ (hash >> 32)
+        });
+        let key = Self {
+            word,
+            len: Self::LONG,
+        };
+        (key, false)
     }
-    // The upper bits are spread best.
-    let folded = (hash ^ (hash >> 20)) >> 32;
-    u32::try_from(folded).unwrap_or_default()
+
+    /// Callback ids are ours, so nobody chooses them to collide.
+    #[inline]
+    fn hash(self) -> usize {
+        // The upper bits are spread best.
+        let spread = self.word.wrapping_mul(SPREAD) >> 32;
+        usize::try_from(spread).unwrap_or_default()
+    }
 }
 
 /// An odd number without a pattern.
@@ -295,7 +387,19 @@ pub(crate) enum CallName {
 impl CallName {
     const SHORT: usize = 38;
 
+    #[inline]
     pub(crate) fn new(packed: &[u8]) -> Self {
+        let mut bytes = [0; Self::SHORT];
+        if let (Ok(eight), Some(slots)) = (<&[u8; 8]>::try_from(packed), bytes.first_chunk_mut()) {
+            // As long as ours are.
+            *slots = *eight;
+            return Self::Short { len: 8, bytes };
+        }
+        Self::of_other(packed)
+    }
+
+    #[inline(never)]
+    fn of_other(packed: &[u8]) -> Self {
         let mut bytes = [0; Self::SHORT];
         match (bytes.get_mut(..packed.len()), u8::try_from(packed.len())) {
             (Some(slots), Ok(len)) => {
@@ -306,20 +410,15 @@ impl CallName {
         }
     }
 
-    /// The name that these parts make.
-    pub(crate) fn joined(parts: [&[u8]; 3]) -> Self {
-        let mut bytes = [0; Self::SHORT];
-        let mut len: usize = 0;
-        for part in parts {
-            let end = len.saturating_add(part.len());
-            let Some(slots) = bytes.get_mut(len..end) else {
-                return Self::Long(parts.concat().into());
-            };
-            slots.copy_from_slice(part);
-            len = end;
-        }
-        let len = u8::try_from(len).unwrap_or_default();
-        Self::Short { len, bytes }
+    /// The name with these bytes in the place of those from `start` on. `None` if it is too long for
+    /// that.
+    #[inline]
+    pub(crate) fn with<const N: usize>(&self, start: usize, put: [u8; N]) -> Option<Self> {
+        let Self::Short { len, mut bytes } = *self else {
+            return None;
+        };
+        *bytes.get_mut(start..)?.first_chunk_mut()? = put;
+        Some(Self::Short { len, bytes })
     }
 }
 
@@ -377,8 +476,14 @@ mod tests {
         prop::collection::vec(step, 0..600)
     }
 
+    /// Most as ours are, some shorter, some longer than what a key takes.
     fn name(id: CallId) -> CallName {
-        let text = alloc::format!("\"{:06x}\"", id.0.wrapping_mul(0x9e_3779) & 0xff_ffff);
+        let digits = id.0.wrapping_mul(0x9e_3779) & 0xff_ffff;
+        let text = match id.0 % 8 {
+            0 => alloc::format!("{digits:x}"),
+            1 => alloc::format!("\"\\u{digits:06x}\""),
+            _ => alloc::format!("\"{digits:06x}\""),
+        };
         CallName::new(text.as_bytes())
     }
 
@@ -393,7 +498,7 @@ mod tests {
                         let deadline = Instant::from_millis(in_millis);
                         let id = CallId(calls.next_id());
                         prop_assert!(!calls.is_taken(&name(id)));
-                        prop_assert_eq!(calls.register(name(id), deadline), id);
+                        prop_assert_eq!(calls.register(&name(id), deadline), id);
                         model.insert(id, deadline);
                     }
                     Step::Settle(nth) => {
@@ -424,7 +529,7 @@ mod tests {
                     prop_assert!(calls.is_taken(&name(*id)));
                 }
                 let most = model.len() * 2 + STALE;
-                prop_assert!(calls.by_id.len() <= most && calls.by_deadline.len() <= most);
+                prop_assert!(calls.row.len() <= most && calls.early.len() <= most);
             }
         }
     }
@@ -433,10 +538,57 @@ mod tests {
     fn a_long_name_is_one_too() {
         let long = [b'x'; 39];
         assert_eq!(*CallName::new(&long), long);
+        assert_eq!(CallName::new(&long).with(0, *b"y"), None);
+    }
+
+    #[test]
+    fn a_part_of_a_name_is_put_in_its_place() {
+        let name = CallName::new(b"\"012345\"");
+        assert_eq!(name.with(1, *b"abc"), Some(CallName::new(b"\"abc345\"")));
+        assert_eq!(name.with(CallName::SHORT - 1, *b"ab"), None);
+    }
+
+    #[test]
+    fn names_of_one_key_are_told_apart() {
+        let mut calls = Calls::default();
+        let names: [&[u8]; 4] = [b"a", b"a\0", b"a\0\0\0\0\0\0", b"a\0\0\0\0\0\0\0"];
+        let ids = names.map(|name| calls.register(name, Instant::EPOCH));
+        assert!(!calls.is_taken(b"a\0\0") && !calls.is_taken(b""));
+        for (name, id) in names.into_iter().zip(ids).rev() {
+            assert_eq!(calls.settle(name), Some(id));
+            assert!(!calls.is_taken(name));
+        }
+    }
+
+    #[test]
+    fn calls_are_numbered_anew_where_the_numbers_end() {
+        let mut calls = Calls::default();
+        let kept = calls.register(b"kept", Instant::EPOCH);
+        calls.rebuild(8);
+        calls.chains.fill(NONE);
+        calls.first = NONE - 1;
+        let chain = calls.chain(Key::of(b"kept").0);
+        calls.chains[chain] = NONE - 1;
+        let next = calls.register(b"next", Instant::EPOCH);
+        assert_eq!(calls.settle(b"kept"), Some(kept));
+        assert_eq!(calls.settle(b"next"), Some(next));
+        assert_eq!(calls.len(), 0);
+    }
+
+    #[test]
+    fn what_were_many_leave_no_room_behind() {
+        let mut calls = Calls::default();
+        for many in [2 * KEPT, 3] {
+            let ids: Vec<_> = (0..many)
+                .map(|n| calls.register(&n.to_be_bytes(), Instant::EPOCH))
+                .collect();
+            assert!(ids.into_iter().rev().all(|id| calls.remove(id)));
+            assert_eq!(calls.row.capacity() == 0, many > KEPT);
+        }
+        calls.rest();
         assert_eq!(
-            *CallName::joined([b"\"", &long[..37], b"\""]),
-            [b"\"", &long[..37], b"\""].concat()[..]
+            (calls.row.capacity(), calls.next_id()),
+            (0, 2 * KEPT as u64 + 3)
         );
-        assert_eq!(CallName::joined([b"a", b"", b"bc"]), CallName::new(b"abc"));
     }
 }

@@ -6,12 +6,11 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 use sente_edn::Value;
-use smol_str::SmolStr;
 
 use crate::connection::keyword;
 use crate::event::{Event, Payload};
 use crate::limits::Limits;
-use crate::packer::{PackError, Packer, Shape, identity};
+use crate::packer::{Format, PackError, Packer, Shape, identity};
 use crate::profile::{Dialect, Role};
 use crate::queue::{Hold, Priority};
 use crate::trace::Traceparent;
@@ -20,7 +19,7 @@ use crate::trace::Traceparent;
 #[derive(Clone, Debug)]
 pub struct PackedEvent {
     pub(crate) bytes: Bytes,
-    pub(crate) format: SmolStr,
+    pub(crate) format: Format,
     pub(crate) sealed: SealedFrames,
     /// Whether every stock reader takes it, where that is known.
     pub(crate) portable: Option<bool>,
@@ -46,14 +45,14 @@ impl PackedEvent {
 
     /// What was packed elsewhere.
     pub(crate) fn from_parts(bytes: Vec<u8>, format: &str) -> Self {
-        Self::of_bytes(Bytes::from(bytes), format)
+        Self::of_bytes(Bytes::from(bytes), Format::new(format))
     }
 
     /// The same, of shared bytes.
-    pub(crate) fn of_bytes(bytes: Bytes, format: &str) -> Self {
+    pub(crate) fn of_bytes(bytes: Bytes, format: Format) -> Self {
         Self {
             bytes,
-            format: SmolStr::new(format),
+            format,
             sealed: SealedFrames::default(),
             portable: None,
             traceparent: None,
@@ -75,7 +74,7 @@ impl PackedEvent {
         packer: &Arc<dyn Packer>,
     ) -> Result<(), PackError> {
         if packer.seals()
-            && packer.format() == self.format
+            && packer.format() == self.format.as_str()
             && self.sealed.find(role, dialect, packer).is_none()
         {
             let frame = crate::connection::seal_alone(&self.bytes, role, dialect, &**packer)?;
@@ -92,7 +91,7 @@ impl PackedEvent {
         let is_new = self.sealed.find(Role::Server, dialect, packer).is_none();
         if is_new
             && !packer.seals()
-            && packer.format() == self.format
+            && packer.format() == self.format.as_str()
             && let Some(frame) = crate::connection::frame_alone(&self.bytes, dialect, &**packer)
         {
             self.sealed
@@ -120,7 +119,7 @@ impl PackedEvent {
     /// The [format](Packer::format) of the packed bytes.
     #[must_use]
     pub fn format(&self) -> &str {
-        &self.format
+        self.format.as_str()
     }
 }
 

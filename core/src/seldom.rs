@@ -22,6 +22,19 @@ impl<T> Seldom<T> {
         Self(None)
     }
 
+    /// Whether nothing is behind the pointer. Asked first where every message asks: it is one word
+    /// to look at, and mostly the answer.
+    #[inline]
+    pub(crate) const fn is_blank(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// What there is; `None` while it is blank.
+    #[inline]
+    pub(crate) fn seen(&self) -> Option<&T> {
+        self.0.as_deref()
+    }
+
     /// What there is, to change it; `None` while it is blank.
     #[inline]
     pub(crate) fn there(&mut self) -> Option<&mut T> {

@@ -16,21 +16,28 @@ use crate::framing::websocket::Part;
 #[derive(Debug, Default)]
 pub struct TransmitBuf {
     scratch: Vec<u8>,
-    segments: VecDeque<Segment>,
-    remaining: usize,
+    /// How much of the scratch buffer has been written.
+    written: usize,
+    /// What stands among the bytes of the scratch buffer: mostly nothing.
+    shared: VecDeque<Shared>,
+    /// How many bytes that is.
+    shared_bytes: usize,
 }
 
 #[derive(Debug)]
-enum Segment {
-    /// `start..end` of the scratch buffer.
-    Scratch(usize, usize),
-    Shared(Bytes),
+struct Shared {
+    /// How much of the scratch buffer is before it.
+    at: usize,
+    bytes: Bytes,
 }
 
 impl TransmitBuf {
     /// Shared pieces from this size on are not copied: below it, a copy is cheaper than another
     /// entry in a gathering write.
     pub const SHARE_FROM: usize = 4096;
+
+    /// What a scratch buffer keeps.
+    const KEEP: usize = 64 * 1024;
 
     /// An empty buffer that has allocated nothing.
     #[must_use]
@@ -39,15 +46,15 @@ impl TransmitBuf {
     }
 
     /// Appends a copy of `bytes`.
+    #[inline]
     pub fn put_slice(&mut self, bytes: &[u8]) {
-        let _ = self.put_slice_mut(bytes);
+        self.scratch.extend_from_slice(bytes);
     }
 
     /// Appends a copy of `bytes` and gives it back for changing in place (a WebSocket mask).
     pub fn put_slice_mut(&mut self, bytes: &[u8]) -> &mut [u8] {
         let start = self.scratch.len();
         self.scratch.extend_from_slice(bytes);
-        self.count_from(start);
         self.scratch.get_mut(start..).unwrap_or_default()
     }
 
@@ -56,8 +63,24 @@ impl TransmitBuf {
         if bytes.len() < Self::SHARE_FROM {
             self.put_slice(bytes);
         } else {
-            self.remaining = self.remaining.saturating_add(bytes.len());
-            self.segments.push_back(Segment::Shared(bytes.clone()));
+            self.shared_bytes = self.shared_bytes.saturating_add(bytes.len());
+            self.shared.push_back(Shared {
+                at: self.scratch.len(),
+                bytes: bytes.clone(),
+            });
+        }
+    }
+
+    /// Appends all of `text`, which is empty then. Where there is much of it and nothing else here, the
+    /// two change buffers instead of copying.
+    #[inline]
+    pub(crate) fn put_text(&mut self, text: &mut Vec<u8>) {
+        if text.len() >= Self::SHARE_FROM && self.is_empty() {
+            self.clear();
+            core::mem::swap(&mut self.scratch, text);
+        } else {
+            self.put_slice(text);
+            text.clear();
         }
     }
 
@@ -70,14 +93,12 @@ impl TransmitBuf {
         if len >= Self::SHARE_FROM {
             return self.put_large_frame(before, parts, behind);
         }
-        let start = self.scratch.len();
         self.scratch.reserve(len);
         self.scratch.extend_from_slice(before);
         for part in parts {
             self.scratch.extend_from_slice(part.as_slice());
         }
         self.scratch.extend_from_slice(behind);
-        self.count_from(start);
     }
 
     #[inline(never)]
@@ -92,94 +113,103 @@ impl TransmitBuf {
         self.put_slice(behind);
     }
 
-    /// Counts what was appended to the scratch buffer from `start` on.
-    #[inline]
-    fn count_from(&mut self, start: usize) {
-        let end = self.scratch.len();
-        if start == end {
-            return;
-        }
-        self.remaining = self.remaining.saturating_add(end.saturating_sub(start));
-        match self.segments.back_mut() {
-            Some(Segment::Scratch(_, last)) if *last == start => *last = end,
-            _ => self.segments.push_back(Segment::Scratch(start, end)),
-        }
-    }
-
     /// Forgets what is left in the buffer and keeps a modest scratch allocation for the next use.
+    #[inline]
     pub fn clear(&mut self) {
-        self.segments.clear();
         self.scratch.clear();
-        self.scratch.shrink_to(64 * 1024);
-        self.remaining = 0;
+        self.written = 0;
+        if self.scratch.capacity() > Self::KEEP {
+            self.scratch.shrink_to(Self::KEEP);
+        }
+        if !self.shared.is_empty() {
+            self.shared.clear();
+            self.shared_bytes = 0;
+        }
     }
 
     /// Shows what waits, piece by piece.
-    pub(crate) fn each_chunk(&self, mut see: impl FnMut(&[u8])) {
-        for segment in &self.segments {
-            match segment {
-                Segment::Scratch(start, end) => {
-                    see(self.scratch.get(*start..*end).unwrap_or_default());
-                }
-                Segment::Shared(bytes) => see(bytes),
-            }
-        }
+    pub(crate) fn each_chunk(&self, see: impl FnMut(&[u8])) {
+        self.pieces().for_each(see);
     }
 
     /// How many bytes are waiting.
     #[must_use]
+    #[inline]
     pub fn len(&self) -> usize {
-        self.remaining
+        let copied = self.scratch.len().saturating_sub(self.written);
+        copied.saturating_add(self.shared_bytes)
     }
 
     /// Whether nothing is waiting.
     #[must_use]
+    #[inline]
     pub fn is_empty(&self) -> bool {
-        self.remaining == 0
+        self.len() == 0
     }
 
-    fn bytes_of<'a>(&'a self, segment: &'a Segment) -> &'a [u8] {
-        match segment {
-            Segment::Scratch(start, end) => self.scratch.get(*start..*end).unwrap_or_default(),
-            Segment::Shared(bytes) => bytes,
+    /// What waits, in its order. No piece is empty.
+    fn pieces(&self) -> impl Iterator<Item = &[u8]> {
+        let mut from = self.written;
+        let last = [(self.scratch.len(), &[][..])];
+        let shared = self.shared.iter().map(|shared| (shared.at, &*shared.bytes));
+        let pairs = shared.chain(last).map(move |(at, bytes)| {
+            let before = self.scratch.get(from..at).unwrap_or_default();
+            from = from.max(at);
+            [before, bytes]
+        });
+        pairs.flatten().filter(|piece| !piece.is_empty())
+    }
+
+    /// Steps over as much as there is of `count` in the first piece. How much it was.
+    fn step(&mut self, count: usize) -> usize {
+        let end = self.shared.front().map_or(self.scratch.len(), |it| it.at);
+        let copied = end.saturating_sub(self.written);
+        if copied > 0 {
+            let step = copied.min(count);
+            self.written = self.written.saturating_add(step);
+            return step;
         }
+        let Some(Shared { bytes, .. }) = self.shared.front_mut() else {
+            return 0;
+        };
+        let step = bytes.len().min(count);
+        self.shared_bytes = self.shared_bytes.saturating_sub(step);
+        bytes.advance(step);
+        if bytes.is_empty() {
+            self.shared.pop_front();
+        }
+        step
     }
 }
 
 impl Buf for TransmitBuf {
+    #[inline]
     fn remaining(&self) -> usize {
-        self.remaining
+        self.len()
     }
 
+    #[inline]
     fn chunk(&self) -> &[u8] {
-        self.segments
-            .front()
-            .map_or(&[], |segment| self.bytes_of(segment))
+        let end = match self.shared.front() {
+            None => self.scratch.len(),
+            Some(shared) if shared.at > self.written => shared.at,
+            Some(shared) => return &shared.bytes,
+        };
+        self.scratch.get(self.written..end).unwrap_or_default()
     }
 
     /// Steps over `count` written bytes; stepping past the end empties the buffer.
+    #[inline]
     fn advance(&mut self, mut count: usize) {
-        while count > 0 {
-            let Some(front) = self.segments.front_mut() else {
-                break;
-            };
-            let length = match front {
-                Segment::Scratch(start, end) => end.saturating_sub(*start),
-                Segment::Shared(bytes) => bytes.len(),
-            };
-            let step = length.min(count);
-            count -= step;
-            self.remaining = self.remaining.saturating_sub(step);
-            if step == length {
-                self.segments.pop_front();
-            } else {
-                match front {
-                    Segment::Scratch(start, _) => *start = start.saturating_add(step),
-                    Segment::Shared(bytes) => bytes.advance(step),
+        if count < self.len() {
+            while count > 0 {
+                let step = self.step(count);
+                if step == 0 {
+                    break;
                 }
+                count = count.saturating_sub(step);
             }
-        }
-        if self.remaining == 0 {
+        } else {
             self.clear();
         }
     }
@@ -187,8 +217,8 @@ impl Buf for TransmitBuf {
     #[cfg(feature = "std")]
     fn chunks_vectored<'a>(&'a self, dst: &mut [std::io::IoSlice<'a>]) -> usize {
         let mut filled = 0;
-        for (slot, segment) in dst.iter_mut().zip(&self.segments) {
-            *slot = std::io::IoSlice::new(self.bytes_of(segment));
+        for (slot, piece) in dst.iter_mut().zip(self.pieces()) {
+            *slot = std::io::IoSlice::new(piece);
             filled += 1;
         }
         filled

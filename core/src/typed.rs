@@ -18,7 +18,7 @@ use crate::connection::ConnectionConfig;
 use crate::event::{EventId, PackedPayload, Payload};
 use crate::limits::Limits;
 use crate::packed::PackedEvent;
-use crate::packer::{PackError, Packer, Tokens, UnpackError};
+use crate::packer::{Format, Known, PackError, Packer, Tokens, UnpackError};
 
 /// Why a payload is not of the type that was asked for, or a Rust value cannot be packed.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -165,7 +165,8 @@ impl Payload {
         config: &ConnectionConfig,
     ) -> Result<Self, TypedError> {
         let mut packed = Vec::new();
-        pack_onto(data, &*config.packer, &config.limits, &mut packed)?;
+        let packer = (&*config.packer, &config.format);
+        pack_onto(data, packer, &config.limits, &mut packed)?;
         Ok(Self::from_packed(PackedPayload {
             bytes: Bytes::from(packed),
             reader: config.reader.clone(),
@@ -205,8 +206,10 @@ impl PackedEvent {
     ) -> Result<Self, TypedError> {
         let mut out = Vec::with_capacity(FIRST_ROOM);
         let pair = packer.sequence(2);
-        pack_typed_onto(id, data, packer, &pair, &Limits::default(), &mut out)?;
-        Ok(Self::from_parts(out, packer.format()))
+        let format = Format::new(packer.format());
+        let limits = Limits::default();
+        pack_typed_onto(id, data, (packer, &format), &pair, &limits, &mut out)?;
+        Ok(Self::of_bytes(Bytes::from(out), format))
     }
 }
 
@@ -214,12 +217,12 @@ impl PackedEvent {
 pub(crate) fn pack_typed_onto<T: Serialize + ?Sized>(
     id: &EventId,
     data: &T,
-    packer: &dyn Packer,
+    (packer, format): (&dyn Packer, &Format),
     pair: &Tokens,
     limits: &Limits,
     out: &mut Vec<u8>,
 ) -> Result<(), TypedError> {
-    if packer.format() == "edn" {
+    if format.known() == Known::Edn {
         make_room(out);
         out.extend_from_slice(b"[:");
         out.extend_from_slice(id.as_str().as_bytes());
@@ -234,7 +237,7 @@ pub(crate) fn pack_typed_onto<T: Serialize + ?Sized>(
         .pack(&id.to_value(), out)
         .map_err(TypedError::from_pack)?;
     out.extend_from_slice(pair.separator());
-    pack_onto(data, packer, limits, out)?;
+    pack_onto(data, (packer, format), limits, out)?;
     out.extend_from_slice(pair.close());
     Ok(())
 }
@@ -279,7 +282,7 @@ const FIRST_ROOM: usize = 128;
 /// Appends `data` as one packed value on one line.
 fn pack_onto<T: Serialize + ?Sized>(
     data: &T,
-    packer: &dyn Packer,
+    (packer, format): (&dyn Packer, &Format),
     limits: &Limits,
     out: &mut Vec<u8>,
 ) -> Result<(), TypedError> {
@@ -288,20 +291,20 @@ fn pack_onto<T: Serialize + ?Sized>(
     let start = out.len();
     #[cfg(not(feature = "json"))]
     let _ = limits;
-    match packer.format() {
-        "edn" => {
+    match format.known() {
+        Known::Edn => {
             make_room(out);
             // Text that a type holds raw is put on one line there.
             sente_edn::serde::append(data, out).map_err(|error| TypedError::from_edn(name, &error))
         }
         #[cfg(feature = "json")]
-        "json" => {
+        Known::Json => {
             make_room(out);
             write_json(data, out).map_err(|error| TypedError::new(name, None, error))?;
             one_line(packer, limits, start, out)
         }
         #[cfg(feature = "msgpack")]
-        "msgpack" => {
+        Known::MsgPack => {
             make_room(out);
             crate::packer::msgpack::to_writer(out, data)
                 .map_err(|error| TypedError::new(name, None, error))
@@ -347,7 +350,7 @@ fn append(out: &mut Vec<u8>, more: Vec<u8>) {
 }
 
 fn make_room(out: &mut Vec<u8>) {
-    if out.is_empty() {
+    if out.capacity() == 0 {
         *out = Vec::with_capacity(FIRST_ROOM);
     }
 }

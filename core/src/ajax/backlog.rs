@@ -5,7 +5,6 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
-use smol_str::SmolStr;
 
 use crate::calls::CallName;
 use crate::connection::{ConnectionEvent, PackedSendError, SendCapacity, Stats};
@@ -14,7 +13,7 @@ use crate::event::Event;
 use crate::id::FlushId;
 use crate::limits::Limits;
 use crate::packed::PackedEvent;
-use crate::packer::Packer;
+use crate::packer::{Format, Packer};
 use crate::queue::{Drops, Hold, Loss, Outgoing, Policy, Priority, SendOptions, SendQueue, Sent};
 
 /// Why an event was not queued; the event itself is with the caller.
@@ -397,7 +396,7 @@ fn event_of(item: Outgoing, format: &str) -> Option<PackedEvent> {
             portable,
         } => Some(PackedEvent {
             bytes: packed,
-            format: SmolStr::new(format),
+            format: Format::new(format),
             sealed,
             portable,
             traceparent: None,

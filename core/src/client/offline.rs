@@ -3,13 +3,12 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use smol_str::SmolStr;
-
 use super::config::OnOffline;
 use super::{Carried, Client, ClientEvent, ClientStats, ConnectionEvent, Instant, PackedSendError};
 use crate::connection::{ConnectionConfig, Dropped, SendCapacity};
 use crate::limits::Limits;
 use crate::packed::PackedEvent;
+use crate::packer::Format;
 use crate::queue::{Drops, Hold, Loss, Outgoing, Policy, Priority, SendOptions, SendQueue, Sent};
 
 /// Packed events by the rules of a link's send queue, within the limits of [`OnOffline::Buffer`].
@@ -20,7 +19,7 @@ pub(super) struct Offline {
     /// Those of a link, but with the limits of this buffer.
     limits: Limits,
     /// What the events are packed with.
-    format: SmolStr,
+    format: Format,
     /// How many bytes of dropped events their report has room for.
     keep_dropped: usize,
     drops: Drops,
@@ -46,7 +45,7 @@ impl Offline {
             policy,
             queue: SendQueue::default(),
             limits,
-            format: SmolStr::new(link.packer().format()),
+            format: Format::new(link.packer().format()),
             keep_dropped: link.keep_dropped,
             drops: Drops::default(),
             flush_before: 0,
@@ -60,7 +59,7 @@ impl Offline {
     }
 
     pub(super) fn format(&self) -> &str {
-        &self.format
+        self.format.as_str()
     }
 
     /// The next event for the link: the oldest of its priority.
@@ -245,7 +244,7 @@ impl Client {
         let offline = &mut self.offline;
         if offline
             .drops
-            .note(item, &offline.format, offline.keep_dropped)
+            .note(item, offline.format.as_str(), offline.keep_dropped)
         {
             // What it says is filled in when it is taken.
             let dropped = ConnectionEvent::Dropped(Dropped::default());
@@ -303,7 +302,7 @@ fn outgoing(event: &PackedEvent) -> Outgoing {
 }
 
 /// The event that was queued as `item`. There are no replies among them.
-fn packed(item: Outgoing, format: &SmolStr) -> Option<PackedEvent> {
+fn packed(item: Outgoing, format: &Format) -> Option<PackedEvent> {
     match item {
         Outgoing::Event {
             packed,

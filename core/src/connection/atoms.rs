@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use sente_edn::Value;
 
+use crate::calls::CallName;
 use crate::packer::{Packer, Tokens};
 
 use super::config::{keyword, vector};
@@ -55,6 +56,8 @@ pub(crate) struct ReplyForm {
     pub(crate) open: Bytes,
     pub(crate) middle: Bytes,
     pub(crate) close: Bytes,
+    /// What stands around a callback id of eight bytes, in one piece with room for it.
+    pub(crate) around_eight: Bytes,
 }
 
 impl ReplyForm {
@@ -63,16 +66,19 @@ impl ReplyForm {
         let (id, callback) = (pack(keyword("chsk/reply"))?, pack(keyword("cb-uuid"))?);
         let data = pack(keyword("data"))?;
         let join = |parts: &[&[u8]]| Bytes::from(parts.concat());
+        let open = join(&[
+            pair.open(),
+            &id,
+            pair.separator(),
+            map.open(),
+            &callback,
+            map.key_separator(),
+        ]);
+        let middle = join(&[map.separator(), &data, map.key_separator()]);
         Some(Self {
-            open: join(&[
-                pair.open(),
-                &id,
-                pair.separator(),
-                map.open(),
-                &callback,
-                map.key_separator(),
-            ]),
-            middle: join(&[map.separator(), &data, map.key_separator()]),
+            around_eight: join(&[&open, &[0; 8], &middle]),
+            open,
+            middle,
             close: join(&[map.close(), pair.close()]),
         })
     }
@@ -87,29 +93,37 @@ impl ReplyForm {
 }
 
 /// What stands around the digits of a packed callback id.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) struct CallbackForm {
-    /// How many digits.
-    pub(crate) len: usize,
-    pub(crate) before: Bytes,
-    pub(crate) behind: Bytes,
+    /// A packed callback id, whose digits are replaced.
+    any: CallName,
+    /// Where its digits are.
+    start: usize,
 }
 
 impl CallbackForm {
+    /// How many digits.
+    pub(crate) const DIGITS: usize = 6;
+
     /// The form of ids of six digits, if `pack` writes their text as it is.
     fn find(pack: impl Fn(Value) -> Option<Bytes>) -> Option<Self> {
-        const SAMPLES: [&str; 2] = ["012345", "abcdef"];
+        const SAMPLES: [&[u8; CallbackForm::DIGITS]; 2] = [b"012345", b"abcdef"];
         let mut forms = SAMPLES.map(|text| {
-            let packed = pack(Value::from(text))?;
+            let packed = pack(Value::from(core::str::from_utf8(text).ok()?))?;
             let mut at = packed.windows(text.len());
-            let start = at.position(|window| window == text.as_bytes())?;
-            Some(Self {
-                len: text.len(),
-                before: packed.slice(..start),
-                behind: packed.slice(start + text.len()..),
-            })
+            let start = at.position(|window| window == text)?;
+            // All the same but for the digits.
+            let any = CallName::new(&packed).with(start, *SAMPLES[0])?;
+            Some(Self { any, start })
         });
         let (first, second) = (forms[0].take()?, forms[1].take()?);
-        (first.before == second.before && first.behind == second.behind).then_some(first)
+        (first == second).then_some(first)
+    }
+
+    /// The packed callback id of the first of these digits. `None` if it is too long for a form.
+    #[inline]
+    pub(crate) fn name(&self, digits: [u8; 8]) -> Option<CallName> {
+        let digits: [u8; Self::DIGITS] = *digits.first_chunk()?;
+        self.any.with(self.start, digits)
     }
 }

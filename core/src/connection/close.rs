@@ -132,7 +132,7 @@ impl Connection {
                 } => Some(
                     self.given_back(PackedEvent {
                         bytes: packed,
-                        format: self.config.packer.format().into(),
+                        format: self.config.format.clone(),
                         sealed,
                         portable,
                         traceparent: None,

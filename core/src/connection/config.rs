@@ -6,7 +6,6 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use sente_edn::{Keyword, Map, Value};
-use smol_str::SmolStr;
 use thiserror::Error;
 
 use crate::event::Reader;
@@ -15,11 +14,12 @@ use crate::framing::Kind;
 #[cfg(feature = "deflate")]
 use crate::framing::websocket::DeflateConfig;
 use crate::limits::Limits;
-use crate::packer::{Edn, Packer, edn_limits};
+use crate::packer::{Edn, Format, Packer, edn_limits};
 use crate::profile::{Carrier, Dialect, Keepalive, Profile, Role};
 use crate::queue::{Rate, WaterMarks};
 
 use super::atoms::Atoms;
+use super::scratch::Scratch;
 
 /// The configuration connections share: build it once, hand out clones of the `Arc`.
 ///
@@ -40,8 +40,13 @@ pub struct ConnectionConfig {
     /// What the packer says of itself.
     pub(crate) kind: Kind,
     pub(crate) seals: bool,
-    pub(crate) format: SmolStr,
+    pub(crate) format: Format,
     pub(crate) water_marks: WaterMarks,
+    /// An event whose frame is shorter is neither refused for its length nor told of; 0 where more
+    /// is to be asked of each event.
+    pub(crate) simple_below: usize,
+    /// How many bytes of frames may be made before they leave; 0 where none may.
+    pub(crate) most_ahead: usize,
     pub(crate) keepalive: Option<Keepalive>,
     pub(crate) handshake_timeout: Duration,
     pub(crate) close_timeout: Duration,
@@ -318,6 +323,19 @@ impl ConnectionConfigBuilder {
         let edn =
             (self.packer.format() == "edn" && !self.packer.seals()).then(|| edn_limits(&limits));
         let water_marks = WaterMarks::new(&limits);
+        let asks_more =
+            self.packer.seals() || self.send_rate.is_some() || self.flush_window.is_some();
+        let simple_below = if asks_more {
+            0
+        } else {
+            let most = limits.max_frame_bytes.min(small_frames);
+            most.saturating_add(1).min(limits.warn_frame_bytes)
+        };
+        let most_ahead = if self.packer.seals() {
+            0
+        } else {
+            Scratch::MOST.min(limits.max_transmit_bytes)
+        };
         let limits = Arc::new(limits);
         Ok(Arc::new(ConnectionConfig {
             profile,
@@ -325,9 +343,11 @@ impl ConnectionConfigBuilder {
             reader: Reader::new(&self.packer, &limits),
             kind: self.packer.kind(),
             seals: self.packer.seals(),
-            format: SmolStr::new(self.packer.format()),
+            format: Format::new(self.packer.format()),
             packer: self.packer,
             water_marks,
+            simple_below,
+            most_ahead,
             limits,
             keepalive: self.keepalive.map(Keepalive::at_least_a_millisecond),
             handshake_timeout: self.handshake_timeout,

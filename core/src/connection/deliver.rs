@@ -9,9 +9,10 @@ use crate::error::CallError;
 use crate::event::{Event, EventId, PackedPayload, Payload};
 use crate::trace::Traceparent;
 
-use super::Connection;
 use super::event::{ConnectionEvent, Message};
 use super::plain::size_of_event;
+use super::recv_queue::Lane;
+use super::{Connection, RecvPolicy};
 
 impl Connection {
     pub(super) fn handle_event(
@@ -54,6 +55,12 @@ impl Connection {
             Some(data) => Ok(Payload::from_packed(data)),
             None => Ok(Payload::from(Value::Nil)),
         };
-        self.push_message(ConnectionEvent::Settled { call, result }, size);
+        let settled = ConnectionEvent::Settled { call, result };
+        if self.config.on_recv_full == RecvPolicy::Backpressure {
+            let limits = &self.config.limits;
+            self.recv.push(Lane::Answer, settled, Some(size), limits);
+        } else {
+            self.push_message(settled, size);
+        }
     }
 }

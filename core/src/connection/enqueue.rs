@@ -125,25 +125,15 @@ impl Connection {
         options: &SendOptions,
         event: impl FnOnce() -> Outgoing,
     ) -> bool {
-        if !self.is_simple(options) {
-            return false;
-        }
         let around = envelope::around_event_len(self.profile, &self.config.atoms);
-        let size = around.saturating_add(len);
-        if !self.has_simple_room(size, len) {
-            return false;
+        let is_simple = options.policy == Policy::Reject
+            && options.priority == Priority::Normal
+            && self.is_calm(around.saturating_add(len), len);
+        if is_simple {
+            self.stats.events_queued += 1;
+            self.queue.push_event(len, event);
         }
-        self.before_push(size);
-        if options.priority == Priority::Low {
-            // How many of the others may go before it is counted in the queue.
-            self.take_ahead_back();
-        }
-        self.queue.push_event(len, options.priority, event);
-        self.after_push();
-        if options.flush {
-            self.held_until = None;
-        }
-        true
+        is_simple
     }
 
     #[inline(never)]
@@ -176,6 +166,17 @@ impl Connection {
     #[inline]
     pub(super) fn is_simple(&self, options: &SendOptions) -> bool {
         options.policy == Policy::Reject && !self.config.seals && self.limiter.is_none()
+    }
+
+    /// Whether there is nothing to ask, to tell or to note of one more event of `len` packed bytes,
+    /// whose frame has `size` bytes, but how many there were.
+    #[inline(always)]
+    pub(super) fn is_calm(&self, size: usize, len: usize) -> bool {
+        let config = &*self.config;
+        size < config.simple_below
+            && self
+                .queue
+                .takes_below(len, config.water_marks.calm, &config.limits)
     }
 
     /// Whether an event of `len` packed bytes fits everywhere, and its frame of `size` bytes.
@@ -250,6 +251,9 @@ impl Connection {
     pub(super) fn sleep(&mut self) {
         self.recv.settle();
         self.recent_ids = None;
+        if let Some(calls) = self.calls.there() {
+            calls.rest();
+        }
         if self.queue.is_empty() && !self.transmitting {
             self.queue.sleep();
             self.scratch.sleep();
@@ -394,9 +398,14 @@ impl Connection {
     }
 
     /// Something left the queue, or a reservation ended: whoever waits for that is told.
+    #[inline]
     pub(super) fn room_was_made(&mut self) {
-        self.grant_reservations();
-        self.check_send_ready();
+        if !self.queue.reservations.is_blank() {
+            self.grant_reservations();
+        }
+        if !self.pressure.is_blank() {
+            self.check_send_ready();
+        }
         self.settle_flushes();
     }
 
@@ -408,9 +417,16 @@ impl Connection {
     }
 
     /// One `HighWater` on the way up.
+    #[inline]
     fn check_high_water(&mut self) {
-        let high = !self.config.water_marks.high.covers(&self.queue);
-        if !high || core::mem::replace(&mut self.pressure.make().high, true) {
+        if !self.config.water_marks.high.covers(&self.queue) {
+            self.is_above_high_water();
+        }
+    }
+
+    #[inline(never)]
+    fn is_above_high_water(&mut self) {
+        if core::mem::replace(&mut self.pressure.make().high, true) {
             return;
         }
         self.take_send_ready_back();

@@ -186,23 +186,37 @@ fn pair_len(atoms: &Atoms) -> usize {
     atoms.pair.open().len() + atoms.pair.separator().len() + atoms.pair.close().len()
 }
 
-/// What stands before an event that leaves alone, and what behind it: before and behind the callback
-/// id, or what is in its place. `None` where pushes are put together.
+/// What stands around an event that leaves alone.
+pub(super) struct Around<'a> {
+    pub(super) before: &'a [u8],
+    /// A separator, the callback id or what is in its place, and the end; of some events nothing.
+    pub(super) behind: Option<[&'a [u8]; 3]>,
+}
+
+/// What stands around an event that leaves alone. `None` where pushes are put together.
 #[inline]
 pub(super) fn around_event<'a>(
     profile: Profile,
     atoms: &'a Atoms,
     callback: Option<&'a [u8]>,
-) -> Option<(&'a [u8], [&'a [u8]; 3])> {
+) -> Option<Around<'a>> {
     let second = match (callback, profile.dialect, profile.role) {
         (Some(callback), ..) => callback,
         (None, ..) if profile.batches() => return None,
-        (None, Dialect::SenteLite, _) => return Some((&[], [&[]; 3])),
+        (None, Dialect::SenteLite, _) => {
+            return Some(Around {
+                before: &[],
+                behind: None,
+            });
+        }
         (None, Dialect::Sente, Role::Client) => &atoms.nil,
         (None, Dialect::Sente, Role::Server) => return None,
     };
     let (open, close) = (atoms.pair.open(), atoms.pair.close());
-    Some((open, [atoms.pair.separator(), second, close]))
+    Some(Around {
+        before: open,
+        behind: Some([atoms.pair.separator(), second, close]),
+    })
 }
 
 /// What stands before, between and behind the callback id and the data of a reply, and whether the

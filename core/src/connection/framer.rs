@@ -159,6 +159,21 @@ impl Framer {
         }
     }
 
+    /// Whether there is nothing of the framing's own to write, and messages are taken.
+    #[inline]
+    pub(super) fn has_nothing_due(&self) -> bool {
+        match self {
+            Self::WebSocket(websocket) => websocket.has_nothing_due(),
+            Self::LengthPrefixed(_) | Self::Lines(_) => true,
+        }
+    }
+
+    /// Whether a line break would end a message.
+    #[inline]
+    pub(super) const fn is_lines(&self) -> bool {
+        matches!(self, Self::Lines(_))
+    }
+
     /// Whether it writes what a server's WebSocket writes plainly, as [`frame_alone`] makes it.
     ///
     /// [`frame_alone`]: super::seal::frame_alone

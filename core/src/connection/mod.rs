@@ -2,6 +2,7 @@
 
 mod ahead;
 mod atoms;
+mod callback;
 mod chance;
 mod close;
 mod config;
@@ -321,8 +322,8 @@ impl Connection {
             .flatten()
             .map(|since| since + self.config.limits.bad_frame_period);
         [
-            self.calls.next_deadline(),
-            self.queue.reservations.next_deadline(),
+            self.calls.seen().and_then(Calls::next_deadline),
+            self.queue.next_deadline(),
             self.held_until.filter(|_| self.is_held()),
             self.framer.poll_timeout(),
             self.handshake_deadline,
@@ -501,7 +502,7 @@ impl Connection {
     /// Calls waiting for their reply.
     #[must_use]
     pub fn pending_calls(&self) -> usize {
-        self.calls.len()
+        self.calls.seen().map_or(0, Calls::len)
     }
 
     /// Time enters with inputs and commands only, and never runs backwards.

@@ -5,6 +5,8 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
+use crate::transmit::TransmitBuf;
+
 /// What the buffer may hold while there is more to send.
 const BUSY: usize = 64 * 1024;
 
@@ -23,6 +25,12 @@ pub(super) struct Scratch {
 impl Scratch {
     /// How much text of frames is taken before what follows waits in the queue.
     pub(super) const MOST: usize = BUSY;
+
+    /// How many bytes the frames have.
+    #[inline]
+    pub(super) const fn framed(&self) -> usize {
+        self.framed
+    }
 
     /// The frames.
     #[inline]
@@ -47,6 +55,15 @@ impl Scratch {
     #[inline]
     pub(super) const fn keep(&mut self) {
         self.framed = self.text.len();
+    }
+
+    /// Writes the frames, and forgets them.
+    #[inline]
+    pub(super) fn move_to(&mut self, out: &mut TransmitBuf) {
+        self.text.truncate(self.framed);
+        out.put_text(&mut self.text);
+        self.framed = 0;
+        self.shrink_to(BUSY);
     }
 
     /// Forgets the frames.

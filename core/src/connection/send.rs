@@ -1,6 +1,7 @@
 //! The sending half of a connection: what the application says, packed and handed to the queue.
 
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -9,7 +10,7 @@ use sente_edn::Value;
 
 use crate::calls::CallName;
 use crate::error::{CallError, ReplyError, SendError};
-use crate::event::{Event, Payload};
+use crate::event::{Event, PackedPayload, Payload};
 use crate::extensions::Extensions;
 use crate::framing::websocket::Part;
 use crate::id::{CallId, ReplyToken};
@@ -86,7 +87,7 @@ impl Connection {
         now: Instant,
         event: &PackedEvent,
     ) -> Result<(), PackedSendError> {
-        self.send_packed_with(now, event, SendOptions::new())
+        self.queue_packed(now, event, &SendOptions::new())
             .map(|_| ())
     }
 
@@ -100,6 +101,16 @@ impl Connection {
         event: &PackedEvent,
         options: SendOptions,
     ) -> Result<Sent, PackedSendError> {
+        self.queue_packed(now, event, &options)
+    }
+
+    #[inline]
+    fn queue_packed(
+        &mut self,
+        now: Instant,
+        event: &PackedEvent,
+        options: &SendOptions,
+    ) -> Result<Sent, PackedSendError> {
         self.note(now, || Entry::SendPacked(event.clone(), options.clone()));
         self.tick(now);
         if event.format != self.config.format {
@@ -110,11 +121,20 @@ impl Connection {
             return Err(PackedSendError::NotOpen);
         }
         let is_untraced = event.traceparent.is_none();
-        if is_untraced && self.enqueue_simply(event.bytes.len(), &options, || untraced(event)) {
+        if is_untraced && self.enqueue_simply(event.bytes.len(), options, || untraced(event)) {
             return Ok(Sent::Queued);
         }
+        self.queue_packed_otherwise(event, options)
+    }
+
+    #[inline(never)]
+    fn queue_packed_otherwise(
+        &mut self,
+        event: &PackedEvent,
+        options: &SendOptions,
+    ) -> Result<Sent, PackedSendError> {
         let item = self.outgoing(event);
-        self.enqueue(item, &options).map_err(PackedSendError::from)
+        self.enqueue(item, options).map_err(PackedSendError::from)
     }
 
     /// Queues a call: `event`, to be answered within `timeout` from now. It settles exactly once,
@@ -137,7 +157,7 @@ impl Connection {
             SendError::NotOpen(Box::new(event))
         } else if !self.profile.can_call() {
             SendError::CallsUnsupported(Box::new(event))
-        } else if self.calls.len() >= limit {
+        } else if self.pending_calls() >= limit {
             SendError::TooManyCalls {
                 event: Box::new(event),
                 limit,
@@ -159,7 +179,7 @@ impl Connection {
                     return Err(self.give_back(event, refused));
                 }
             }
-            return Ok(self.calls.make().register(name, now + timeout));
+            return Ok(self.calls.make().register(&name, now + timeout));
         };
         self.stats.rare().sends_refused += 1;
         Err(refused)
@@ -198,7 +218,7 @@ impl Connection {
         self.tick(now);
         if token.connection == self.serial
             && self.takes_answers()
-            && let Some(packed) = payload.as_packed_by(&*self.config.packer)
+            && let Some(packed) = self.as_it_is(&payload)
             && self.reply_ahead(&token.callback, &packed.bytes)
         {
             self.owed_replies = self.owed_replies.saturating_sub(1);
@@ -297,33 +317,6 @@ impl Connection {
         self.push_event(ConnectionEvent::Opened(opened));
     }
 
-    /// Six hexadecimal digits as Sente's clients choose them, packed; more where they are taken.
-    pub(super) fn fresh_callback(&mut self) -> CallName {
-        let mut length = 6;
-        loop {
-            let bits = self.chance.next();
-            let text = hexadecimal(bits);
-            let text = text.get(..length).unwrap_or_default();
-            let (packer, form) = (&*self.config.packer, &self.config.atoms.callback);
-            // A packer that could not pack a string was refused with the configuration.
-            let name = match form {
-                Some(form) if form.len == length => {
-                    CallName::joined([&form.before, text, &form.behind])
-                }
-                _ => {
-                    let text = core::str::from_utf8(text).unwrap_or_default();
-                    let mut packed = Vec::new();
-                    let _ = packer.pack(&Value::from(text), &mut packed);
-                    CallName::new(&packed)
-                }
-            };
-            if !self.calls.is_taken(&name) && self.ping_callback.as_deref() != Some(&name) {
-                return name;
-            }
-            length = 16;
-        }
-    }
-
     pub(super) fn send_ping(&mut self) {
         self.stats.pings_sent += 1;
         let profile = self.profile;
@@ -404,11 +397,11 @@ impl Connection {
     }
 
     pub(super) fn pack(&mut self, event: Event) -> Result<(Event, Bytes), SendError> {
-        let config = self.config.clone();
         let trace = self.profile.extensions.trace;
+        let config = &*self.config;
         let packed = self
             .scratch
-            .packed(|out| pack_whole(&event, trace, &config, out));
+            .packed(|out| pack_whole(&event, trace, config, out));
         self.packed_or_not(event, packed)
     }
 
@@ -420,10 +413,9 @@ impl Connection {
         callback: Option<&[u8]>,
         options: &SendOptions,
     ) -> Result<(Event, Packed), SendError> {
-        let config = self.config.clone();
         let trace = self.profile.extensions.trace;
-        let packed = self.pack_ahead(callback, options, |out| {
-            pack_whole(&event, trace, &config, out)
+        let packed = self.pack_ahead(callback, options, |config, out| {
+            pack_whole(&event, trace, config, out)
         });
         self.packed_or_not(event, packed)
     }
@@ -452,6 +444,17 @@ impl Connection {
         }
         let packed = self.config.atoms.error.clone();
         self.push_reply(Outgoing::Reply { callback, packed });
+    }
+
+    /// The payload as it came, if it may stand in a frame of ours as it is.
+    #[inline]
+    fn as_it_is<'a>(&self, payload: &'a Payload) -> Option<&'a PackedPayload> {
+        let packed = payload.as_packed()?;
+        let is_ours = Arc::ptr_eq(&packed.reader, &self.config.reader);
+        if is_ours && (packed.line_safe || !self.framer.is_lines()) {
+            return Some(packed);
+        }
+        payload.as_packed_by(&*self.config.packer)
     }
 
     #[inline]
@@ -537,25 +540,6 @@ impl From<Refused> for PackedSendError {
             Refused::TooLarge { .. } => Self::TooLarge,
         }
     }
-}
-
-/// The sixteen digits of a number, the lowest first.
-#[inline]
-const fn hexadecimal(bits: u64) -> [u8; 16] {
-    // Eight at once: each half is spread to a byte for each digit.
-    const fn eight(half: u64) -> u64 {
-        let spread = (half | (half << 16)) & 0x0000_ffff_0000_ffff;
-        let spread = (spread | (spread << 8)) & 0x00ff_00ff_00ff_00ff;
-        let digits = (spread | (spread << 4)) & 0x0f0f_0f0f_0f0f_0f0f;
-        // No byte reaches the next one.
-        let letters = (digits.wrapping_add(0x0606_0606_0606_0606) >> 4) & 0x0101_0101_0101_0101;
-        let letters = letters.wrapping_mul((b'a' - b'0' - 10) as u64);
-        digits
-            .wrapping_add(0x3030_3030_3030_3030)
-            .wrapping_add(letters)
-    }
-    let (low, high) = (eight(bits & 0xffff_ffff) as u128, eight(bits >> 32) as u128);
-    (low | (high << 64)).to_le_bytes()
 }
 
 fn join(parts: &[Part<'_>]) -> Bytes {

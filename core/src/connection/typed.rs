@@ -79,17 +79,18 @@ impl Connection {
             self.stats.rare().sends_refused += 1;
             return Err(PackedSendError::NotOpen.into());
         }
-        let config = self.config.clone();
-        let packed = self.pack_ahead(None, options, |out| config.pack_typed(id, data, out));
+        let packed = self.pack_ahead(None, options, |config, out| {
+            config.pack_typed(id, data, out)
+        });
         let packed = match packed.inspect_err(|_| self.stats.rare().sends_refused += 1)? {
             Packed::Ahead => return Ok(Sent::Queued),
             Packed::Alone(packed) => packed,
         };
         // What came of it is the same as of the packed event.
-        self.note(now, || {
-            let event = PackedEvent::of_bytes(packed.clone(), config.packer.format());
-            Entry::SendPacked(event, options.clone())
-        });
+        if self.tape.is_some() {
+            let event = PackedEvent::of_bytes(packed.clone(), self.config.format.clone());
+            self.note(now, || Entry::SendPacked(event, options.clone()));
+        }
         self.enqueue(Outgoing::event(packed), options)
             .map_err(|refused| TypedSendError::Refused(refused.into()))
     }
@@ -107,10 +108,9 @@ impl Connection {
         timeout: Duration,
     ) -> Result<CallId, TypedSendError> {
         self.tick(now);
-        let config = self.config.clone();
         if self.tape.is_some() {
             // As it is called with an event, which is what is written down.
-            let payload = Payload::typed(data, &config)?;
+            let payload = Payload::typed(data, &self.config)?;
             let event = Event::new(id.clone(), payload);
             return self.call(now, event, timeout).map_err(refused);
         }
@@ -120,7 +120,7 @@ impl Connection {
         }
         let name = self.fresh_callback();
         let options = SendOptions::new().flush(true);
-        let packed = self.pack_ahead(Some(&name), &options, |out| {
+        let packed = self.pack_ahead(Some(&name), &options, |config, out| {
             config.pack_typed(id, data, out)
         });
         match packed.inspect_err(|_| self.stats.rare().sends_refused += 1)? {
@@ -136,7 +136,7 @@ impl Connection {
                     .map_err(|refused| TypedSendError::Refused(refused.into()))?;
             }
         }
-        Ok(self.calls.make().register(name, now + timeout))
+        Ok(self.calls.make().register(&name, now + timeout))
     }
 
     /// Why no call can be made now, if none can.
@@ -147,7 +147,7 @@ impl Connection {
         } else if !self.profile.can_call() {
             Some(PackedSendError::CallsUnsupported)
         } else {
-            (self.calls.len() >= limit).then_some(PackedSendError::TooManyCalls { limit })
+            (self.pending_calls() >= limit).then_some(PackedSendError::TooManyCalls { limit })
         }
     }
 }
@@ -176,6 +176,7 @@ impl ConnectionConfig {
         data: &T,
         out: &mut Vec<u8>,
     ) -> Result<(), TypedError> {
-        pack_typed_onto(id, data, &*self.packer, &self.atoms.pair, &self.limits, out)
+        let packer = (&*self.packer, &self.format);
+        pack_typed_onto(id, data, packer, &self.atoms.pair, &self.limits, out)
     }
 }

@@ -52,6 +52,17 @@ impl Connection {
     /// `Limits::max_transmit_bytes` unless one frame is larger. `None` while the last transmit is
     /// not [acknowledged](Self::handle_transmitted) or nothing is to be done.
     pub fn poll_transmit(&mut self, out: &mut TransmitBuf) -> Option<Transmit> {
+        if self.tape.is_some() {
+            return self.next_transmit_noted(out);
+        }
+        if self.state == State::Open && self.has_nothing_but_ahead() {
+            return self.next_ahead(out);
+        }
+        self.next_transmit(out)
+    }
+
+    #[cold]
+    fn next_transmit_noted(&mut self, out: &mut TransmitBuf) -> Option<Transmit> {
         let transmit = self.next_transmit(out);
         self.note(self.now, || {
             Entry::PolledTransmit(transmit.map(|transmit| match transmit {
@@ -62,6 +73,39 @@ impl Connection {
         transmit
     }
 
+    /// Whether an open connection has nothing to write but frames that were made already, if there are
+    /// any, and nobody waits for them to leave. So it is nearly always.
+    #[inline]
+    fn has_nothing_but_ahead(&self) -> bool {
+        self.queue.has_none_but_ahead()
+            && self.queue.reservations.is_blank()
+            && self.control.is_blank()
+            && self.pressure.is_blank()
+            && self.flushes.is_blank()
+            && self.sealer.is_blank()
+            && self.held_until.is_none()
+            && self.ended.is_none()
+            && !self.shutdown_given
+            && self.framer.has_nothing_due()
+    }
+
+    /// The next transmit where that is so.
+    #[inline]
+    fn next_ahead(&mut self, out: &mut TransmitBuf) -> Option<Transmit> {
+        if self.transmitting || !self.queue.has_ahead() {
+            return None;
+        }
+        if self.queue.last_ahead_start() >= self.config.limits.max_transmit_bytes {
+            return self.next_transmit(out);
+        }
+        self.transmit_is_life = !self.has_reply_room();
+        self.transmitting = true;
+        self.move_ahead(out);
+        self.stats.bytes_sent += out.len() as u64;
+        Some(Transmit::Data)
+    }
+
+    #[inline(never)]
     fn next_transmit(&mut self, out: &mut TransmitBuf) -> Option<Transmit> {
         if self.transmitting || self.shutdown_given || self.ended_badly() {
             return None;
@@ -69,12 +113,16 @@ impl Connection {
         self.transmit_is_life = !self.has_reply_room();
         let seals = self.config.seals;
         let limit = self.config.limits.max_transmit_bytes;
-        self.write_control(out);
+        if !self.control.is_blank() {
+            self.write_control(out);
+        }
         if matches!(self.state, State::Open | State::Draining) && !self.is_held() {
             // A WebSocket whose end was read, but not reached yet for want of room, takes no more:
             // what is queued comes back as undelivered.
             self.write_ahead(limit, out);
-            while out.len() < limit && self.framer.takes_messages() && self.write_next(out) {}
+            if !self.queue.is_empty() {
+                while out.len() < limit && self.framer.takes_messages() && self.write_next(out) {}
+            }
             // Before anything else is told, so that a flush waits for what this transmit carries.
             self.transmitting = !out.is_empty();
             self.room_was_made();
@@ -263,7 +311,14 @@ impl Connection {
 
     /// What is not queued any more has been written, unless a transmit is with the driver or was
     /// lost with it.
+    #[inline]
     pub(super) fn settle_flushes(&mut self) {
+        if !self.flushes.is_blank() {
+            self.settle_waiting_flushes();
+        }
+    }
+
+    fn settle_waiting_flushes(&mut self) {
         if self.transmitting || self.ended_badly() {
             return;
         }

@@ -4,6 +4,7 @@
 //! same one, nothing on the wire negotiates it.
 
 mod edn;
+mod format;
 #[cfg(feature = "gzip")]
 mod gzip;
 #[cfg(feature = "json")]
@@ -36,6 +37,7 @@ use crate::limits::Limits;
 
 pub use edn::Edn;
 pub(crate) use edn::edn_limits;
+pub(crate) use format::{Format, Known};
 #[cfg(feature = "gzip")]
 pub use gzip::Gzip;
 #[cfg(feature = "json")]

@@ -103,7 +103,7 @@ impl Piece {
 
 impl Ahead {
     /// Takes the message with this number.
-    #[inline]
+    #[inline(always)]
     pub(super) fn push(&mut self, message: Framed, number: u64) {
         if self.messages.is_empty() {
             self.first = number;

@@ -1,9 +1,8 @@
 //! What was dropped on the sending side, told once and in one report.
 
-use smol_str::SmolStr;
-
 use crate::connection::Dropped;
 use crate::packed::PackedEvent;
+use crate::packer::Format;
 
 use super::{Outgoing, WAITING_OVERHEAD};
 
@@ -51,7 +50,7 @@ impl Drops {
             self.held = held;
             self.report.events.push(PackedEvent {
                 bytes: packed,
-                format: SmolStr::new(format),
+                format: Format::new(format),
                 sealed,
                 portable,
                 traceparent: None,

@@ -2,6 +2,7 @@
 
 mod ahead;
 mod drops;
+mod lane;
 mod policy;
 mod rate;
 mod reserve;
@@ -15,4 +16,4 @@ pub use rate::{Rate, RateLimiter};
 pub(crate) use reserve::Reservations;
 pub use reserve::{ReserveError, Ticket};
 pub(crate) use send::{Hold, Outgoing, SendQueue, WAITING_OVERHEAD};
-pub(crate) use water::WaterMarks;
+pub(crate) use water::{Mark, WaterMarks};

@@ -1,6 +1,6 @@
 //! The send queue of one connection: packed messages, bounded by count and by bytes.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::BTreeMap;
 
 use bytes::Bytes;
 use smol_str::SmolStr;
@@ -10,18 +10,17 @@ use crate::limits::Limits;
 use crate::packed::SealedFrames;
 use crate::packer::Packer;
 use crate::seldom::{Blank, Seldom};
+use crate::time::Instant;
 
 use super::ahead::Ahead;
-use super::{Framed, Policy, Priority, Reservations};
+use super::lane::{Entry, Lane};
+use super::{Framed, Mark, Policy, Priority, Reservations};
 
 /// What a waiting frame costs besides its bytes. Counted where the peer decides how many wait.
 pub(crate) const WAITING_OVERHEAD: usize = 64;
 
 /// How many frames of normal priority may leave in a row while a low one waits.
 const NORMAL_IN_A_ROW: u8 = 15;
-
-/// How many holes a lane may have beyond one for each entry before it is tidied.
-const HOLES: usize = 32;
 
 /// A packed message on its way out, without its envelope.
 #[derive(Clone, Debug)]
@@ -136,7 +135,8 @@ impl SendQueue {
     /// Whether one more message of `len` bytes fits, for somebody who has not reserved room.
     pub(crate) fn takes(&self, len: usize, limits: &Limits) -> bool {
         // Whoever waits does so because it does not fit: nobody else may have the room before.
-        self.reservations.waiting() == 0 && self.has_room(len, limits)
+        let waiting = self.reservations.seen().map_or(0, Reservations::waiting);
+        waiting == 0 && self.has_room(len, limits)
     }
 
     /// Whether one more message of `len` bytes fits beside what is queued and reserved.
@@ -165,14 +165,36 @@ impl SendQueue {
             && (self.reservations.waiting() == 0 || self.losable_bytes >= len)
     }
 
+    /// Whether one more message of `len` bytes fits, and leaves the queue at this mark or below it.
+    /// Asked for every event.
+    #[inline]
+    pub(crate) fn takes_below(&self, len: usize, mark: Mark, limits: &Limits) -> bool {
+        mark.covers_also(self, len)
+            && if self.reservations.is_blank() {
+                // A mark is no higher than the limits.
+                true
+            } else {
+                self.takes(len, limits)
+            }
+    }
+
+    /// When the first reservation ends that waits.
+    #[inline]
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        let reservations = self.reservations.seen();
+        reservations.and_then(Reservations::next_deadline)
+    }
+
     /// Messages queued and places reserved.
     fn messages(&self) -> usize {
-        self.len().saturating_add(self.reservations.granted())
+        let reserved = self.reservations.seen().map_or(0, Reservations::granted);
+        self.len().saturating_add(reserved)
     }
 
     fn bytes_taken(&self) -> usize {
-        self.bytes()
-            .saturating_add(self.reservations.granted_bytes())
+        let reserved = self.reservations.seen();
+        let reserved = reserved.map_or(0, Reservations::granted_bytes);
+        self.bytes().saturating_add(reserved)
     }
 
     #[inline(always)]
@@ -186,19 +208,14 @@ impl SendQueue {
         self.lane_mut(priority).push(number, item, hold);
     }
 
-    /// Queues an event of `len` bytes that is no call and is to be kept. It is made where it will lie,
-    /// since it is large to move.
+    /// Queues an event of `len` bytes of normal priority that is no call and is to be kept. It is made
+    /// where it will lie, since it is large to move.
     #[inline]
-    pub(crate) fn push_event(
-        &mut self,
-        len: usize,
-        priority: Priority,
-        event: impl FnOnce() -> Outgoing,
-    ) {
+    pub(crate) fn push_event(&mut self, len: usize, event: impl FnOnce() -> Outgoing) {
         let number = self.queued;
         self.queued = self.queued.wrapping_add(1);
-        self.bytes = self.bytes.saturating_add(len);
-        let lane = self.lane_mut(priority);
+        self.bytes = self.bytes.wrapping_add(len);
+        let lane = &mut self.normal;
         lane.live = lane.live.wrapping_add(1);
         lane.entries.push_back(Entry {
             number,
@@ -211,7 +228,7 @@ impl SendQueue {
     /// nothing is.
     #[inline]
     pub(crate) fn has_none_but_ahead(&self) -> bool {
-        self.normal.live == 0 && self.low.live == 0
+        self.normal.live == 0 && self.low.seen().is_none_or(|low| low.live == 0)
     }
 
     /// Queues a message whose frame was made already, and stands behind those that were made before.
@@ -402,12 +419,16 @@ impl SendQueue {
 
     #[inline]
     pub(crate) fn len(&self) -> usize {
-        self.ahead.len() + self.normal.live + self.low.live
+        let low = self.low.seen().map_or(0, |low| low.live);
+        self.ahead
+            .len()
+            .wrapping_add(self.normal.live)
+            .wrapping_add(low)
     }
 
     #[inline]
     pub(crate) const fn bytes(&self) -> usize {
-        self.bytes.saturating_add(self.ahead.bytes())
+        self.bytes.wrapping_add(self.ahead.bytes())
     }
 
     /// What the waiting replies hold, their administration included.
@@ -480,110 +501,4 @@ struct Keys(BTreeMap<SmolStr, (Priority, u64)>);
 
 impl Blank for Keys {
     const BLANK: &'static Self = &Self(BTreeMap::new());
-}
-
-/// The entries of one priority. What is dropped from the middle leaves a hole, so that dropping
-/// costs no moving; the first entry is never a hole.
-#[derive(Debug, Default)]
-struct Lane {
-    /// In the order of their numbers.
-    entries: VecDeque<Entry>,
-    live: usize,
-    /// The numbers of those that may be dropped.
-    losable: Seldom<VecDeque<u64>>,
-}
-
-impl Blank for Lane {
-    const BLANK: &'static Self = &Self {
-        entries: VecDeque::new(),
-        live: 0,
-        losable: Seldom::new(),
-    };
-}
-
-#[derive(Debug)]
-struct Entry {
-    number: u64,
-    item: Option<Outgoing>,
-    hold: Hold,
-}
-
-impl Lane {
-    #[inline(always)]
-    fn push(&mut self, number: u64, item: Outgoing, hold: Hold) {
-        if hold != Hold::Keep {
-            self.losable.make().push_back(number);
-        }
-        self.live += 1;
-        self.entries.push_back(Entry {
-            number,
-            item: Some(item),
-            hold,
-        });
-    }
-
-    fn push_front(&mut self, number: u64, item: Outgoing) {
-        self.live = self.live.saturating_add(1);
-        self.entries.push_front(Entry {
-            number,
-            item: Some(item),
-            hold: Hold::Keep,
-        });
-    }
-
-    fn pop(&mut self) -> Option<(Outgoing, Hold)> {
-        let entry = self.entries.pop_front()?;
-        if let Some(losable) = self.losable.there()
-            && losable.front() == Some(&entry.number)
-        {
-            losable.pop_front();
-        }
-        self.live = self.live.saturating_sub(1);
-        self.skip_holes();
-        entry.item.map(|item| (item, entry.hold))
-    }
-
-    fn drop_oldest(&mut self) -> Option<(Outgoing, Hold)> {
-        let number = self.losable.there()?.pop_front()?;
-        let entry = self.find_mut(number)?;
-        let item = entry.item.take()?;
-        let hold = core::mem::replace(&mut entry.hold, Hold::Keep);
-        self.live = self.live.saturating_sub(1);
-        self.skip_holes();
-        // Where the oldest is stuck, holes would gather behind it without end.
-        if self.entries.len() > self.live.saturating_mul(2).saturating_add(HOLES) {
-            self.entries.retain(|entry| entry.item.is_some());
-        }
-        Some((item, hold))
-    }
-
-    fn skip_holes(&mut self) {
-        while self
-            .entries
-            .front()
-            .is_some_and(|entry| entry.item.is_none())
-        {
-            self.entries.pop_front();
-        }
-    }
-
-    fn oldest(&self) -> Option<u64> {
-        self.entries.front().map(|entry| entry.number)
-    }
-
-    fn find(&self, number: u64) -> Option<&Entry> {
-        let at = self.position(number)?;
-        self.entries.get(at)
-    }
-
-    fn find_mut(&mut self, number: u64) -> Option<&mut Entry> {
-        let at = self.position(number)?;
-        self.entries.get_mut(at)
-    }
-
-    fn position(&self, number: u64) -> Option<usize> {
-        self.entries
-            .binary_search_by_key(&number, |entry| entry.number)
-            .ok()
-    }
 }

@@ -9,6 +9,8 @@ use super::SendQueue;
 pub(crate) struct WaterMarks {
     /// Above it `HighWater` is told.
     pub(crate) high: Mark,
+    /// The same, or a limit that is lower: up to it there is room, and nothing to tell.
+    pub(crate) calm: Mark,
     /// At it, or below, `SendReady` is.
     pub(crate) low: Mark,
 }
@@ -24,6 +26,7 @@ impl WaterMarks {
     pub(crate) fn new(limits: &Limits) -> Self {
         Self {
             high: Mark::new(limits, limits.send_high_water),
+            calm: Mark::new(limits, limits.send_high_water.min(100)),
             low: Mark::new(limits, limits.send_low_water.min(limits.send_high_water)),
         }
     }
@@ -43,11 +46,13 @@ impl Mark {
     }
 
     /// Whether the queue holds no more of either.
+    #[inline]
     pub(crate) fn covers(self, queue: &SendQueue) -> bool {
         queue.len() <= self.messages && queue.bytes() <= self.bytes
     }
 
     /// Whether it would with one more message of `len` bytes.
+    #[inline]
     pub(crate) fn covers_also(self, queue: &SendQueue, len: usize) -> bool {
         queue.len() < self.messages && queue.bytes().saturating_add(len) <= self.bytes
     }

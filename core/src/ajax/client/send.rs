@@ -98,7 +98,7 @@ impl AjaxClient {
         let (event, packed) = self.pack(event)?;
         let name = CallName::new(&self.calls.next_id().to_be_bytes());
         match self.enqueue(packed, Some(name.clone()), &SendOptions::new()) {
-            Ok(_) => Ok(self.calls.register(name, self.now + timeout)),
+            Ok(_) => Ok(self.calls.register(&name, self.now + timeout)),
             Err(refused) => Err(self.backlog.send_error(event, refused)),
         }
     }

@@ -212,6 +212,12 @@ impl WebSocket {
         ping.is_some() || close.is_some()
     }
 
+    /// Whether [`poll_transmit`](Self::poll_transmit) would write nothing, and messages may be written.
+    #[inline]
+    pub(crate) fn has_nothing_due(&self) -> bool {
+        self.ping.is_none() && self.close_due.is_none() && self.is_open()
+    }
+
     /// When [`handle_timeout`](Self::handle_timeout) has to be called: the end of the closing
     /// handshake's time. `None` while the WebSocket is open and once it
     /// [wants the shutdown](Self::wants_shutdown).
@@ -259,8 +265,17 @@ impl WebSocket {
     #[inline]
     pub(crate) fn frame(kind: Kind, start: usize, text: &mut Vec<u8>) -> usize {
         let message = start.saturating_add(Header::LONGER);
-        let header = server_header(kind, text.len().saturating_sub(message));
+        let length = text.len().saturating_sub(message);
+        let header = server_header(kind, length);
         let header = header.as_slice();
+        // Most have a header of just that room.
+        if let (Ok(header), Some(room)) = (
+            <[u8; Header::LONGER]>::try_from(header),
+            text.get_mut(start..).and_then(<[u8]>::first_chunk_mut),
+        ) {
+            *room = header;
+            return 0;
+        }
         let moved = Header::LONGER.saturating_sub(header.len());
         if moved > 0 && message <= text.len() {
             text.copy_within(message.., message.saturating_sub(moved));
