@@ -1,6 +1,7 @@
 //! One budget of received bytes for many connections, behind one lock that is seldom taken.
 
 use std::collections::HashMap;
+use std::num::NonZeroU64;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
@@ -44,8 +45,8 @@ struct Book {
     budget: RecvBudget,
     /// The signals that wake their drivers. Each says whether there is something to be told, perhaps
     /// that nothing has changed: that is set and cleared under the lock of the book.
-    drivers: HashMap<ConnId, Arc<Signal>>,
-    next: u64,
+    drivers: HashMap<NonZeroU64, Arc<Signal>>,
+    last: u64,
 }
 
 impl SharedRecvBudget {
@@ -58,7 +59,7 @@ impl SharedRecvBudget {
             book: Mutex::new(Book {
                 budget,
                 drivers: HashMap::new(),
-                next: 0,
+                last: 0,
             }),
         }))
     }
@@ -98,17 +99,20 @@ impl SharedRecvBudget {
     /// Takes up a connection whose driver `driver` wakes.
     pub(crate) fn join(&self, driver: &Arc<Signal>) -> Share {
         let mut book = self.book();
-        let id = ConnId::new(book.next, &[0; 10]);
-        book.next = book.next.wrapping_add(1);
-        let _ = book.budget.join(id);
+        let number = if book.budget.join_unnamed() {
+            None
+        } else {
+            let number = book.enter(driver);
+            let _ = number.map(|number| book.budget.join(id_of(number)));
+            number
+        };
         driver.is_share_news.store(true, Ordering::Release);
-        book.drivers.insert(id, driver.clone());
         Share {
             budget: self.clone(),
-            id,
+            number,
             driver: driver.clone(),
-            applied: None,
-            asked_at: None,
+            applied: NONE,
+            asked_at: NONE,
         }
     }
 
@@ -119,10 +123,26 @@ impl SharedRecvBudget {
 }
 
 impl Book {
+    /// A number for a connection that `driver` wakes.
+    fn enter(&mut self, driver: &Arc<Signal>) -> Option<NonZeroU64> {
+        self.last = self.last.wrapping_add(1);
+        let number = NonZeroU64::new(self.last)?;
+        self.drivers.insert(number, driver.clone());
+        Some(number)
+    }
+
+    fn leave(&mut self, number: NonZeroU64) {
+        self.drivers.remove(&number);
+        if self.drivers.is_empty() {
+            self.drivers.shrink_to_fit();
+        }
+    }
+
     /// Tells the connections what has changed for them.
     fn publish(&mut self) {
         while let Some((id, _)) = self.budget.poll_allowance() {
-            if let Some(driver) = self.drivers.get(&id) {
+            let number = NonZeroU64::new(id.unix_millis());
+            if let Some(driver) = number.and_then(|number| self.drivers.get(&number)) {
                 driver.is_share_news.store(true, Ordering::Release);
                 driver.notify();
             }
@@ -134,12 +154,21 @@ impl Book {
 #[derive(Debug)]
 pub(crate) struct Share {
     budget: SharedRecvBudget,
-    id: ConnId,
+    /// Its number in the book; none while it has the least and never had to ask for more.
+    number: Option<NonZeroU64>,
     driver: Arc<Signal>,
     /// What the connection was told it is allowed.
-    applied: Option<usize>,
+    applied: usize,
     /// The allowance at which more was asked for: once is enough, until it is another one.
-    asked_at: Option<usize>,
+    asked_at: usize,
+}
+
+/// No allowance.
+const NONE: usize = usize::MAX;
+
+/// What a connection of this number is called in the budget.
+fn id_of(number: NonZeroU64) -> ConnId {
+    ConnId::new(number.get(), &[0; 10])
 }
 
 impl Share {
@@ -148,20 +177,31 @@ impl Share {
         if !self.driver.is_share_news.load(Ordering::Acquire) {
             return None;
         }
-        let book = self.budget.book();
+        let mut book = self.budget.book();
         self.driver.is_share_news.store(false, Ordering::Release);
-        let bytes = book.budget.allowance(self.id)?;
+        let bytes = match self.number {
+            None => self.budget.0.limits.min_bytes,
+            Some(number) => {
+                let bytes = book.budget.allowance(id_of(number))?;
+                if book.budget.forget_name(id_of(number)) {
+                    book.leave(number);
+                    self.number = None;
+                }
+                bytes
+            }
+        };
         drop(book);
-        self.applied = Some(bytes);
+        self.applied = bytes;
         Some(bytes)
     }
 
     /// Reports how full the connection is, where that is news. Whether it was, and there may be
     /// [`news`](Self::news) in return.
     pub(crate) fn report(&mut self, capacity: &RecvCapacity) -> bool {
-        let Some(allowance) = self.applied else {
+        let allowance = self.applied;
+        if allowance == NONE {
             return false;
-        };
+        }
         // Its own limits do not count here, nor that it is not limited any more after its end.
         let mut capacity = *capacity;
         capacity.max_bytes = allowance;
@@ -169,12 +209,20 @@ impl Share {
             return false;
         }
         let is_full = capacity.bytes >= allowance;
-        let asked_at = is_full.then_some(allowance);
+        let asked_at = if is_full { allowance } else { NONE };
         if std::mem::replace(&mut self.asked_at, asked_at) == asked_at && is_full {
             return false;
         }
         let mut book = self.budget.book();
-        book.budget.report(self.id, &capacity);
+        if self.number.is_none() {
+            self.number = book.enter(&self.driver);
+            if let Some(number) = self.number {
+                book.budget.give_name(id_of(number));
+            }
+        }
+        if let Some(number) = self.number {
+            book.budget.report(id_of(number), &capacity);
+        }
         book.publish();
         true
     }
@@ -183,8 +231,13 @@ impl Share {
 impl Drop for Share {
     fn drop(&mut self) {
         let mut book = self.budget.book();
-        book.drivers.remove(&self.id);
-        book.budget.leave(self.id);
+        match self.number {
+            None => book.budget.leave_unnamed(),
+            Some(number) => {
+                book.leave(number);
+                book.budget.leave(id_of(number));
+            }
+        }
         book.publish();
     }
 }

@@ -2,19 +2,18 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitStatus;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use sente_core::packer::Packer;
 use sente_core::{
     Carrier, CloseReason, ConnId, Connection, Dialect, Input, Instant, Opened, RecvCapacity, State,
     Stats, Transmit, TransmitBuf,
 };
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 
 use crate::budget::SharedRecvBudget;
 use crate::clock::Clock;
 use crate::driver::{Driven, News, Wants, drive};
-use crate::ending::Ending;
 use crate::engine::ConnectionFacts;
 use crate::events::Events;
 use crate::handle::{End, Handle};
@@ -50,15 +49,12 @@ pub(crate) fn start_with<L: Link + ?Sized + 'static, T: Timer + ?Sized + 'static
     if let Some(bytes) = share.news() {
         connection.set_recv_allowance(clock.now(), bytes);
     }
-    let facts = ConnectionFacts {
-        kill: Notify::new(),
-        end: Ending::default(),
-        id,
-        packer: connection.config().packer().clone(),
-        peer: std::mem::take(&mut transport.peer).into_boxed_str(),
-        pid: transport.child.as_ref().and_then(|child| child.pid()),
-        states: OnceLock::new(),
-    };
+    let peer = std::mem::take(&mut transport.peer).into_boxed_str();
+    let facts = ConnectionFacts::new(id, connection.config().clone(), peer);
+    if let Some(pid) = transport.child.as_ref().and_then(|child| child.pid()) {
+        // It is said once.
+        let _ = facts.rare().pid.set(pid);
+    }
     let runtime = clock.runtime().clone();
     let shared = Shared::new(connection, clock, driver, Some(share), facts);
     let held = shared.hold();
@@ -70,7 +66,7 @@ pub(crate) fn start_with<L: Link + ?Sized + 'static, T: Timer + ?Sized + 'static
         let child = drive(&*over.shared, transport, timer).await;
         if let Some(child) = child {
             // Few peers are children, and no other is to keep room for this.
-            over.exit = Box::pin(child.finish(over.shared.facts.kill.notified())).await;
+            over.exit = Box::pin(child.finish(over.shared.facts.rare().kill.notified())).await;
         }
     }));
     held
@@ -87,7 +83,7 @@ impl Handle {
     /// Closes now, and kills the child, if the peer is one, without the grace it has otherwise.
     /// It is still waited for: see [`ended`](Self::ended).
     pub fn kill(&self) {
-        self.shared.facts.kill.notify_one();
+        self.shared.facts.rare().kill.notify_one();
         self.close();
     }
 
@@ -96,7 +92,7 @@ impl Handle {
     /// # Cancel safety
     /// Safe.
     pub async fn ended(&self) -> End {
-        self.shared.facts.end.wait().await
+        self.shared.facts.rare().end.wait().await
     }
 
     /// The id of this connection on this side.
@@ -108,7 +104,7 @@ impl Handle {
     /// The packer both sides speak. A `Hub` wants to know it.
     #[must_use]
     pub fn packer(&self) -> &Arc<dyn Packer> {
-        &self.shared.facts.packer
+        self.shared.facts.config.packer()
     }
 
     /// What the peer is called in messages: an address, a path, a command.
@@ -120,10 +116,11 @@ impl Handle {
     /// The child's process id, if the peer is one.
     #[must_use]
     pub fn pid(&self) -> Option<u32> {
-        self.shared.facts.pid
+        self.shared.facts.rare_there()?.pid.get().copied()
     }
 
-    /// The terms of the newest handshake that was seen.
+    /// The terms of the newest handshake that was seen. `None` where an [`Attendant`](crate::Attendant)
+    /// was told them, as in a server: it keeps what it needs of them.
     #[must_use]
     pub fn opened(&self) -> Option<Opened> {
         self.shared.lock().opened.as_deref().cloned()
@@ -132,7 +129,7 @@ impl Handle {
     /// What carries it: a WebSocket or a byte stream.
     #[must_use]
     pub fn carrier(&self) -> Carrier {
-        self.shared.lock().machine.config().carrier()
+        self.shared.facts.config.carrier()
     }
 
     /// The dialect in force.
@@ -159,6 +156,7 @@ impl Handle {
         let states = self
             .shared
             .facts
+            .rare()
             .states
             .get_or_init(|| watch::Sender::new(state));
         states.subscribe()
@@ -248,7 +246,7 @@ impl Drop for Over {
             catch_unwind(AssertUnwindSafe(|| shared.with(end))).unwrap_or_else(|_| dropped());
         let mut stats = Stats::default();
         shared.let_go(|inner| stats = inner.machine.stats());
-        shared.facts.end.set(End {
+        shared.facts.rare().end.set(End {
             reason,
             exit: self.exit,
             stats,

@@ -66,14 +66,15 @@ pub(crate) enum News<'a> {
 /// Drives `machine` over `transport` until the transport is not needed any more and dropped. Gives
 /// back the child, if the peer is one: it sees the end of its input only now.
 ///
-/// The transport is boxed: a task keeps the room of what it was begun with as long as it lives. Link
+/// The transport is boxed, and given away before anything is waited for: a task keeps the room of what
+/// it was begun with as long as it lives, and a box that was only moved out of as well. Link
 /// and timer are erased everywhere but where it is measured what that costs.
 pub(crate) async fn drive<L: Link + ?Sized, T: Timer + ?Sized>(
     machine: &impl Driven,
     transport: Box<Transport<L>>,
     timer: impl FnOnce(&Clock) -> Box<T>,
 ) -> Option<Box<Child>> {
-    let (link, rest, child) = (*transport).into_parts();
+    let (link, rest, child) = transport.into_parts();
     let clock = machine.clock();
     let mut driver = Driver {
         machine,

@@ -3,7 +3,6 @@
 use std::fmt::Debug;
 use std::sync::{Arc, OnceLock};
 
-use sente_core::packer::Packer;
 use sente_core::{
     Client, ClientEvent, ClientOutbox, ClientState, ConnId, Connection, ConnectionConfig,
     ConnectionEvent, ConnectionOutbox, Instant, Modules, Opened, Outbox, Peer, RecvCapacity,
@@ -156,7 +155,8 @@ impl Machine for Connection {
     }
 
     fn take_note(&self, facts: &ConnectionFacts) -> bool {
-        if let Some(states) = facts.states.get() {
+        let states = facts.rare_there().and_then(|rare| rare.states.get());
+        if let Some(states) = states {
             let state = self.state();
             states.send_if_modified(|known| std::mem::replace(known, state) != state);
         }
@@ -319,18 +319,43 @@ pub(crate) fn token_in(event: ConnectionEvent) -> Option<ReplyToken> {
 /// What there is to know of a connection, and to tell its driver, without its lock.
 #[derive(Debug)]
 pub(crate) struct ConnectionFacts {
+    pub(crate) id: ConnId,
+    pub(crate) config: Arc<ConnectionConfig>,
+    pub(crate) peer: Box<str>,
+    rare: OnceLock<Box<RareFacts>>,
+}
+
+/// What most connections need only when they end, if ever.
+#[derive(Debug, Default)]
+pub(crate) struct RareFacts {
     /// The child should be killed.
     pub(crate) kill: Notify,
+    pub(crate) pid: OnceLock<u32>,
     pub(crate) end: Ending,
-    pub(crate) id: ConnId,
-    pub(crate) packer: Arc<dyn Packer>,
-    pub(crate) peer: Box<str>,
-    pub(crate) pid: Option<u32>,
     /// The states as they come, once somebody has asked for them.
     pub(crate) states: OnceLock<watch::Sender<State>>,
 }
 
 impl ConnectionFacts {
+    pub(crate) fn new(id: ConnId, config: Arc<ConnectionConfig>, peer: Box<str>) -> Self {
+        Self {
+            id,
+            config,
+            peer,
+            rare: OnceLock::new(),
+        }
+    }
+
+    /// Made when it is first asked for.
+    pub(crate) fn rare(&self) -> &RareFacts {
+        self.rare.get_or_init(Box::default)
+    }
+
+    /// The same; `None` while nobody has asked.
+    pub(crate) fn rare_there(&self) -> Option<&RareFacts> {
+        self.rare.get().map(|rare| &**rare)
+    }
+
     fn peer_of(&self, user: Option<&str>) -> Peer {
         match user {
             Some(user) => Peer::of_user(self.id, user),

@@ -22,15 +22,19 @@ use crate::handle::Handle;
 #[derive(Debug)]
 pub struct Events<M: Engine = Connection> {
     handle: Handle<M>,
-    /// What was taken before anybody asked.
-    early: VecDeque<M::Event>,
+    /// What was taken before anybody asked, if anything was.
+    #[expect(
+        clippy::box_collection,
+        reason = "a server keeps the events of each connection, and few take any early"
+    )]
+    early: Option<Box<VecDeque<M::Event>>>,
 }
 
 impl<M: Engine> Events<M> {
     pub(crate) const fn new(handle: Handle<M>) -> Self {
         Self {
             handle,
-            early: VecDeque::new(),
+            early: None,
         }
     }
 
@@ -69,11 +73,11 @@ impl<M: Engine> Events<M> {
     }
 
     pub(crate) fn has_early(&self) -> bool {
-        !self.early.is_empty()
+        self.early.as_ref().is_some_and(|early| !early.is_empty())
     }
 
     pub(crate) fn take_early(&mut self) -> Option<M::Event> {
-        self.early.pop_front()
+        self.early.as_mut()?.pop_front()
     }
 
     /// What the engine has to tell now; nothing after the end.
@@ -131,7 +135,7 @@ impl Events {
                 Some(ConnectionEvent::Closed(reason)) => return Err(reason),
                 Some(event) => {
                     let opened = matches!(event, ConnectionEvent::Opened(_));
-                    self.early.push_back(event);
+                    self.early.get_or_insert_default().push_back(event);
                     if opened {
                         return Ok(());
                     }
@@ -149,9 +153,10 @@ impl Events {
         let mut inner = shared.lock();
         inner.settle(shared);
         while let Some(event) = inner.next_event(shared) {
-            self.early.push_back(event);
+            self.early.get_or_insert_default().push_back(event);
         }
-        self.early.iter().find_map(|event| match event {
+        let mut early = self.early.iter().flat_map(|early| early.iter());
+        early.find_map(|event| match event {
             ConnectionEvent::BadEvent(bad) => Some(bad.reason.clone()),
             _ => None,
         })

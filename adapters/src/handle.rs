@@ -2,6 +2,7 @@
 
 use std::process::ExitStatus;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use sente_core::{
@@ -14,7 +15,7 @@ use tokio::sync::oneshot;
 use crate::engine::Engine;
 use crate::line;
 use crate::permit::Permit;
-use crate::shared::{Owner, Shared, Waiter};
+use crate::shared::{Shared, Waiter};
 
 /// Sends on a running connection, or, as [`ClientHandle`](crate::ClientHandle), over whatever link
 /// a client has. Clones are cheap and all mean the same connection or client.
@@ -24,10 +25,15 @@ use crate::shared::{Owner, Shared, Waiter};
 #[derive(Debug)]
 pub struct Handle<M: Engine = Connection> {
     pub(crate) shared: Arc<Shared<M>>,
-    pub(crate) _owner: Arc<Owner<M>>,
 }
 
 impl<M: Engine> Handle<M> {
+    pub(crate) fn of(shared: Arc<Shared<M>>) -> Self {
+        // No more than there is memory for.
+        shared.handles.fetch_add(1, Ordering::Relaxed);
+        Self { shared }
+    }
+
     /// Queues `event` now, or keeps it where a client was asked to
     /// ([`OnOffline`](sente_core::OnOffline)). `Ok` means queued, not written.
     ///
@@ -232,9 +238,14 @@ impl<M: Engine> Handle<M> {
 
 impl<M: Engine> Clone for Handle<M> {
     fn clone(&self) -> Self {
-        Self {
-            shared: self.shared.clone(),
-            _owner: self._owner.clone(),
+        Self::of(self.shared.clone())
+    }
+}
+
+impl<M: Engine> Drop for Handle<M> {
+    fn drop(&mut self) {
+        if self.shared.handles.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.shared.abandon();
         }
     }
 }

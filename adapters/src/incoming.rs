@@ -109,7 +109,14 @@ impl Acceptor {
         link: impl Link + 'static,
         peer: &str,
     ) -> io::Result<Option<Incoming>> {
-        let link: Box<dyn Link> = Box::new(link);
+        self.take_boxed(Box::new(link), peer).await
+    }
+
+    pub(crate) async fn take_boxed(
+        &self,
+        link: Box<dyn Link>,
+        peer: &str,
+    ) -> io::Result<Option<Incoming>> {
         #[cfg(feature = "tls")]
         if let Some(tls) = &self.tls {
             let link = LinkLayer::around(self.layer.as_ref(), link);

@@ -159,10 +159,14 @@ impl<L: Link + ?Sized> Transport<L> {
     }
 
     /// The stream, what was read of it already, and the child at its other end.
-    pub(crate) fn into_parts(self) -> (Box<L>, BytesMut, Option<Box<Child>>) {
+    #[expect(
+        clippy::boxed_local,
+        reason = "the box ends here, and not with whoever had it"
+    )]
+    pub(crate) fn into_parts(self: Box<Self>) -> (Box<L>, BytesMut, Option<Box<Child>>) {
         let Self {
             link, rest, child, ..
-        } = self;
+        } = *self;
         (link, rest, child)
     }
 }

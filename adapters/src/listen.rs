@@ -281,12 +281,16 @@ async fn accept_upgrades(socket: Socket, acceptor: Acceptor, patience: Duration,
         if under_way.len() >= MAX_UPGRADES {
             under_way.pop_front();
         }
+        // What is through is forgotten, those in front first, as they came.
+        while under_way.front().is_some_and(oneshot::Sender::is_closed) {
+            under_way.pop_front();
+        }
         let (stays, gives_way) = oneshot::channel();
         under_way.push_back(stays);
         let (acceptor, sender) = (acceptor.clone(), sender.clone());
         let runtime = socket.runtime.clone();
         socket.runtime.spawn(Box::pin(async move {
-            let upgrading = acceptor.take(accepted.link, &peer);
+            let upgrading = acceptor.take_boxed(accepted.link, &peer);
             let gives_way = async {
                 let _ = gives_way.await;
             };

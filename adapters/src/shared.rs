@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -28,6 +29,8 @@ pub(crate) const ABANDONED: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(crate) struct Shared<M: Engine> {
     inner: Mutex<Inner<M>>,
+    /// How many handles there are, those that events have among them.
+    pub(crate) handles: AtomicUsize,
     pub(crate) clock: Clock,
     /// The driver should look again.
     pub(crate) driver: Arc<Signal>,
@@ -216,7 +219,10 @@ impl<M: Engine> Inner<M> {
                 break event;
             }
         };
-        if let Some(opened) = M::terms(&event) {
+        // An attendant is told them, and most connections of a server are never asked.
+        if self.attendant.is_none()
+            && let Some(opened) = M::terms(&event)
+        {
             self.opened = Some(Box::new(opened.clone()));
         }
         if M::ends_link(&event)
@@ -308,6 +314,7 @@ impl<M: Engine> Shared<M> {
         };
         Arc::new(Self {
             inner: Mutex::new(inner),
+            handles: AtomicUsize::new(0),
             clock,
             driver,
             arrived: Signal::default(),
@@ -318,10 +325,7 @@ impl<M: Engine> Shared<M> {
 
     /// What an application holds of it.
     pub(crate) fn hold(self: &Arc<Self>) -> (Handle<M>, Events<M>) {
-        let handle = Handle {
-            shared: self.clone(),
-            _owner: Arc::new(Owner(self.clone())),
-        };
+        let handle = Handle::of(self.clone());
         let events = Events::new(handle.clone());
         (handle, events)
     }
@@ -475,6 +479,12 @@ impl<M: Engine> Shared<M> {
         self.room.notify_waiters();
     }
 
+    /// Drains what nobody holds any more.
+    pub(crate) fn abandon(&self) {
+        self.lock().abandoned = true;
+        self.with_waking(|machine, now| machine.drain(now, now + ABANDONED));
+    }
+
     /// A panic under this lock would be a bug of the engine; the state is still the best there is.
     pub(crate) fn lock(&self) -> MutexGuard<'_, Inner<M>> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
@@ -489,16 +499,4 @@ pub(crate) struct Again {
     pub(crate) at_once: bool,
     /// How many events were shown to handlers.
     pub(crate) shown: usize,
-}
-
-/// Drains what nobody holds any more.
-#[derive(Debug)]
-pub(crate) struct Owner<M: Engine>(Arc<Shared<M>>);
-
-impl<M: Engine> Drop for Owner<M> {
-    fn drop(&mut self) {
-        self.0.lock().abandoned = true;
-        self.0
-            .with_waking(|machine, now| machine.drain(now, now + ABANDONED));
-    }
 }

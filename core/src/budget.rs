@@ -97,6 +97,8 @@ pub struct RecvBudget {
     limits: RecvBudgetLimits,
     granted: usize,
     shares: BTreeMap<ConnId, Share>,
+    /// How many are there without a name, each with the least.
+    unnamed: usize,
     /// Who waits for its first allowance, in the order they came.
     newcomers: BTreeMap<u64, ConnId>,
     /// Who waits for more, in the order they came.
@@ -135,6 +137,7 @@ impl RecvBudget {
             },
             granted: 0,
             shares: BTreeMap::new(),
+            unnamed: 0,
             newcomers: BTreeMap::new(),
             growing: BTreeMap::new(),
             next_number: 0,
@@ -170,6 +173,57 @@ impl RecvBudget {
             }
             self.changed.remove(&id);
             self.granted = self.granted.saturating_sub(share.allowance);
+            self.serve();
+        }
+    }
+
+    /// Takes a connection up without a name, with the least ([`RecvBudgetLimits::min_bytes`]): where
+    /// most never need more, most take no memory here. `false`, and nothing, where it would have to
+    /// wait; it is to [`join`](Self::join) then. O(1).
+    #[must_use]
+    pub fn join_unnamed(&mut self) -> bool {
+        let free = self.limits.total_bytes.saturating_sub(self.granted);
+        let is_next = self.newcomers.is_empty() && free >= self.limits.min_bytes;
+        if is_next {
+            self.granted = self.granted.saturating_add(self.limits.min_bytes);
+            self.unnamed = self.unnamed.saturating_add(1);
+        }
+        is_next
+    }
+
+    /// Gives a name to one of those who came without, so that it can [`report`](Self::report). Does
+    /// nothing where the name is known already, or all have one. O(log n).
+    pub fn give_name(&mut self, id: ConnId) {
+        if let Entry::Vacant(vacant) = self.shares.entry(id)
+            && let Some(others) = self.unnamed.checked_sub(1)
+        {
+            self.unnamed = others;
+            vacant.insert(Share {
+                allowance: self.limits.min_bytes,
+                ..Share::default()
+            });
+        }
+    }
+
+    /// Forgets the name of a connection that has the least again, and waits for nothing. Whether it
+    /// did. O(log n).
+    pub fn forget_name(&mut self, id: ConnId) -> bool {
+        let forgets = self.shares.get(&id).is_some_and(|share| {
+            let has_least = share.allowance == self.limits.min_bytes;
+            has_least && share.waiting.is_none() && !share.refused && !self.changed.contains(&id)
+        });
+        if forgets {
+            self.shares.remove(&id);
+            self.unnamed = self.unnamed.saturating_add(1);
+        }
+        forgets
+    }
+
+    /// Lets one go of those who have no name; nothing where there is none. O(log n).
+    pub fn leave_unnamed(&mut self) {
+        if let Some(others) = self.unnamed.checked_sub(1) {
+            self.unnamed = others;
+            self.granted = self.granted.saturating_sub(self.limits.min_bytes);
             self.serve();
         }
     }
@@ -250,13 +304,13 @@ impl RecvBudget {
     /// How many connections there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.shares.len()
+        self.shares.len().saturating_add(self.unnamed)
     }
 
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.shares.is_empty()
+        self.len() == 0
     }
 
     /// Puts a connection behind those who wait, if it is not among them.

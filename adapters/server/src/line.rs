@@ -9,12 +9,11 @@ use sente_core::admission::Request;
 use sente_core::packer::Packer;
 use sente_core::{
     ConnId, ConnectionEvent, Dialect, EventGate, EventRefusal, Hub, HubDelivery, Inbox, Instant,
-    Message, PackedEvent, Payload, Peer, ReplyToken, SlowReport, Stats,
+    Message, PackedEvent, Payload, Peer, ReplyToken, SlowReport, Stats, UserId,
 };
 use smol_str::SmolStr;
 use tokio::task::yield_now;
 
-use crate::clock::Clock;
 use crate::event::ServerEvent;
 use crate::reload::Bounds;
 use crate::sender::Sender;
@@ -48,24 +47,34 @@ pub(crate) trait Wire: Sends + Send + Sync {
     fn send_queue(&self) -> Waiting;
     fn dialect(&self) -> Option<Dialect>;
     fn packer(&self) -> Option<Arc<dyn Packer>>;
+    /// What its peer is called in logs; nothing until it is attached.
+    fn name(&self) -> String;
 }
 
 /// What the server has of every connection.
 pub(crate) struct Link {
     pub(crate) id: ConnId,
-    pub(crate) name: String,
     pub(crate) request: Option<Arc<Request>>,
-    peer: Mutex<Peer>,
-    mailbox: Mutex<Mailbox>,
+    who: Mutex<Who>,
+    /// `None` while nothing is on its way, as for most connections most of the time.
+    mailbox: Mutex<Option<Box<Mailbox>>>,
     /// `None` where everything passes.
     gate: Option<Box<Mutex<EventGate>>>,
     bounds: Arc<Bounds>,
     run: AtomicU8,
 }
 
+/// Whose a connection is.
+struct Who {
+    user: Option<UserId>,
+    /// Its place in the count of connections, until it is gone.
+    place: Option<Place>,
+}
+
 /// What is on its way to a connection.
+#[derive(Default)]
 struct Mailbox {
-    /// `None` while nothing waits, as for most connections most of the time.
+    /// `None` while no event waits.
     inbox: Option<Box<Inbox>>,
     orders: Vec<Order>,
     reports: Vec<SlowReport>,
@@ -83,6 +92,11 @@ impl Mailbox {
     /// Whether nothing is in it or has its time.
     fn is_clear(&self) -> bool {
         self.inbox.is_none() && self.orders.is_empty() && self.drain.is_none()
+    }
+
+    /// Whether it can be let go of: nobody is to look into it.
+    fn is_done(&self) -> bool {
+        self.is_clear() && self.reports.is_empty() && !self.awake
     }
 
     /// Lets go of an inbox that has nothing in it and nothing to tell. When to look at it again.
@@ -105,24 +119,17 @@ pub(crate) enum Order {
 
 impl Link {
     pub(crate) fn new(
-        peer: Peer,
-        name: String,
+        id: ConnId,
         request: Option<Arc<Request>>,
+        place: Option<Place>,
         gate: Option<Box<Mutex<EventGate>>>,
         bounds: Arc<Bounds>,
     ) -> Self {
         Self {
-            id: peer.connection,
-            name,
+            id,
             request,
-            peer: Mutex::new(peer),
-            mailbox: Mutex::new(Mailbox {
-                inbox: None,
-                orders: Vec::new(),
-                reports: Vec::new(),
-                drain: None,
-                awake: false,
-            }),
+            who: Mutex::new(Who { user: None, place }),
+            mailbox: Mutex::new(None),
             gate,
             bounds,
             run: AtomicU8::new(IDLE),
@@ -130,16 +137,20 @@ impl Link {
     }
 
     pub(crate) fn peer(&self) -> Peer {
-        lock(&self.peer).clone()
+        match lock(&self.who).user.clone() {
+            Some(user) => Peer::of_user(self.id, user),
+            None => Peer::new(self.id),
+        }
     }
 
-    pub(crate) fn set_peer(&self, peer: Peer) {
-        *lock(&self.peer) = peer;
+    pub(crate) fn set_user(&self, user: UserId) {
+        lock(&self.who).user = Some(user);
     }
 
     /// Puts in what the hub delivers. Whether the driver is to be woken.
     pub(crate) fn deliver(&self, now: Instant, delivery: &HubDelivery) -> bool {
         let mut mailbox = lock(&self.mailbox);
+        let mailbox = mailbox.get_or_insert_default();
         // What is refused is told as the loss of a slow consumer.
         let limits = &self.bounds.inbox;
         let inbox = mailbox
@@ -152,6 +163,7 @@ impl Link {
     /// The same with what is to be done.
     pub(crate) fn order(&self, order: Order) -> bool {
         let mut mailbox = lock(&self.mailbox);
+        let mailbox = mailbox.get_or_insert_default();
         mailbox.orders.push(order);
         !std::mem::replace(&mut mailbox.awake, true)
     }
@@ -159,6 +171,7 @@ impl Link {
     /// Has it finish what it has begun, until `deadline` at the latest.
     pub(crate) fn drain(&self, deadline: Instant) -> bool {
         let mut mailbox = lock(&self.mailbox);
+        let mailbox = mailbox.get_or_insert_default();
         let deadline = mailbox.drain.map_or(deadline, |at| at.min(deadline));
         mailbox.drain = Some(deadline);
         !std::mem::replace(&mut mailbox.awake, true)
@@ -167,25 +180,36 @@ impl Link {
     /// What waits for it: events and their bytes.
     pub(crate) fn waiting(&self) -> Waiting {
         let mailbox = lock(&self.mailbox);
-        let inbox = mailbox.inbox.as_deref();
+        let inbox = mailbox.as_ref().and_then(|it| it.inbox.as_deref());
         inbox.map_or_else(Waiting::default, |it| Waiting::new(it.len(), it.bytes()))
     }
 
     fn take_reports(&self) -> Vec<SlowReport> {
-        std::mem::take(&mut lock(&self.mailbox).reports)
+        let mut slot = lock(&self.mailbox);
+        let Some(mailbox) = slot.as_deref_mut() else {
+            return Vec::new();
+        };
+        let reports = std::mem::take(&mut mailbox.reports);
+        if mailbox.is_done() {
+            *slot = None;
+        }
+        reports
     }
 
     pub(crate) fn has_a_line(&self) -> bool {
-        lock(&self.mailbox).has_a_line()
+        let mailbox = lock(&self.mailbox);
+        mailbox.as_ref().is_some_and(|it| it.has_a_line())
     }
 
     /// Whether nothing is on its way that the next delivery would have to stand behind.
     pub(crate) fn is_clear(&self) -> bool {
-        lock(&self.mailbox).is_clear()
+        let mailbox = lock(&self.mailbox);
+        mailbox.as_ref().is_none_or(|it| it.is_clear())
     }
 
     pub(crate) fn take_unsent(&self) -> (Vec<PackedEvent>, Vec<PackedEvent>) {
-        let inbox = lock(&self.mailbox).inbox.take();
+        let mut mailbox = lock(&self.mailbox);
+        let inbox = mailbox.as_mut().and_then(|it| it.inbox.take());
         inbox
             .map(|mut inbox| inbox.take_unsent())
             .unwrap_or_default()
@@ -196,21 +220,17 @@ impl Link {
 pub(crate) struct Line<M: Served> {
     link: Link,
     server: Weak<Inner>,
-    clock: Clock,
     handle: OnceLock<Handle<M>>,
     events: Mutex<Option<Events<M>>>,
-    place: Mutex<Option<Place>>,
 }
 
 impl<M: Served> Line<M> {
-    pub(crate) fn new(link: Link, server: &Arc<Inner>, place: Option<Place>) -> Arc<Self> {
+    pub(crate) fn new(link: Link, server: &Arc<Inner>) -> Arc<Self> {
         Arc::new(Self {
             link,
             server: Arc::downgrade(server),
-            clock: server.clock,
             handle: OnceLock::new(),
             events: Mutex::new(None),
-            place: Mutex::new(place),
         })
     }
 
@@ -291,8 +311,9 @@ impl<M: Served> Line<M> {
                 let (kept, rest) = self.link.take_unsent();
                 let peer = self.link.peer();
                 server.depart(self.link.id, kept, M::had_its_grace());
-                drop(lock(&self.place).take());
-                trace::left(&peer, &reason, &self.link.name);
+                let place = lock(&self.link.who).place.take();
+                drop(place);
+                trace::left(&peer, &reason, &self.name());
                 if !rest.is_empty() {
                     let (peer, events) = (peer.clone(), rest);
                     server.tell(ServerEvent::Undelivered { peer, events });
@@ -405,12 +426,16 @@ impl<M: Served> Line<M> {
 
 impl<M: Served> Attendant<M> for Line<M> {
     fn attend(self: Arc<Self>, now: Instant, machine: &mut M) -> Option<Instant> {
-        let mut mailbox = lock(&self.link.mailbox);
+        let mut slot = lock(&self.link.mailbox);
+        let mailbox = slot.as_deref_mut()?;
         mailbox.awake = false;
         if mailbox.is_clear() {
+            if mailbox.is_done() {
+                *slot = None;
+            }
             return None;
         }
-        let server_now = self.clock.now();
+        let server_now = self.link.bounds.clock.now();
         for order in std::mem::take(&mut mailbox.orders) {
             match order {
                 Order::Close(code, reason) => M::close_with(machine, now, code, &reason),
@@ -421,7 +446,7 @@ impl<M: Served> Attendant<M> for Line<M> {
         }
         let inbox = mailbox.inbox.as_deref_mut();
         let retry_at = inbox.and_then(|inbox| M::deliver(machine, inbox, now));
-        if let Some(deadline) = Self::drain_now(&mut mailbox, server_now, now) {
+        if let Some(deadline) = Self::drain_now(mailbox, server_now, now) {
             machine.drain(now, deadline);
         }
         if !machine.is_open() {
@@ -432,7 +457,10 @@ impl<M: Served> Attendant<M> for Line<M> {
         let has_report = report.is_some();
         mailbox.reports.extend(report);
         let wanted = [mailbox.tidy(), mailbox.drain];
-        drop(mailbox);
+        if mailbox.is_done() {
+            *slot = None;
+        }
+        drop(slot);
         if has_report {
             self.nudge();
         }
@@ -484,6 +512,11 @@ impl<M: Served> Wire for Line<M> {
 
     fn packer(&self) -> Option<Arc<dyn Packer>> {
         self.handle.get().map(|handle| M::facts(handle).packer)
+    }
+
+    fn name(&self) -> String {
+        let handle = self.handle.get();
+        handle.map_or_else(String::new, |handle| M::facts(handle).peer)
     }
 }
 

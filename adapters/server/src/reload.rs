@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use sente_core::admission::{Admission, GateLimits, Identity, Incoming, Refusal, Request};
 use sente_core::{Dialect, EventGate, Guard, InboxLimits, RecvRates};
 
+use crate::clock::Clock;
 use crate::line::lock;
 use crate::server::Server;
 
@@ -97,11 +98,13 @@ impl fmt::Debug for Rules {
 #[derive(Debug)]
 pub(crate) struct NewConnections(RwLock<Arc<Bounds>>);
 
-/// The bounds of one connection.
+/// The bounds of one connection, and the server's clock that they go by: one for all that join until
+/// a bound is changed.
 #[derive(Clone, Debug)]
 pub(crate) struct Bounds {
     pub(crate) inbox: InboxLimits,
     pub(crate) rates: RecvRates,
+    pub(crate) clock: Clock,
 }
 
 impl Bounds {
@@ -113,8 +116,8 @@ impl Bounds {
 }
 
 impl NewConnections {
-    pub(crate) fn new(inbox: InboxLimits, rates: RecvRates) -> Self {
-        Self(RwLock::new(Arc::new(Bounds { inbox, rates })))
+    pub(crate) fn new(bounds: Bounds) -> Self {
+        Self(RwLock::new(Arc::new(bounds)))
     }
 
     pub(crate) fn bounds(&self) -> Arc<Bounds> {

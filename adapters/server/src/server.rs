@@ -23,7 +23,7 @@ use crate::event::{ServerEvent, ServerEvents};
 use crate::line::{Line, Link, Order, Wire, lock};
 #[cfg(feature = "metrics")]
 use crate::metrics::Latency;
-use crate::reload::NewConnections;
+use crate::reload::{Bounds, NewConnections};
 use crate::room::Room;
 use crate::seed::random;
 use crate::sender::{Routes, Sender};
@@ -126,11 +126,17 @@ impl Server {
         }
         let rates = &config.rates;
         let has_user_rates = rates.user_bytes.is_some() || rates.user_messages.is_some();
+        let clock = Clock::start();
+        let bounds = Bounds {
+            inbox: config.inbox.clone(),
+            rates: config.rates,
+            clock,
+        };
         let inner = Arc::new(Inner {
             hooks,
-            new_connections: NewConnections::new(config.inbox.clone(), config.rates),
+            new_connections: NewConnections::new(bounds),
             routes,
-            clock: Clock::start(),
+            clock,
             runtime: tokio::runtime::Handle::current(),
             room: Mutex::new(Room::new(Hub::new(config.hub.clone(), random()?))),
             gate: Mutex::new(Gate::new(config.gate)),
@@ -203,14 +209,8 @@ impl Server {
         let config = &inner.config;
         let guard = config.hub.guard.clone();
         let bounds = inner.new_connections.bounds();
-        let link = Link::new(
-            Peer::new(id),
-            name,
-            terms.request,
-            bounds.gate(guard),
-            bounds,
-        );
-        let line = Line::<M>::new(link, inner, terms.place);
+        let link = Link::new(id, terms.request, terms.place, bounds.gate(guard), bounds);
+        let line = Line::<M>::new(link, inner);
         let wire: Arc<dyn Wire> = line.clone();
         let (user, closing) = self.in_room(|room, now| {
             // Before the hub says what it delivers.
@@ -220,7 +220,7 @@ impl Server {
                 Ok(joined) => {
                     let recheck = &config.recheck;
                     room.identities.join(now, id, terms.expires, recheck);
-                    wire.link().set_peer(Peer::of_user(id, joined.user.clone()));
+                    wire.link().set_user(joined.user.clone());
                     Ok((joined.user, room.closing))
                 }
                 Err(error) => {
@@ -236,7 +236,7 @@ impl Server {
             wire.link().drain(deadline);
         }
         let peer = Peer::of_user(id, user.clone());
-        trace::joined(&peer, transport, &wire.link().name);
+        trace::joined(&peer, transport, &name);
         self.tell(ServerEvent::Joined { peer, transport });
         Ok((line, user))
     }
@@ -293,7 +293,7 @@ impl Server {
             }
             match room.hub.join(now, id, member) {
                 Ok(joined) => {
-                    line.link().set_peer(Peer::of_user(id, joined.user));
+                    line.link().set_user(joined.user);
                     Ok(())
                 }
                 Err(error) => {

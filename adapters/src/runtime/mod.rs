@@ -7,6 +7,8 @@ mod tasks;
 #[cfg(feature = "tokio")]
 mod tokio;
 #[cfg(feature = "tokio")]
+mod tokio_timer;
+#[cfg(feature = "tokio")]
 mod tokio_unix;
 
 use std::fmt::Debug;

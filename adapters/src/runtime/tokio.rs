@@ -4,26 +4,35 @@ use std::future::Future;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
 use tokio::runtime::Handle;
-use tokio::time::Sleep;
 
+use super::tokio_timer::{Timers, TokioTimer};
 use super::tokio_unix::WatchedUnix;
 use super::{Descriptor, Direction, Moved, Runtime, Timer};
 
 /// A tokio runtime with its drivers for I/O and time on. The default where the caller runs on one.
 /// Its time follows tokio's paused clock in tests.
 #[derive(Clone, Debug)]
-pub struct Tokio(Handle);
+pub struct Tokio {
+    timers: Arc<Timers>,
+}
 
 impl Tokio {
     /// The runtime `handle` belongs to, from wherever it is used.
     #[must_use]
-    pub const fn new(handle: Handle) -> Self {
-        Self(handle)
+    pub fn new(handle: Handle) -> Self {
+        Self {
+            timers: Arc::new(Timers::new(handle)),
+        }
+    }
+
+    fn handle(&self) -> &Handle {
+        self.timers.runtime()
     }
 
     /// The runtime of the caller.
@@ -31,21 +40,20 @@ impl Tokio {
     /// # Errors
     /// There is none.
     pub fn current() -> io::Result<Self> {
-        Handle::try_current().map(Self).map_err(io::Error::other)
+        Handle::try_current()
+            .map(Self::new)
+            .map_err(io::Error::other)
     }
 
     /// A timer at no time.
     pub(crate) fn own_timer(&self) -> TokioTimer {
-        TokioTimer {
-            handle: self.0.clone(),
-            sleep: None,
-        }
+        TokioTimer::new(self.timers.clone())
     }
 }
 
 impl Runtime for Tokio {
     fn spawn(&self, task: Pin<Box<dyn Future<Output = ()> + Send>>) {
-        self.0.spawn(task);
+        self.handle().spawn(task);
     }
 
     fn timer(&self) -> Box<dyn Timer> {
@@ -53,7 +61,7 @@ impl Runtime for Tokio {
     }
 
     fn watch(&self, fd: OwnedFd) -> io::Result<Box<dyn Descriptor>> {
-        let _entered = self.0.enter();
+        let _entered = self.handle().enter();
         #[expect(
             deprecated,
             reason = "what came for it is unsafe, and asks for what an `OwnedFd` is: one open \
@@ -64,32 +72,12 @@ impl Runtime for Tokio {
     }
 
     fn watch_unix(&self, fd: OwnedFd) -> io::Result<Box<dyn Descriptor>> {
-        Ok(Box::new(WatchedUnix::new(fd, &self.0)?))
+        Ok(Box::new(WatchedUnix::new(fd, self.handle())?))
     }
 
     fn now(&self) -> Instant {
         // Asked for often, and a paused clock is known where tests ask: on the runtime itself.
         tokio::time::Instant::now().into_std()
-    }
-}
-
-pub(crate) struct TokioTimer {
-    handle: Handle,
-    /// Made when it is first needed, and moved from then on.
-    sleep: Option<Pin<Box<Sleep>>>,
-}
-
-impl Timer for TokioTimer {
-    fn poll_until(&mut self, cx: &mut Context<'_>, at: Instant) -> Poll<()> {
-        let at = tokio::time::Instant::from_std(at);
-        let sleep = self.sleep.get_or_insert_with(|| {
-            let _entered = self.handle.enter();
-            Box::pin(tokio::time::sleep_until(at))
-        });
-        if sleep.deadline() != at {
-            sleep.as_mut().reset(at);
-        }
-        sleep.as_mut().poll(cx)
     }
 }
 

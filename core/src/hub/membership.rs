@@ -2,6 +2,7 @@
 
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
+use core::cmp::Reverse;
 
 use smol_str::SmolStr;
 
@@ -52,7 +53,6 @@ impl Hub {
         let key = self.slot_of(connection, &user, &member, returns);
         let wraps = self.config.wrap_pushes && member.dialect == Dialect::SenteLite;
         self.joined = self.joined.saturating_add(1);
-        self.order.insert(self.joined, connection);
         self.stats.joins = self.stats.joins.saturating_add(1);
         let entry = Entry {
             slot: key.clone(),
@@ -68,10 +68,10 @@ impl Hub {
             subscriptions: Subscriptions::default(),
         };
         self.members.insert(connection, entry);
-        let (away, others, change) = self.slots.enter(&key, connection);
+        let (away, older, change) = self.slots.enter(&key, connection);
         let opened = change.as_ref().is_some_and(|change| change.any);
         self.tell_change(change);
-        self.take_over(connection, &user, &others);
+        self.take_over(connection, &user, older);
         let returned = away.is_some();
         if let Some(away) = away {
             self.timers.end(&key, &away);
@@ -193,10 +193,12 @@ impl Hub {
         connections.len()
     }
 
-    /// What there is to say of all connections, the newest first.
+    /// What there is to say of all connections, the newest first. O(n log n).
     pub fn connections(&self) -> impl Iterator<Item = ConnectionInfo> + '_ {
-        let newest_first = self.order.values().rev();
-        newest_first.filter_map(|connection| self.connection(*connection))
+        let mut newest_first: Vec<_> = self.members.iter().collect();
+        newest_first.sort_unstable_by_key(|(_, member)| Reverse(member.order));
+        let infos = newest_first.into_iter();
+        infos.map(|(connection, member)| member.info(*connection))
     }
 
     /// What there is to say of one connection.
@@ -264,13 +266,11 @@ impl Hub {
         }
     }
 
-    fn take_over(&mut self, by: ConnId, user: &UserId, others: &[ConnId]) {
+    fn take_over(&mut self, by: ConnId, user: &UserId, older: Option<ConnId>) {
         if self.config.takeover == Takeover::All {
             return;
         }
-        let Some(older) = others.last().copied() else {
-            return;
-        };
+        let Some(older) = older else { return };
         if let Some(member) = self.members.get_mut(&older) {
             member.receives = false;
         }
@@ -296,7 +296,6 @@ impl Hub {
         unsent: Option<Vec<PackedEvent>>,
     ) -> Option<Left> {
         let member = self.members.remove(&connection)?;
-        self.order.remove(&member.order);
         self.stats.leaves = self.stats.leaves.saturating_add(1);
         if let Some(until) = member.suspended {
             self.timers.suspended.remove(&(until, connection));

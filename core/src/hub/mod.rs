@@ -4,6 +4,7 @@
 mod broadcast;
 mod channels;
 mod config;
+mod dense;
 mod event;
 mod fanout;
 mod frames;
@@ -18,7 +19,7 @@ mod slots;
 mod target;
 mod user;
 
-use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::collections::{BTreeSet, VecDeque};
 
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -29,6 +30,7 @@ use crate::time::Instant;
 
 use broadcast::{Broadcasts, Job};
 use channels::Channels;
+use dense::DenseMap;
 use event::Events;
 use member::Entry;
 use rpc::Requests;
@@ -93,9 +95,8 @@ pub use user::UserId;
 pub struct Hub {
     config: HubConfig,
     now: Instant,
-    members: BTreeMap<ConnId, Entry>,
-    /// The connections by when they joined.
-    order: BTreeMap<u64, ConnId>,
+    members: DenseMap<ConnId, Entry>,
+    /// How many ever joined.
     joined: u64,
     slots: Slots,
     timers: Timers,
@@ -161,8 +162,7 @@ impl Hub {
             broadcasts: Broadcasts::new(&config.broadcast),
             config,
             now: Instant::EPOCH,
-            members: BTreeMap::new(),
-            order: BTreeMap::new(),
+            members: DenseMap::new(),
             joined: 0,
             slots: Slots::default(),
             timers: Timers::default(),

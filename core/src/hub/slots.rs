@@ -1,7 +1,7 @@
 //! Clients: which connections one has, whether it is away, and who is connected by that.
 
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -13,6 +13,7 @@ use crate::id::ConnId;
 use crate::packer::Packer;
 use crate::time::Instant;
 
+use super::dense::{DenseMap, DenseSet};
 use super::inbox::Inbox;
 use super::member::TransportKind;
 use super::user::UserId;
@@ -111,8 +112,21 @@ impl Client {
 #[derive(Debug)]
 pub(super) enum Slot {
     Away(Box<Away>),
-    /// The oldest first.
-    Here(Vec<ConnId>),
+    /// One, as most have.
+    One(ConnId),
+    /// More, or none any more. The oldest first.
+    Many(Vec<ConnId>),
+}
+
+impl Slot {
+    /// The newest connection that is here.
+    fn newest(&self) -> Option<ConnId> {
+        match self {
+            Self::Away(_) => None,
+            Self::One(connection) => Some(*connection),
+            Self::Many(connections) => connections.last().copied(),
+        }
+    }
 }
 
 /// A client in its grace.
@@ -141,10 +155,10 @@ pub(super) struct Change {
 /// All clients, and who is connected by them.
 #[derive(Debug, Default)]
 pub(super) struct Slots {
-    slots: BTreeMap<SlotKey, Slot>,
+    slots: DenseMap<SlotKey, Slot>,
     /// The keys of those that are away.
     away: BTreeSet<SlotKey>,
-    users: BTreeMap<UserId, BTreeSet<ConnId>>,
+    users: DenseMap<UserId, DenseSet<ConnId>>,
     uids: ConnectedUids,
 }
 
@@ -184,49 +198,61 @@ impl Slots {
 
     /// The connections of a user, also those that were taken over, in the order of their ids.
     pub(super) fn connections_of(&self, user: &UserId) -> impl Iterator<Item = ConnId> + '_ {
-        self.users.get(user).into_iter().flatten().copied()
+        let connections = self.users.get(user).into_iter();
+        connections.flat_map(DenseSet::iter).copied()
     }
 
     pub(super) fn count_of(&self, user: &UserId) -> usize {
-        self.users.get(user).map_or(0, BTreeSet::len)
+        self.users.get(user).map_or(0, DenseSet::len)
     }
 
     pub(super) fn away_mut(&mut self, key: &SlotKey) -> Option<&mut Away> {
         match self.slots.get_mut(key)? {
             Slot::Away(away) => Some(away),
-            Slot::Here(_) => None,
+            Slot::One(_) | Slot::Many(_) => None,
         }
     }
 
     /// The newest connection of a client that is here.
     pub(super) fn newest(&self, key: &SlotKey) -> Option<ConnId> {
-        match self.slots.get(key)? {
-            Slot::Away(_) => None,
-            Slot::Here(connections) => connections.last().copied(),
-        }
+        self.slots.get(key)?.newest()
     }
 
-    /// Lets a connection in: what was kept if its client was away, its other connections, and
+    /// Lets a connection in: what was kept if its client was away, the newest of its others, and
     /// whether that changes who is connected.
     pub(super) fn enter(
         &mut self,
         key: &SlotKey,
         connection: ConnId,
-    ) -> (Option<Away>, Vec<ConnId>, Option<Change>) {
-        self.users
-            .entry(key.user.clone())
-            .or_default()
-            .insert(connection);
-        if let Some(Slot::Here(connections)) = self.slots.get_mut(key) {
-            let others = connections.clone();
-            connections.push(connection);
-            return (None, others, None);
+    ) -> (Option<Away>, Option<ConnId>, Option<Change>) {
+        match self.users.get_mut(&key.user) {
+            Some(connections) => {
+                connections.insert(connection);
+            }
+            None => {
+                let mut connections = DenseSet::new();
+                connections.insert(connection);
+                self.users.insert(key.user.clone(), connections);
+            }
+        }
+        match self.slots.get_mut(key) {
+            Some(Slot::Many(connections)) => {
+                let newest = connections.last().copied();
+                connections.push(connection);
+                return (None, newest, None);
+            }
+            Some(here @ Slot::One(_)) => {
+                let newest = here.newest();
+                let both = newest.into_iter().chain([connection]);
+                *here = Slot::Many(both.collect());
+                return (None, newest, None);
+            }
+            Some(Slot::Away(_)) | None => {}
         }
         self.away.remove(key);
-        let here = Slot::Here(Vec::from([connection]));
-        match self.slots.insert(key.clone(), here) {
-            Some(Slot::Away(away)) => (Some(*away), Vec::new(), None),
-            _ => (None, Vec::new(), self.appear(key)),
+        match self.slots.insert(key.clone(), Slot::One(connection)) {
+            Some(Slot::Away(away)) => (Some(*away), None, None),
+            _ => (None, None, self.appear(key)),
         }
     }
 
@@ -239,11 +265,17 @@ impl Slots {
                 self.users.remove(&key.user);
             }
         }
-        let Some(Slot::Here(connections)) = self.slots.get_mut(key) else {
-            return false;
-        };
-        connections.retain(|known| *known != connection);
-        connections.is_empty()
+        match self.slots.get_mut(key) {
+            Some(Slot::Many(connections)) => {
+                connections.retain(|known| *known != connection);
+                connections.is_empty()
+            }
+            Some(here) if here.newest() == Some(connection) => {
+                *here = Slot::Many(Vec::new());
+                true
+            }
+            _ => false,
+        }
     }
 
     /// Begins the grace of a client whose last connection went.
@@ -258,7 +290,7 @@ impl Slots {
         let away = match self.slots.remove(key) {
             None => return (None, None),
             Some(Slot::Away(away)) => Some(*away),
-            Some(Slot::Here(_)) => None,
+            Some(Slot::One(_) | Slot::Many(_)) => None,
         };
         self.away.remove(key);
         (away, self.disappear(key))
@@ -274,7 +306,7 @@ impl Slots {
 
     fn disappear(&mut self, key: &SlotKey) -> Option<Change> {
         let first = first_key(&key.user, key.transport);
-        let next = self.slots.range(first..).next();
+        let next = self.slots.first_from(&first);
         let stays = next
             .is_some_and(|(other, _)| other.user == key.user && other.transport == key.transport);
         if stays || !self.uids.by_mut(key.transport).remove(&key.user) {

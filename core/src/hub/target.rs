@@ -205,7 +205,7 @@ impl Hub {
     }
 
     fn add_all(&self, except: Option<ConnId>, but: Option<&UserId>, found: &mut Recipients) {
-        for (connection, member) in &self.members {
+        for (connection, member) in self.members.iter() {
             let meant = Some(*connection) != except && Some(&member.slot.user) != but;
             if meant && member.receives {
                 found.add_member(*connection, member);
@@ -219,7 +219,7 @@ impl Hub {
 
     fn add_user(&self, user: &UserId, found: &mut Recipients) {
         if *user == UserId::ALL_WITHOUT_UID {
-            for (connection, member) in &self.members {
+            for (connection, member) in self.members.iter() {
                 if member.anonymous && member.receives {
                     found.add_member(*connection, member);
                 }

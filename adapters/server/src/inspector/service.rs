@@ -429,7 +429,7 @@ fn overview(server: &Server) -> Overview {
                 row.waiting_messages = row.waiting_messages.saturating_add(waiting.events);
                 row.waiting_bytes = row.waiting_bytes.saturating_add(waiting.bytes);
             }
-            row.peer.clone_from(&line.link().name);
+            row.peer = line.name();
             row.packer = line
                 .packer()
                 .map(|it| it.name().to_owned())

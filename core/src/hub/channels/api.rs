@@ -142,7 +142,7 @@ impl Hub {
         let Some(channel) = self.channels.remove(&key) else {
             return false;
         };
-        for connection in channel.subscribers {
+        for connection in channel.subscribers.iter().copied() {
             if let Some(member) = self.members.get_mut(&connection) {
                 member.subscriptions.remove(&key);
             }

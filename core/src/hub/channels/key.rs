@@ -1,20 +1,20 @@
 //! When two channel ids name the same channel: a key in bytes for any EDN value.
 
 use alloc::string::ToString;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use bytes::Bytes;
 use sente_edn::Value;
 
 /// The same bytes for equal ids: Clojure's `=`, but for what is behind a tag, where `1` and `1N`
 /// are one here and two there. So a list and a vector of equal items name one channel, `1` and
 /// `1.0` two.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::hub) struct ChannelKey(Bytes);
+pub(in crate::hub) struct ChannelKey(Arc<[u8]>);
 
 impl ChannelKey {
     pub(in crate::hub) fn of(id: &Value) -> Self {
-        Self(Bytes::from(key_of(id)))
+        Self(Arc::from(key_of(id)))
     }
 }
 

@@ -18,6 +18,7 @@ use crate::packer::Packer;
 use crate::time::Instant;
 
 use super::config::{ChannelConfig, ChannelOptions};
+use super::dense::DenseSet;
 
 pub use api::{ChannelInfo, ChannelStats, PublishError, PublishOptions};
 pub(super) use key::ChannelKey;
@@ -52,7 +53,7 @@ struct Channel {
     options: ChannelOptions,
     /// Whether subscribing made it, so that it may give way when nobody uses it.
     auto: bool,
-    subscribers: BTreeSet<ConnId>,
+    subscribers: DenseSet<ConnId>,
     retained: VecDeque<Retained>,
     retained_bytes: usize,
     created: Instant,
@@ -166,7 +167,7 @@ impl Channels {
         let channel = self.by_key.get(key);
         channel
             .into_iter()
-            .flat_map(|channel| &channel.subscribers)
+            .flat_map(|channel| channel.subscribers.iter())
             .copied()
     }
 
@@ -211,7 +212,7 @@ impl Channels {
                 id: id.clone(),
                 options,
                 auto,
-                subscribers: BTreeSet::new(),
+                subscribers: DenseSet::new(),
                 retained: VecDeque::new(),
                 retained_bytes: 0,
                 created: now,
