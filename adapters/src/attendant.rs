@@ -46,14 +46,19 @@ impl<M: Engine> Handle<M> {
     ///
     /// The connection is locked meanwhile, as for [`Attendant::attend`].
     pub fn attend_now(&self, f: impl FnOnce(Instant, &mut M) -> bool) -> bool {
-        let mut inner = self.shared.lock();
-        let now = self.shared.clock.now();
-        let done = f(now, &mut inner.machine);
-        drop(inner);
+        let done = self.queue_now(f);
         if done {
             self.shared.wake();
         }
         done
+    }
+
+    /// The same, without waking the driver: whoever has something for many connections gives it to
+    /// each, and sees to it that each is [written](Handle::write_now) soon, or woken.
+    pub fn queue_now(&self, f: impl FnOnce(Instant, &mut M) -> bool) -> bool {
+        let mut inner = self.shared.lock();
+        let now = self.shared.clock.now();
+        f(now, &mut inner.machine)
     }
 
     /// Has the driver look again: its [`Attendant`] has something to queue.

@@ -1,5 +1,6 @@
 //! A connection on a task of its own: what is said and known of it besides sending.
 
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitStatus;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use tokio::sync::watch;
 
 use crate::budget::SharedRecvBudget;
 use crate::clock::Clock;
+use crate::direct::Direct;
 use crate::driver::{Driven, News, Wants, drive};
 use crate::engine::ConnectionFacts;
 use crate::events::Events;
@@ -57,6 +59,7 @@ pub(crate) fn start_with<L: Link + ?Sized + 'static, T: Timer + ?Sized + 'static
     }
     let runtime = clock.runtime().clone();
     let shared = Shared::new(connection, clock, driver, Some(share), facts);
+    shared.lock().direct = Direct::to(transport.link.socket());
     let held = shared.hold();
     let transport = Box::new(transport);
     // Before the task begins: it may never do so.
@@ -184,18 +187,21 @@ impl Driven for Shared<Connection> {
             News::Timeout => connection.handle_timeout(now),
             News::Transmitted => connection.handle_transmitted(now),
         };
-        self.step(tell, |connection, now, again| {
-            let shutdown =
-                out.is_empty() && connection.poll_transmit(out) == Some(Transmit::Shutdown);
+        self.step(tell, |connection, direct, now, again| {
+            let shutdown = out.is_empty()
+                && (direct.take_rest(out)).or_else(|| connection.poll_transmit(out))
+                    == Some(Transmit::Shutdown);
             if is_transmitted && out.is_empty() {
                 connection.rest();
             }
-            let timeout = connection.poll_timeout();
+            let timeout = [connection.poll_timeout(), again.at];
+            let timeout = timeout.into_iter().flatten().min();
+            direct.driver_waits_until(timeout);
             Wants {
                 now,
                 shutdown,
                 read: connection.wants_read(),
-                timeout: [timeout, again.at].into_iter().flatten().min(),
+                timeout,
                 finished: connection.is_finished(),
                 closed: connection.state() == State::Closed,
                 has_event: connection.has_event(),
@@ -207,16 +213,20 @@ impl Driven for Shared<Connection> {
 
     fn is_quiet_after_write(&self, now: Instant) -> bool {
         let mut inner = self.lock();
+        inner.machine.handle_transmitted(now);
         // Whoever looks after it does so after each write.
-        if inner.attendant.is_some() {
+        if inner.attend(now).is_some() {
             return false;
         }
-        inner.machine.handle_transmitted(now);
         let is_quiet = inner.machine.is_quiet();
         if is_quiet {
             inner.machine.rest();
         }
         is_quiet
+    }
+
+    fn earlier_write_error(&self) -> Option<io::Error> {
+        self.lock().direct.take_error()
     }
 
     fn is_closed(&self) -> bool {

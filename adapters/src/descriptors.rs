@@ -3,6 +3,7 @@
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 
 use bytes::{Buf, BytesMut};
@@ -25,14 +26,14 @@ const PIECES: usize = 64;
 
 /// A connected stream socket.
 pub(crate) struct SocketLink {
-    socket: Box<dyn Descriptor>,
+    socket: Arc<dyn Descriptor>,
     is_busy: bool,
 }
 
 impl SocketLink {
     pub(crate) fn new(socket: Box<dyn Descriptor>) -> Self {
         Self {
-            socket,
+            socket: Arc::from(socket),
             is_busy: false,
         }
     }
@@ -58,6 +59,10 @@ impl Link for SocketLink {
     fn poll_shutdown(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         let ended = rustix::net::shutdown(self.socket.as_fd(), Shutdown::Write);
         Poll::Ready(ended.map_err(io::Error::from))
+    }
+
+    fn socket(&self) -> Option<Weak<dyn Descriptor>> {
+        Some(Arc::downgrade(&self.socket))
     }
 }
 
@@ -198,30 +203,40 @@ fn poll_write(
     out: &mut TransmitBuf,
     write: fn(BorrowedFd<'_>, &[IoSlice<'_>]) -> rustix::io::Result<usize>,
 ) -> Poll<io::Result<usize>> {
-    to.poll_io(cx, Direction::Write, &mut |fd| {
-        let mut pieces = [IoSlice::new(&[]); PIECES];
-        let filled = out.chunks_vectored(&mut pieces);
-        let pieces = pieces.get(..filled).unwrap_or_default();
-        let wanted: usize = pieces.iter().map(|piece| piece.len()).sum();
-        let bytes = write(fd, pieces)?;
-        out.advance(bytes);
-        Ok(Moved {
-            bytes,
-            exhausted: bytes < wanted,
-        })
+    to.poll_io(cx, Direction::Write, &mut |fd| write_once(fd, out, write))
+}
+
+/// Writes to a socket what it takes at once, past whoever watches it.
+///
+/// # Errors
+/// [`io::ErrorKind::WouldBlock`] where it takes nothing now.
+pub(crate) fn send_now(socket: &dyn Descriptor, out: &mut TransmitBuf) -> io::Result<()> {
+    write_once(socket.as_fd(), out, send).map(|_| ())
+}
+
+fn write_once(
+    fd: BorrowedFd<'_>,
+    out: &mut TransmitBuf,
+    write: fn(BorrowedFd<'_>, &[IoSlice<'_>]) -> rustix::io::Result<usize>,
+) -> io::Result<Moved> {
+    let mut pieces = [IoSlice::new(&[]); PIECES];
+    let filled = out.chunks_vectored(&mut pieces);
+    let pieces = pieces.get(..filled).unwrap_or_default();
+    let wanted: usize = pieces.iter().map(|piece| piece.len()).sum();
+    let bytes = write(fd, pieces)?;
+    out.advance(bytes);
+    Ok(Moved {
+        bytes,
+        exhausted: bytes < wanted,
     })
 }
 
-/// Without a signal where the peer is gone, whatever the program does with its signals.
+/// Without a signal where the peer is gone, whatever the program does with its signals. Never waits.
 fn send(fd: BorrowedFd<'_>, pieces: &[IoSlice<'_>]) -> rustix::io::Result<usize> {
+    let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
     match pieces {
-        [one] => rustix::net::send(fd, one, SendFlags::NOSIGNAL),
-        many => rustix::net::sendmsg(
-            fd,
-            many,
-            &mut SendAncillaryBuffer::default(),
-            SendFlags::NOSIGNAL,
-        ),
+        [one] => rustix::net::send(fd, one, flags),
+        many => rustix::net::sendmsg(fd, many, &mut SendAncillaryBuffer::default(), flags),
     }
 }
 

@@ -46,6 +46,10 @@ pub(crate) trait Driven: Send + Sync + 'static {
     fn is_quiet_after_write(&self, _: Instant) -> bool {
         false
     }
+    /// Why a write past the driver has failed, if one has: it is told once by the system, too.
+    fn earlier_write_error(&self) -> Option<io::Error> {
+        None
+    }
     /// Whether the connection is over, though it may have something to write yet.
     fn is_closed(&self) -> bool;
     /// News that somebody else has changed the machine.
@@ -497,6 +501,7 @@ impl<M: Driven, L: Link + ?Sized, T: Timer + ?Sized> Driver<'_, M, L, T> {
 
     /// The peer takes no more bytes. What it said before is still read; then the connection fails.
     fn fail_writing(&mut self, error: io::Error) {
+        let error = self.machine.earlier_write_error().unwrap_or(error);
         self.out.clear();
         self.flush_due = false;
         self.writer_done = true;

@@ -35,6 +35,7 @@ mod connect;
 mod connection;
 mod deflate;
 mod descriptors;
+mod direct;
 mod dispatch;
 mod driver;
 mod duplex;

@@ -3,8 +3,7 @@
 use std::fmt;
 use std::future::poll_fn;
 use std::io;
-use std::sync::Arc;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::{Context, Poll};
 
 use bytes::BytesMut;
@@ -12,6 +11,7 @@ use sente_core::TransmitBuf;
 
 use crate::deflate::Agreed;
 use crate::process::Child;
+use crate::runtime::Descriptor;
 
 /// A stream of bytes both ways, behind one pointer: whatever carries a connection.
 ///
@@ -58,6 +58,14 @@ pub trait Link: Send {
     fn is_message_based(&self) -> bool {
         false
     }
+
+    /// The connected stream socket it is, if all that is written goes to that as it is, at once: then
+    /// [`Handle::write_now`](crate::Handle::write_now) may write there, too, while no write of the
+    /// driver is under way. Whoever has the socket does not keep it open. Default: none, and all is
+    /// written by [`poll_write`](Self::poll_write).
+    fn socket(&self) -> Option<Weak<dyn Descriptor>> {
+        None
+    }
 }
 
 impl<L: Link + ?Sized> Link for Box<L> {
@@ -83,6 +91,10 @@ impl<L: Link + ?Sized> Link for Box<L> {
 
     fn is_message_based(&self) -> bool {
         (**self).is_message_based()
+    }
+
+    fn socket(&self) -> Option<Weak<dyn Descriptor>> {
+        (**self).socket()
     }
 }
 

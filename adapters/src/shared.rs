@@ -14,6 +14,7 @@ use tokio::sync::{Notify, oneshot};
 use crate::attendant::Attendant;
 use crate::budget::Share;
 use crate::clock::Clock;
+use crate::direct::Direct;
 use crate::engine::Engine;
 use crate::events::Events;
 use crate::flushes::Flushes;
@@ -47,6 +48,8 @@ pub(crate) struct Inner<M: Engine> {
     pub(crate) attendant: Option<Arc<dyn Attendant<M>>>,
     /// The handlers that the driver runs, from when they are attached on.
     pub(crate) inline: Option<Box<Inline<M>>>,
+    /// What is written past the driver.
+    pub(crate) direct: Direct,
     /// The link's share of the budget of received bytes, until everything received has been given
     /// out.
     pub(crate) share: Option<Share>,
@@ -303,6 +306,7 @@ impl<M: Engine> Shared<M> {
             machine,
             attendant: None,
             inline: None,
+            direct: Direct::default(),
             share,
             waiting: None,
             subscriptions: None,
@@ -347,7 +351,7 @@ impl<M: Engine> Shared<M> {
     pub(crate) fn step<T>(
         &self,
         tell: impl FnOnce(&mut M, Instant),
-        ask: impl FnOnce(&mut M, Instant, Again) -> T,
+        ask: impl FnOnce(&mut M, &mut Direct, Instant, Again) -> T,
     ) -> T {
         let mut inner = self.lock();
         let now = self.clock.now();
@@ -365,7 +369,10 @@ impl<M: Engine> Shared<M> {
         }
         let attended = inner.attend(now).map(|at| at.max(now));
         again.at = [again.at, attended].into_iter().flatten().min();
-        let result = ask(&mut inner.machine, now, again);
+        let Inner {
+            machine, direct, ..
+        } = &mut *inner;
+        let result = ask(machine, direct, now, again);
         inner.settle(self);
         self.tell_of_events(inner);
         result
@@ -452,6 +459,7 @@ impl<M: Engine> Shared<M> {
         self.run_inline_to_the_end();
         let mut inner = self.lock();
         inner.over = true;
+        inner.direct = Direct::default();
         last(&mut inner);
         if let Some(waiting) = &mut inner.waiting {
             for (call, waiter) in std::mem::take(&mut waiting.calls) {

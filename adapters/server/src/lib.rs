@@ -34,6 +34,7 @@ mod streams;
 mod terms;
 mod trace;
 mod users;
+mod writing;
 
 pub use builder::{ServerBuilder, StreamPeer};
 pub use channels::Channels;

@@ -1,6 +1,6 @@
 //! One connection of the server: what waits for it, and what is done with what it says.
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
@@ -38,8 +38,14 @@ const AGAIN: u8 = 2;
 /// What the server does with a connection, whatever carries it.
 pub(crate) trait Wire: Sends + Send + Sync {
     fn link(&self) -> &Link;
-    /// Takes what the hub delivers, in its order.
-    fn deliver(&self, now: Instant, delivery: &HubDelivery);
+    /// Takes what the hub delivers, in its order. Whether it is to be [written](Self::write) by
+    /// whoever delivers, and is not so already.
+    #[must_use]
+    fn deliver(&self, now: Instant, delivery: &HubDelivery) -> bool;
+    /// Writes what was delivered.
+    fn write(&self);
+    /// Has the driver write it.
+    fn hand_over(&self);
     /// Has the driver look into the mailbox.
     fn wake(&self);
     fn stats(&self) -> Stats;
@@ -62,6 +68,8 @@ pub(crate) struct Link {
     gate: Option<Box<Mutex<EventGate>>>,
     bounds: Arc<Bounds>,
     run: AtomicU8,
+    /// Whether somebody is to write what was delivered.
+    is_unwritten: AtomicBool,
 }
 
 /// Whose a connection is.
@@ -133,6 +141,7 @@ impl Link {
             gate,
             bounds,
             run: AtomicU8::new(IDLE),
+            is_unwritten: AtomicBool::new(false),
         }
     }
 
@@ -479,16 +488,33 @@ impl<M: Served> Wire for Line<M> {
         &self.link
     }
 
-    fn deliver(&self, now: Instant, delivery: &HubDelivery) {
+    fn deliver(&self, now: Instant, delivery: &HubDelivery) -> bool {
         // Mostly nothing waits, and there is room where it would have to go in the end. Deliveries
         // come one after the other, under the server's lock: none can come between.
         let passed = self.link.is_clear()
             && self.handle.get().is_some_and(|handle| {
-                handle.attend_now(|now, machine| machine.pass_on(delivery, now))
+                handle.queue_now(|now, machine| machine.pass_on(delivery, now))
             });
-        if !passed && self.link.deliver(now, delivery) {
+        if passed {
+            return !self.link.is_unwritten.swap(true, Ordering::AcqRel);
+        }
+        if self.link.deliver(now, delivery) {
             self.wake();
         }
+        false
+    }
+
+    fn write(&self) {
+        // First: what is delivered from now on is for the next time.
+        self.link.is_unwritten.store(false, Ordering::Release);
+        if let Some(handle) = self.handle.get() {
+            M::write_now(handle);
+        }
+    }
+
+    fn hand_over(&self) {
+        self.link.is_unwritten.store(false, Ordering::Release);
+        self.wake();
     }
 
     fn wake(&self) {

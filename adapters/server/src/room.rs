@@ -14,6 +14,10 @@ use crate::line::{Order, Wire};
 pub(crate) struct Room {
     pub(crate) hub: Hub,
     pub(crate) lines: HashMap<ConnId, Arc<dyn Wire>, BuildHasherDefault<IdHasher>>,
+    /// Those to whom something was delivered that is to be written.
+    pub(crate) unwritten: Vec<Arc<dyn Wire>>,
+    /// Whether a task sees to them.
+    pub(crate) is_writing: bool,
     /// The counts of connections that are gone, by the names of their packers.
     pub(crate) gone: BTreeMap<SmolStr, Stats>,
     pub(crate) identities: Identities,
@@ -28,6 +32,8 @@ impl Room {
         Self {
             hub,
             lines: HashMap::default(),
+            unwritten: Vec::new(),
+            is_writing: false,
             identities: Identities::default(),
             gone: BTreeMap::new(),
             timer: None,
@@ -42,8 +48,10 @@ impl Room {
             let (to, order) = match output {
                 HubOutput::Deliver(delivery) => {
                     for to in &delivery.to {
-                        if let Some(line) = self.lines.get(to) {
-                            line.deliver(now, &delivery);
+                        if let Some(line) = self.lines.get(to)
+                            && line.deliver(now, &delivery)
+                        {
+                            self.unwritten.push(line.clone());
                         }
                     }
                     continue;
@@ -63,6 +71,11 @@ impl Room {
                 line.wake();
             }
         }
+    }
+
+    /// Whether somebody is to begin to write what was delivered.
+    pub(crate) fn begins_to_write(&mut self) -> bool {
+        !self.unwritten.is_empty() && !std::mem::replace(&mut self.is_writing, true)
     }
 
     /// When something is to be done.

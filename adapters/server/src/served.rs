@@ -37,6 +37,12 @@ pub trait Served: Engine + SendHalf {
         false
     }
 
+    /// Sees to it that what was passed on is written: from here, as [`Handle::write_now`], where that
+    /// can be. Default: the driver is woken for it.
+    fn write_now(handle: &Handle<Self>) {
+        handle.wake();
+    }
+
     /// Closes it, with a WebSocket close code and a reason where there is a place for them.
     fn close_with(&mut self, now: Instant, code: u16, reason: &str);
 
@@ -108,6 +114,10 @@ impl Served for Connection {
 
     fn pass_on(&mut self, delivery: &HubDelivery, now: Instant) -> bool {
         Inbox::pass_on(delivery, now, self)
+    }
+
+    fn write_now(handle: &Handle) {
+        handle.write_now();
     }
 
     fn close_with(&mut self, now: Instant, code: u16, reason: &str) {

@@ -33,6 +33,7 @@ use crate::stats::{Counts, count};
 use crate::streams::Streams;
 use crate::terms::Terms;
 use crate::trace;
+use crate::writing::Writing;
 
 /// How long after the deadline of a drain the last connections may take to end.
 const CUT: Duration = Duration::from_millis(500);
@@ -458,7 +459,7 @@ impl Server {
 }
 
 impl Inner {
-    fn in_room<T>(&self, f: impl FnOnce(&mut Room, Instant) -> T) -> T {
+    fn in_room<T>(self: &Arc<Self>, f: impl FnOnce(&mut Room, Instant) -> T) -> T {
         let mut room = lock(&self.room);
         let now = self.clock.now();
         let result = f(&mut room, now);
@@ -474,6 +475,11 @@ impl Inner {
         if due != room.timer {
             room.timer = due;
             self.timer.notify_one();
+        }
+        let begins = room.begins_to_write();
+        drop(room);
+        if begins {
+            self.runtime.spawn(Writing::of(self).run());
         }
         result
     }

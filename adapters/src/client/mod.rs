@@ -398,7 +398,7 @@ impl Driven for Link {
             News::Timeout => client.handle_timeout(now),
             News::Transmitted => client.handle_transmitted(now, attempt),
         };
-        self.shared.step(tell, |client, now, again| {
+        self.shared.step(tell, |client, _, now, again| {
             let transmit = if out.is_empty() {
                 client.poll_transmit(out)
             } else {
