@@ -69,7 +69,8 @@ pub(crate) enum Command {
     /// A closed loop: each connection has --window calls under way, and each that is answered is followed
     /// by another. A server that is slow is therefore asked less, and the latency is that of a load it
     /// can bear. The first answer on each connection, and what is asked before --warm-up has passed, do
-    /// not count. On SIGTERM or SIGINT it prints what it has.
+    /// not count. On SIGTERM or SIGINT it prints what it has, and where a connection ends under the load,
+    /// before it fails.
     Bench(Box<BenchArgs>),
     /// Read packed messages, one a line, and write them packed another way
     ///

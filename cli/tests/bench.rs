@@ -70,11 +70,16 @@ fn a_child_is_measured_and_people_can_read_it() {
     let ran = run(&all, b"");
     assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""), "{}", ran.err);
     let lines: Vec<&str> = ran.out.lines().collect();
-    let [what, answered, latency] = lines[..] else {
+    let [server, load, answered, bytes, latency] = lines[..] else {
         panic!("{}", ran.out)
     };
-    assert!(what.contains("(sente-lite, edn): 1 connection, 1 event :test/echo of 100 B"));
-    assert!(answered.starts_with("answered  ") && answered.contains(" a second"));
+    assert_eq!(server, format!("server    {child} (sente-lite, edn)"));
+    assert_eq!(
+        load,
+        "load      1 connection, 1 call of :test/echo with 100 B under way"
+    );
+    assert!(answered.starts_with("answered  ") && answered.ends_with(" a second"));
+    assert!(bytes.starts_with("bytes     ") && bytes.ends_with(" received, warm-up included"));
     assert!(latency.starts_with("latency   p50 ") && latency.contains("  p99 "));
 }
 
@@ -111,6 +116,20 @@ fn what_is_never_answered_is_said() {
         ran.err
     );
     assert_eq!(ran.out, "");
+}
+
+#[test]
+fn what_was_measured_before_the_server_ended_is_printed() {
+    let child = "exec:python3 -c \"import sys; sys.path.append('tests/peers'); import echo; \
+                 left = iter(range(500)); \
+                 echo.main(lambda line: sys.exit(3) if next(left, None) is None else echo.echo(line))\"";
+    let ran = run(
+        &["bench", "--warm-up", "0ms", "--duration", "1m", child],
+        b"",
+    );
+    assert_eq!(ran.code, Some(4), "{}", ran.err);
+    assert!(ran.err.contains("ended under the load"), "{}", ran.err);
+    assert!(ran.out.contains("\nanswered  "), "{}", ran.out);
 }
 
 #[test]

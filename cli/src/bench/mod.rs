@@ -4,6 +4,7 @@ mod histogram;
 mod report;
 
 use std::collections::VecDeque;
+use std::io::{IsTerminal, stderr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -17,7 +18,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use crate::args::BenchArgs;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::link::{self, Link, Way};
-use crate::output::put;
+use crate::output::{put, say};
 use crate::signals::Signals;
 use crate::text;
 
@@ -41,25 +42,41 @@ pub(crate) async fn run(args: BenchArgs, mut signals: Signals) -> Outcome {
     let begun = Instant::now();
     let measured_from = begun + args.warm_up;
     let until = measured_from + args.duration;
+    // A program that reads standard error wants to hear of problems only.
+    if stderr().is_terminal() {
+        say!(
+            "measuring for {}, after a warm-up of {}; Ctrl-C ends it and prints what there is",
+            humantime::format_duration(args.duration),
+            humantime::format_duration(args.warm_up),
+        );
+    }
     let mut workers = JoinSet::new();
     for link in links {
         load.begin(link, measured_from, until, &mut workers);
     }
     let mut tally = Tally::new();
-    let mut last = None;
+    let (mut last, mut failure) = (None, None);
     loop {
         let worked = tokio::select! {
             worked = workers.join_next() => worked,
             () = signals.asked(), if last.is_none() => {
                 // What has been measured by now is worth saying; who still waits is not waited for.
-                load.over.store(true, Ordering::Relaxed);
-                last = Some(Instant::now() + LAST_ANSWERS);
+                last = Some(load.end());
                 continue;
             }
             () = sleep_until(last.unwrap_or(begun)), if last.is_some() => break,
         };
         match worked {
-            Some(Ok(worked)) => tally.add(&worked?),
+            Some(Ok((worked, problem))) => {
+                tally.add(&worked);
+                if let Some(problem) = problem
+                    && failure.is_none()
+                {
+                    // So it is where a connection ends: the others are asked no more.
+                    failure = Some(problem);
+                    last = last.or_else(|| Some(load.end()));
+                }
+            }
             Some(Err(error)) => return Err(Failure::other(format!("a worker failed: {error}"))),
             None => break,
         }
@@ -75,7 +92,15 @@ pub(crate) async fn run(args: BenchArgs, mut signals: Signals) -> Outcome {
     if let Some(handle) = handles.first() {
         link::close(handle, Duration::from_millis(200)).await;
     }
-    print(&args, &report)
+    match failure {
+        None => print(&args, &report),
+        Some(failure) => {
+            if report.latency.count() > 0 {
+                print(&args, &report)?;
+            }
+            Err(failure)
+        }
+    }
 }
 
 /// What is asked, and how the answer is known.
@@ -103,6 +128,12 @@ impl Load {
             timeout: args.timeout,
             over: AtomicBool::new(false),
         })
+    }
+
+    /// Has nothing more asked, and says until when answers are waited for.
+    fn end(&self) -> Instant {
+        self.over.store(true, Ordering::Relaxed);
+        Instant::now() + LAST_ANSWERS
     }
 
     fn is_over(&self, now: Instant, span: Span) -> bool {
@@ -140,7 +171,7 @@ impl Load {
         link: Link,
         measured_from: Instant,
         until: Instant,
-        workers: &mut JoinSet<Result<Tally, Failure>>,
+        workers: &mut JoinSet<(Tally, Option<Failure>)>,
     ) {
         let span = Span {
             measured_from,
@@ -148,23 +179,30 @@ impl Load {
         };
         let load = self.clone();
         if let Some(answer) = self.answer.clone() {
-            workers.spawn(async move { load.exchange(link, answer, span).await });
+            workers.spawn(async move {
+                let mut tally = Tally::new();
+                let failure = load.exchange(link, answer, span, &mut tally).await.err();
+                (tally, failure)
+            });
             return;
         }
         let handle = link.listen_only();
         for _ in 0..self.window {
             let (load, handle) = (self.clone(), handle.clone());
-            workers.spawn(async move { load.call(handle, span).await });
+            workers.spawn(async move {
+                let mut tally = Tally::new();
+                let failure = load.call(handle, span, &mut tally).await.err();
+                (tally, failure)
+            });
         }
     }
 
     /// One call after the other.
-    async fn call(&self, handle: Handle, span: Span) -> Result<Tally, Failure> {
-        let mut tally = Tally::new();
+    async fn call(&self, handle: Handle, span: Span, tally: &mut Tally) -> Result<(), Failure> {
         loop {
             let begun = Instant::now();
             if self.is_over(begun, span) {
-                return Ok(tally);
+                return Ok(());
             }
             let outcome = handle.call(self.event.clone(), self.timeout).await;
             let counts = begun >= span.measured_from;
@@ -184,14 +222,14 @@ impl Load {
         mut link: Link,
         answer: EventId,
         span: Span,
-    ) -> Result<Tally, Failure> {
+        tally: &mut Tally,
+    ) -> Result<(), Failure> {
         let handle = link.handle.clone();
-        let mut tally = Tally::new();
         let mut under_way: VecDeque<Instant> = VecDeque::new();
         loop {
             let now = Instant::now();
             if self.is_over(now, span) {
-                return Ok(tally);
+                return Ok(());
             }
             while under_way.len() < self.window {
                 under_way.push_back(Instant::now());
@@ -279,7 +317,7 @@ async fn open(args: &BenchArgs, load: &Arc<Load>) -> Result<Vec<Link>, Failure> 
     Ok(links)
 }
 
-/// How long answers are waited for after a signal.
+/// How long answers are waited for after a signal, or when a connection has ended.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
 /// How many connections are opened at once.
@@ -308,6 +346,7 @@ fn report(
         dialect,
         packer: first.map_or_else(String::new, |handle| handle.packer().name().to_owned()),
         event: load.event.id.as_str().to_owned(),
+        answer: load.answer.as_ref().map(|id| id.as_str().to_owned()),
         size: args.size as usize,
         connections: handles.len(),
         window: load.window,

@@ -14,6 +14,8 @@ pub(crate) struct Report {
     pub(crate) dialect: &'static str,
     pub(crate) packer: String,
     pub(crate) event: String,
+    /// The event that answers it, where it is no call.
+    pub(crate) answer: Option<String>,
     pub(crate) size: usize,
     pub(crate) connections: usize,
     pub(crate) window: usize,
@@ -40,31 +42,49 @@ impl Report {
         count / seconds
     }
 
-    /// Three lines and, if calls failed, a fourth.
+    /// A line for each thing that is said.
     pub(crate) fn text(&self) -> String {
         let mut text = String::new();
         let plural = |count: usize| if count == 1 { "" } else { "s" };
         let _ = writeln!(
             text,
-            "{} ({}, {}): {} connection{}, {} event{} :{} of {} B under way on each",
-            self.url,
-            self.dialect,
-            self.packer,
-            self.connections,
-            plural(self.connections),
-            self.window,
-            plural(self.window),
-            self.event,
-            self.size,
+            "server    {} ({}, {})",
+            self.url, self.dialect, self.packer
         );
+        let (connections, window) = (self.connections, self.window);
+        let each = if connections == 1 { "" } else { " on each" };
+        let _ = write!(
+            text,
+            "load      {connections} connection{}, {window} ",
+            plural(connections)
+        );
+        let _ = match &self.answer {
+            None => writeln!(
+                text,
+                "call{} of :{} with {} B under way{each}",
+                plural(window),
+                self.event,
+                self.size
+            ),
+            Some(answer) => writeln!(
+                text,
+                "event{} :{} with {} B under way{each}, answered by :{answer}",
+                plural(window),
+                self.event,
+                self.size
+            ),
+        };
         let _ = writeln!(
             text,
-            "answered  {} in {}, {:.0} a second; {} bytes sent, {} received",
+            "answered  {} in {}, {:.0} a second",
             self.latency.count(),
             shown(self.took),
             self.per_second(),
-            self.sent,
-            self.received,
+        );
+        let _ = writeln!(
+            text,
+            "bytes     {} sent, {} received, warm-up included",
+            self.sent, self.received
         );
         let _ = write!(text, "latency ");
         for (name, permille) in SHARES {
@@ -144,6 +164,7 @@ mod tests {
             dialect: "sente-lite",
             packer: "edn".to_owned(),
             event: "test/echo".to_owned(),
+            answer: None,
             size: 100,
             connections: 1,
             window: 2,
@@ -160,11 +181,27 @@ mod tests {
     fn a_report_is_a_few_lines() {
         assert_eq!(
             report().text(),
-            "tcp://127.0.0.1:1 (sente-lite, edn): 1 connection, 2 events :test/echo of 100 B \
-             under way on each\n\
-             answered  2 in 500 ms, 4 a second; 10 bytes sent, 20 received\n\
+            "server    tcp://127.0.0.1:1 (sente-lite, edn)\n\
+             load      1 connection, 2 calls of :test/echo with 100 B under way\n\
+             answered  2 in 500 ms, 4 a second\n\
+             bytes     10 sent, 20 received, warm-up included\n\
              latency   p50 20.1 µs  p90 40.0 µs  p99 40.0 µs  p99.9 40.0 µs  most 40.0 µs\n\
              failed    1 answered with an error, 0 not answered in time\n"
+        );
+    }
+
+    #[test]
+    fn events_are_no_calls_and_many_connections_have_as_many_each() {
+        let mut report = report();
+        report.answer = Some("sente-lite/echo".to_owned());
+        report.connections = 3;
+        let text = report.text();
+        assert!(
+            text.contains(
+                "3 connections, 2 events :test/echo with 100 B under way on each, \
+                 answered by :sente-lite/echo\n"
+            ),
+            "{text}"
         );
     }
 
