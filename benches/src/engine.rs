@@ -21,6 +21,28 @@ const JSON: &str = "[\"chat/message\",{\"room\":\"lobby\",\"from\":\"alice\",\"t
 /// How many events are handed over at once where that alone is measured.
 pub const EVENTS: u64 = 500;
 
+/// The same about a list of eight rows and a text: an event of 1 KB.
+fn larger() -> (String, String) {
+    let text = "the quick brown fox jumps over the lazy dog and runs away ".repeat(7);
+    let (mut edn, mut json) = (String::new(), String::new());
+    for n in 0..8 {
+        let (open, price) = (n % 3 == 0, n * 5);
+        edn += &format!(
+            "{{:id 100{n}, :name \"item-{n}\", :qty {n}, :price {price}.5, :open {open}}} "
+        );
+        json += &format!(
+            "{{\"id\":100{n},\"name\":\"item-{n}\",\"qty\":{n},\"price\":{price}.5,\"open\":{open}}},"
+        );
+    }
+    let (edn, json) = (edn.trim_end(), json.trim_end_matches(','));
+    (
+        format!("[:chat/message {{:ts 1734300000123, :items [{edn}], :text \"{text}\"}}]"),
+        format!(
+            "[\"chat/message\",{{\"ts\":1734300000123,\"items\":[{json}],\"text\":\"{text}\"}}]"
+        ),
+    )
+}
+
 /// The data of the event, as a program holds it.
 #[derive(Clone, Serialize)]
 pub(crate) struct Say {
@@ -59,8 +81,11 @@ pub struct Case {
 
 /// All of them. Of the engine's first, then the floors.
 pub const CASES: &[Case] = &[
-    Case::new("frame-in/lines", || frame_in(Carrier::Lines)),
-    Case::new("frame-in/websocket", || frame_in(Carrier::WebSocket)),
+    Case::new("frame-in/lines", || frame_in(Carrier::Lines, EDN)),
+    Case::new("frame-in/lines, 1 KB", || {
+        frame_in(Carrier::Lines, &larger().0)
+    }),
+    Case::new("frame-in/websocket", || frame_in(Carrier::WebSocket, EDN)),
     Case {
         events: EVENTS,
         ..Case::new("frame-in/websocket, many at once", || {
@@ -85,7 +110,10 @@ pub const CASES: &[Case] = &[
         ..Case::new("echo/websocket, many at once", echoes)
     },
     Case::new(FILLED, fill),
-    Case::new("floor: frame-in, serde_json", frame_in_json),
+    Case::new("floor: frame-in, serde_json", || frame_in_json(JSON)),
+    Case::new("floor: frame-in, serde_json, 1 KB", || {
+        frame_in_json(&larger().1)
+    }),
     Case::new("floor: event-out, serde_json", event_out_json),
 ];
 
@@ -204,11 +232,11 @@ impl Arriving {
     }
 }
 
-fn frame_in(carrier: Carrier) -> Operation {
+fn frame_in(carrier: Carrier, message: &str) -> Operation {
     let mut connection = server(carrier);
     let mut registry: Registry<u32> = Registry::new();
     registry.on(Pattern::Id(id()), 1);
-    let mut arriving = Arriving::new(framed(carrier, EDN));
+    let mut arriving = Arriving::new(framed(carrier, message));
     Box::new(move || {
         arriving.arrive(&mut connection);
         let Some(ConnectionEvent::Message(message)) = connection.poll_event() else {
@@ -240,10 +268,11 @@ fn frames_in(carrier: Carrier) -> Operation {
     })
 }
 
-fn frame_in_json() -> Operation {
-    Box::new(|| {
+fn frame_in_json(message: &str) -> Operation {
+    let message = message.as_bytes().to_vec();
+    Box::new(move || {
         let (id, data): (&str, &RawValue) =
-            serde_json::from_slice(black_box(JSON.as_bytes())).expect("reads");
+            serde_json::from_slice(black_box(&message)).expect("reads");
         black_box((id, data));
     })
 }
