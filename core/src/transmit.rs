@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use bytes::{Buf, Bytes};
 
 use crate::framing::websocket::Part;
+use crate::seldom::Seldom;
 
 /// Bytes on their way to the transport, filled by the engine and drained by the driver.
 ///
@@ -19,9 +20,14 @@ pub struct TransmitBuf {
     /// How much of the scratch buffer has been written.
     written: usize,
     /// What stands among the bytes of the scratch buffer: mostly nothing.
-    shared: VecDeque<Shared>,
-    /// How many bytes that is.
-    shared_bytes: usize,
+    shared: Seldom<SharedPieces>,
+}
+
+#[derive(Debug, Default)]
+struct SharedPieces {
+    pieces: VecDeque<Shared>,
+    /// How many bytes they have.
+    bytes: usize,
 }
 
 #[derive(Debug)]
@@ -63,8 +69,9 @@ impl TransmitBuf {
         if bytes.len() < Self::SHARE_FROM {
             self.put_slice(bytes);
         } else {
-            self.shared_bytes = self.shared_bytes.saturating_add(bytes.len());
-            self.shared.push_back(Shared {
+            let shared = self.shared.make();
+            shared.bytes = shared.bytes.saturating_add(bytes.len());
+            shared.pieces.push_back(Shared {
                 at: self.scratch.len(),
                 bytes: bytes.clone(),
             });
@@ -121,9 +128,9 @@ impl TransmitBuf {
         if self.scratch.capacity() > Self::KEEP {
             self.scratch.shrink_to(Self::KEEP);
         }
-        if !self.shared.is_empty() {
-            self.shared.clear();
-            self.shared_bytes = 0;
+        if let Some(shared) = self.shared.there() {
+            shared.pieces.clear();
+            shared.bytes = 0;
         }
     }
 
@@ -137,7 +144,7 @@ impl TransmitBuf {
     #[inline]
     pub fn len(&self) -> usize {
         let copied = self.scratch.len().saturating_sub(self.written);
-        copied.saturating_add(self.shared_bytes)
+        copied.saturating_add(self.shared.seen().map_or(0, |shared| shared.bytes))
     }
 
     /// Whether nothing is waiting.
@@ -147,11 +154,18 @@ impl TransmitBuf {
         self.len() == 0
     }
 
+    /// The first of the shared pieces.
+    #[inline]
+    fn first_shared(&self) -> Option<&Shared> {
+        self.shared.seen()?.pieces.front()
+    }
+
     /// What waits, in its order. No piece is empty.
     fn pieces(&self) -> impl Iterator<Item = &[u8]> {
         let mut from = self.written;
         let last = [(self.scratch.len(), &[][..])];
-        let shared = self.shared.iter().map(|shared| (shared.at, &*shared.bytes));
+        let shared = self.shared.seen().into_iter().flat_map(|it| &it.pieces);
+        let shared = shared.map(|shared| (shared.at, &*shared.bytes));
         let pairs = shared.chain(last).map(move |(at, bytes)| {
             let before = self.scratch.get(from..at).unwrap_or_default();
             from = from.max(at);
@@ -162,22 +176,25 @@ impl TransmitBuf {
 
     /// Steps over as much as there is of `count` in the first piece. How much it was.
     fn step(&mut self, count: usize) -> usize {
-        let end = self.shared.front().map_or(self.scratch.len(), |it| it.at);
+        let end = self.first_shared().map_or(self.scratch.len(), |it| it.at);
         let copied = end.saturating_sub(self.written);
         if copied > 0 {
             let step = copied.min(count);
             self.written = self.written.saturating_add(step);
             return step;
         }
-        let Some(Shared { bytes, .. }) = self.shared.front_mut() else {
+        let Some(shared) = self.shared.there() else {
+            return 0;
+        };
+        let Some(Shared { bytes, .. }) = shared.pieces.front_mut() else {
             return 0;
         };
         let step = bytes.len().min(count);
-        self.shared_bytes = self.shared_bytes.saturating_sub(step);
         bytes.advance(step);
         if bytes.is_empty() {
-            self.shared.pop_front();
+            shared.pieces.pop_front();
         }
+        shared.bytes = shared.bytes.saturating_sub(step);
         step
     }
 }
@@ -190,7 +207,7 @@ impl Buf for TransmitBuf {
 
     #[inline]
     fn chunk(&self) -> &[u8] {
-        let end = match self.shared.front() {
+        let end = match self.first_shared() {
             None => self.scratch.len(),
             Some(shared) if shared.at > self.written => shared.at,
             Some(shared) => return &shared.bytes,
@@ -222,5 +239,102 @@ impl Buf for TransmitBuf {
             filled += 1;
         }
         filled
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Slice(usize),
+        Shared(usize),
+        Text(usize),
+        Advance(usize),
+        Clear,
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        // Around the length from which pieces are shared, and buffers changed.
+        let len = || prop_oneof![0_usize..20, 4_000_usize..4_200];
+        let step = prop_oneof![
+            6 => len().prop_map(Step::Slice),
+            6 => len().prop_map(Step::Shared),
+            4 => len().prop_map(Step::Text),
+            9 => (0_usize..6_000).prop_map(Step::Advance),
+            1 => Just(Step::Clear),
+        ];
+        prop::collection::vec(step, 0..60)
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_put_in_comes_out_in_its_order(steps in steps()) {
+            let mut out = TransmitBuf::new();
+            let mut model: VecDeque<u8> = VecDeque::new();
+            let mut next = 0_u8;
+            let mut bytes = |len: usize| -> Vec<u8> {
+                let fresh = (0..len).map(|_| {
+                    next = next.wrapping_add(1);
+                    next
+                });
+                fresh.collect()
+            };
+            for step in steps {
+                match step {
+                    Step::Slice(len) => {
+                        let bytes = bytes(len);
+                        out.put_slice(&bytes);
+                        model.extend(bytes);
+                    }
+                    Step::Shared(len) => {
+                        let bytes = bytes(len);
+                        out.put_shared(&Bytes::from(bytes.clone()));
+                        model.extend(bytes);
+                    }
+                    Step::Text(len) => {
+                        let mut text = bytes(len);
+                        model.extend(&text);
+                        out.put_text(&mut text);
+                        prop_assert!(text.is_empty());
+                    }
+                    Step::Advance(count) => {
+                        out.advance(count);
+                        model.drain(..count.min(model.len()));
+                    }
+                    Step::Clear => {
+                        out.clear();
+                        model.clear();
+                    }
+                }
+                let mut seen = Vec::new();
+                out.each_chunk(|piece| seen.extend_from_slice(piece));
+                prop_assert_eq!(&seen, model.make_contiguous());
+                prop_assert_eq!((out.len(), out.is_empty()), (seen.len(), seen.is_empty()));
+                prop_assert!(seen.starts_with(out.chunk()));
+                prop_assert_eq!(out.chunk().is_empty(), seen.is_empty());
+            }
+        }
+    }
+
+    #[test]
+    fn much_text_changes_buffers_and_little_is_copied() {
+        let mut out = TransmitBuf::new();
+        out.put_slice(b"before");
+        out.advance(6);
+        let mut text = Vec::from([b'x'; TransmitBuf::SHARE_FROM]);
+        let place = text.as_ptr();
+        out.put_text(&mut text);
+        assert_eq!(out.chunk().as_ptr(), place);
+        assert_eq!(out.len(), TransmitBuf::SHARE_FROM);
+
+        let mut little = Vec::from(*b"behind");
+        let place = little.as_ptr();
+        out.put_text(&mut little);
+        assert_eq!((little.as_ptr(), little.len()), (place, 0));
+        assert_eq!(out.len(), TransmitBuf::SHARE_FROM + 6);
     }
 }

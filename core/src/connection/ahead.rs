@@ -12,7 +12,8 @@ use bytes::Bytes;
 use crate::queue::{Framed, Priority, SendOptions};
 use crate::transmit::TransmitBuf;
 
-use super::envelope::Around;
+use super::atoms::{Atoms, ReplyForm};
+use super::envelope::{Around, AroundReply};
 use super::{Connection, ConnectionConfig, envelope};
 
 /// What became of an event that was packed.
@@ -65,22 +66,12 @@ impl Connection {
         }
         let end = text.len();
         let mut second = 0..0;
-        if let Some([separator, callback, close]) = behind {
-            text.reserve(
-                separator
-                    .len()
-                    .saturating_add(callback.len())
-                    .saturating_add(SPARE),
-            );
-            text.extend_from_slice(separator);
-            second.start = text.len();
-            text.extend_from_slice(callback);
-            second.end = text.len();
-            text.extend_from_slice(close);
+        if let Some(behind) = behind {
+            second = append_second(&config.atoms, behind, text);
         }
-        let size = text.len().saturating_sub(start).saturating_sub(room);
+        let size = text.len().wrapping_sub(start).wrapping_sub(room);
         let callback_len = callback.map_or(0, <[u8]>::len);
-        let len = end.saturating_sub(from).saturating_add(callback_len);
+        let len = end.wrapping_sub(from).wrapping_add(callback_len);
         let calm = self.is_calm(size, len);
         if size >= TransmitBuf::SHARE_FROM || !(calm || self.has_simple_room(size, len)) {
             let packed = self.scratch.copied(from, end);
@@ -95,11 +86,8 @@ impl Connection {
         let moved = self.framer.frame(kind, start, self.scratch.begun());
         self.scratch.keep();
         // What is in the place of a callback id is none.
-        let second = if callback.is_some() { second } else { 0..0 };
-        let moved = |piece: Range<usize>| {
-            piece.start.saturating_sub(moved)..piece.end.saturating_sub(moved)
-        };
-        let message = Framed::event(moved(from..end), moved(second));
+        let second = if callback.is_some() { second } else { end..end };
+        let message = Framed::event(moved_by(moved, from..end), moved_by(moved, second));
         self.queue.push_ahead(message);
         if !calm {
             self.after_push();
@@ -116,58 +104,38 @@ impl Connection {
     pub(super) fn reply_ahead(&mut self, callback: &[u8], packed: &[u8]) -> bool {
         let config = &*self.config;
         let around = envelope::around_reply(self.profile, &config.atoms);
-        let (Some((around, callback_first)), Some(room)) = (around, self.room_ahead()) else {
+        let (Some(around), Some(room)) = (around, self.room_ahead()) else {
             return false;
         };
-        let [open, middle, close] = around;
-        let (first, second) = if callback_first {
-            (callback, packed)
-        } else {
-            (packed, callback)
-        };
-        let size = open
-            .len()
-            .saturating_add(middle.len())
-            .saturating_add(close.len())
-            .saturating_add(callback.len())
-            .saturating_add(packed.len());
-        if size >= TransmitBuf::SHARE_FROM || size > config.limits.max_frame_bytes {
+        let len = callback.len().wrapping_add(packed.len());
+        let size = around.len().wrapping_add(len);
+        if size >= config.quiet_below.min(TransmitBuf::SHARE_FROM) {
             return false;
         }
         let text = self.scratch.begin();
         let start = text.len();
-        text.reserve(size.saturating_add(SPARE));
+        text.reserve(size.wrapping_add(SPARE));
         make_room(room, text);
-        let first_at = text.len().saturating_add(open.len());
-        if callback_first && let Ok(callback) = <&[u8; 8]>::try_from(callback) {
-            // As long as ours are: one piece, in which it is put in its place.
-            text.extend_from_slice(&config.atoms.reply.around_eight);
-            let place = text.get_mut(first_at..).and_then(<[u8]>::first_chunk_mut);
-            if let Some(place) = place {
-                *place = *callback;
+        let (callback, packed) = match around {
+            AroundReply::Bare(form) => {
+                let place = append_callback(form, callback, text);
+                let packed = append(packed, text);
+                text.extend_from_slice(&form.close);
+                (place, packed)
             }
-        } else {
-            for part in [open, first, middle] {
-                text.extend_from_slice(part);
+            AroundReply::Pair(pair) => {
+                text.extend_from_slice(pair.open());
+                let packed = append(packed, text);
+                text.extend_from_slice(pair.separator());
+                let callback = append(callback, text);
+                text.extend_from_slice(pair.close());
+                (callback, packed)
             }
-        }
-        let second_at = text.len();
-        text.extend_from_slice(second);
-        text.extend_from_slice(close);
+        };
         let moved = self.framer.frame(config.kind, start, text);
         self.scratch.keep();
-        let place = |at: usize, piece: &[u8]| {
-            let at = at.saturating_sub(moved);
-            at..at.saturating_add(piece.len())
-        };
-        let (first, second) = (place(first_at, first), place(second_at, second));
-        let (callback, packed) = if callback_first {
-            (first, second)
-        } else {
-            (second, first)
-        };
-        self.warn_if_large(size);
-        self.queue.push_ahead(Framed::reply(packed, callback));
+        let message = Framed::reply(moved_by(moved, packed), moved_by(moved, callback));
+        self.queue.push_ahead(message);
         self.after_reply();
         true
     }
@@ -200,6 +168,66 @@ impl Connection {
             self.scratch.clear();
         }
     }
+}
+
+/// Appends what stands behind an event. Where its callback id is, or what is in the place of one.
+#[inline]
+fn append_second(
+    atoms: &Atoms,
+    [separator, callback, close]: [&[u8]; 3],
+    text: &mut Vec<u8>,
+) -> Range<usize> {
+    if let Ok(callback) = <&[u8; 8]>::try_from(callback) {
+        return append_eight(&atoms.behind_eight, separator.len(), callback, text);
+    }
+    text.extend_from_slice(separator);
+    let place = append(callback, text);
+    text.extend_from_slice(close);
+    place
+}
+
+/// Appends the callback id of a reply with what stands around it. Where it is.
+#[inline]
+fn append_callback(form: &ReplyForm, callback: &[u8], text: &mut Vec<u8>) -> Range<usize> {
+    if let Ok(callback) = <&[u8; 8]>::try_from(callback) {
+        return append_eight(&form.around_eight, form.open.len(), callback, text);
+    }
+    text.extend_from_slice(&form.open);
+    let place = append(callback, text);
+    text.extend_from_slice(&form.middle);
+    place
+}
+
+/// Appends what stands around a callback id that is as long as ours are, in one piece, and puts it in
+/// its place there. Where that is.
+#[inline]
+fn append_eight(
+    around: &[u8],
+    before: usize,
+    callback: &[u8; 8],
+    text: &mut Vec<u8>,
+) -> Range<usize> {
+    let start = text.len().wrapping_add(before);
+    text.extend_from_slice(around);
+    let place = text.get_mut(start..).and_then(<[u8]>::first_chunk_mut);
+    if let Some(place) = place {
+        *place = *callback;
+    }
+    start..start.wrapping_add(callback.len())
+}
+
+/// Appends a piece. Where it is.
+#[inline]
+fn append(piece: &[u8], text: &mut Vec<u8>) -> Range<usize> {
+    let start = text.len();
+    text.extend_from_slice(piece);
+    start..text.len()
+}
+
+/// Where a piece is after it has moved to the front.
+#[inline]
+const fn moved_by(moved: usize, piece: Range<usize>) -> Range<usize> {
+    piece.start.wrapping_sub(moved)..piece.end.wrapping_sub(moved)
 }
 
 /// Appends what stands where a header will: none, or fewer than eight bytes.

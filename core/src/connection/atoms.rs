@@ -25,6 +25,8 @@ pub(crate) struct Atoms {
     pub(crate) callback: Option<CallbackForm>,
     pub(crate) single: Tokens,
     pub(crate) pair: Tokens,
+    /// What stands behind the event of a call whose callback id has eight bytes, with room for it.
+    pub(crate) behind_eight: Bytes,
 }
 
 impl Atoms {
@@ -45,6 +47,10 @@ impl Atoms {
             reply: ReplyForm::new(packer, pack)?,
             callback: CallbackForm::find(pack),
             single: packer.sequence(1),
+            behind_eight: {
+                let pair = packer.sequence(2);
+                Bytes::from([pair.separator(), &[0; 8], pair.close()].concat())
+            },
             pair: packer.sequence(2),
         })
     }
@@ -84,11 +90,10 @@ impl ReplyForm {
     }
 
     /// How many bytes that is.
+    #[inline]
     pub(crate) const fn len(&self) -> usize {
-        self.open
-            .len()
-            .saturating_add(self.middle.len())
-            .saturating_add(self.close.len())
+        let len = self.open.len().wrapping_add(self.middle.len());
+        len.wrapping_add(self.close.len())
     }
 }
 

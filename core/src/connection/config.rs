@@ -42,8 +42,9 @@ pub struct ConnectionConfig {
     pub(crate) seals: bool,
     pub(crate) format: Format,
     pub(crate) water_marks: WaterMarks,
-    /// An event whose frame is shorter is neither refused for its length nor told of; 0 where more
-    /// is to be asked of each event.
+    /// A message whose frame is shorter is neither refused for its length nor told of.
+    pub(crate) quiet_below: usize,
+    /// The same; 0 where more is to be asked of each event.
     pub(crate) simple_below: usize,
     /// How many bytes of frames may be made before they leave; 0 where none may.
     pub(crate) most_ahead: usize,
@@ -325,12 +326,9 @@ impl ConnectionConfigBuilder {
         let water_marks = WaterMarks::new(&limits);
         let asks_more =
             self.packer.seals() || self.send_rate.is_some() || self.flush_window.is_some();
-        let simple_below = if asks_more {
-            0
-        } else {
-            let most = limits.max_frame_bytes.min(small_frames);
-            most.saturating_add(1).min(limits.warn_frame_bytes)
-        };
+        let most = limits.max_frame_bytes.min(small_frames);
+        let quiet_below = most.saturating_add(1).min(limits.warn_frame_bytes);
+        let simple_below = if asks_more { 0 } else { quiet_below };
         let most_ahead = if self.packer.seals() {
             0
         } else {
@@ -346,6 +344,7 @@ impl ConnectionConfigBuilder {
             format: Format::new(self.packer.format()),
             packer: self.packer,
             water_marks,
+            quiet_below,
             simple_below,
             most_ahead,
             limits,

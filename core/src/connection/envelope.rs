@@ -6,11 +6,11 @@ use core::ops::Deref;
 use bytes::Bytes;
 
 use crate::framing::websocket::Part;
-use crate::packer::Packer;
+use crate::packer::{Packer, Tokens};
 use crate::profile::{Dialect, Profile, Role};
 use crate::queue::Outgoing;
 
-use super::atoms::Atoms;
+use super::atoms::{Atoms, ReplyForm};
 
 /// The most parts a frame of one message has: a reply of Sente's dialect on a byte stream.
 const MAX_PARTS: usize = 9;
@@ -183,7 +183,12 @@ pub(super) fn around_event_len(profile: Profile, atoms: &Atoms) -> usize {
 }
 
 fn pair_len(atoms: &Atoms) -> usize {
-    atoms.pair.open().len() + atoms.pair.separator().len() + atoms.pair.close().len()
+    tokens_len(&atoms.pair)
+}
+
+/// How many bytes stand around two values.
+fn tokens_len(pair: &Tokens) -> usize {
+    pair.open().len() + pair.separator().len() + pair.close().len()
 }
 
 /// What stands around an event that leaves alone.
@@ -219,24 +224,39 @@ pub(super) fn around_event<'a>(
     })
 }
 
-/// What stands before, between and behind the callback id and the data of a reply, and whether the
-/// callback id is the first. `None` for the one that has more around it.
-#[inline]
-pub(super) fn around_reply(profile: Profile, atoms: &Atoms) -> Option<([&[u8]; 3], bool)> {
-    if profile.positional_replies() {
-        let pair = &atoms.pair;
-        return Some(([pair.open(), pair.separator(), pair.close()], false));
+/// What stands around a reply that leaves alone.
+pub(super) enum AroundReply<'a> {
+    /// Before, between and behind the callback id and the data.
+    Bare(&'a ReplyForm),
+    /// The same of the data and the callback id.
+    Pair(&'a Tokens),
+}
+
+impl AroundReply<'_> {
+    #[inline]
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Bare(form) => form.len(),
+            Self::Pair(pair) => tokens_len(pair),
+        }
     }
-    let reply = &atoms.reply;
+}
+
+/// What stands around a reply. `None` for the one that has more around it.
+#[inline]
+pub(super) fn around_reply(profile: Profile, atoms: &Atoms) -> Option<AroundReply<'_>> {
+    if profile.positional_replies() {
+        return Some(AroundReply::Pair(&atoms.pair));
+    }
     let is_bare = profile.dialect == Dialect::SenteLite;
-    is_bare.then_some(([&reply.open, &reply.middle, &reply.close], true))
+    is_bare.then_some(AroundReply::Bare(&atoms.reply))
 }
 
 /// A frame with a batch of events: Sente's `[[event ..] nil]`, sente-lite's
 /// `[:batch/events [event ..]]`.
 pub(super) fn batch<'a>(
     profile: Profile,
-    packer_tokens: &'a crate::packer::Tokens,
+    packer_tokens: &'a Tokens,
     atoms: &'a Atoms,
     events: &'a [Bytes],
 ) -> Vec<Part<'a>> {

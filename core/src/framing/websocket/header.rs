@@ -60,6 +60,13 @@ impl Header {
         header
     }
 
+    /// That of a message of 126 bytes up to 64 KiB from a server.
+    #[inline]
+    pub(super) const fn longer(kind: Kind, payload: u16) -> [u8; Self::LONGER] {
+        let [a, b] = payload.to_be_bytes();
+        [FIN | Opcode::of(kind).bits(), LENGTH_16, a, b]
+    }
+
     /// The same before the payload of a compressed message.
     pub(super) fn compressed(mut self) -> Self {
         let [first, ..] = &mut self.bytes;

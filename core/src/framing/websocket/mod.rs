@@ -266,16 +266,16 @@ impl WebSocket {
     pub(crate) fn frame(kind: Kind, start: usize, text: &mut Vec<u8>) -> usize {
         let message = start.saturating_add(Header::LONGER);
         let length = text.len().saturating_sub(message);
-        let header = server_header(kind, length);
-        let header = header.as_slice();
         // Most have a header of just that room.
-        if let (Ok(header), Some(room)) = (
-            <[u8; Header::LONGER]>::try_from(header),
+        if let (Ok(length @ 126..), Some(room)) = (
+            u16::try_from(length),
             text.get_mut(start..).and_then(<[u8]>::first_chunk_mut),
         ) {
-            *room = header;
+            *room = Header::longer(kind, length);
             return 0;
         }
+        let header = server_header(kind, length);
+        let header = header.as_slice();
         let moved = Header::LONGER.saturating_sub(header.len());
         if moved > 0 && message <= text.len() {
             text.copy_within(message.., message.saturating_sub(moved));
