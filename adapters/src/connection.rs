@@ -63,13 +63,14 @@ pub(crate) fn start_with<L: Link + ?Sized + 'static, T: Timer + ?Sized + 'static
     let held = shared.hold();
     let transport = Box::new(transport);
     // Before the task begins: it may never do so.
-    let over = Over { shared, exit: None };
+    let mut over = Over { shared, exit: None };
     runtime.spawn(Box::pin(async move {
-        let mut over = over;
         let child = drive(&*over.shared, transport, timer).await;
         if let Some(child) = child {
             // Few peers are children, and no other is to keep room for this.
-            over.exit = Box::pin(child.finish(over.shared.facts.rare().kill.notified())).await;
+            let kill = over.shared.facts.rare().kill.notified();
+            let exit = Box::pin(child.finish(kill)).await;
+            over.came_to(exit);
         }
     }));
     held
@@ -246,6 +247,13 @@ impl Driven for Shared<Connection> {
 struct Over {
     shared: Arc<Shared<Connection>>,
     exit: Option<ExitStatus>,
+}
+
+impl Over {
+    /// Notes how the child ended.
+    const fn came_to(&mut self, exit: Option<ExitStatus>) {
+        self.exit = exit;
+    }
 }
 
 impl Drop for Over {

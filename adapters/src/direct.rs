@@ -9,7 +9,7 @@ use crate::descriptors::send_now;
 use crate::handle::Handle;
 use crate::runtime::Descriptor;
 use crate::shared::{Inner, Shared};
-use crate::spare;
+use crate::spare::Out;
 
 /// What it takes to write past the driver, and what that left for it.
 ///
@@ -79,19 +79,19 @@ impl Shared<Connection> {
         let Some(socket) = socket.filter(|_| machine.state() == State::Open) else {
             return false;
         };
-        let mut out = TransmitBuf::new();
-        spare::lend(&mut out);
-        let transmit = machine.poll_transmit(&mut out);
+        let mut out = Out::default();
+        out.lend();
+        let transmit = machine.poll_transmit(out.buffer());
         if transmit == Some(Transmit::Data) {
-            direct.error = send_now(&*socket, &mut out).err();
+            direct.error = send_now(&*socket, out.buffer()).err();
         }
         if let Some(transmit) = transmit
             && (transmit != Transmit::Data || !out.is_empty())
         {
-            direct.rest = Some(Box::new((transmit, std::mem::take(&mut out))));
+            direct.rest = Some(Box::new((transmit, std::mem::take(out.buffer()))));
             return false;
         }
-        spare::give_back(&mut out);
+        out.give_back();
         if transmit.is_some() {
             let now = self.clock.now();
             machine.handle_transmitted(now);

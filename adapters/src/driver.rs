@@ -1,7 +1,7 @@
 //! The one loop that drives a connection over a link, whatever it is and on whatever runtime.
 
-use std::future::poll_fn;
 use std::io;
+use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::link::{Link, Transport};
 use crate::process::Child;
 use crate::runtime::Timer;
 use crate::signal::Signal;
-use crate::spare;
+use crate::spare::Out;
 
 /// What is read before the buffer for it is kept for the next read.
 const BUSY_BYTES: usize = 4096;
@@ -73,13 +73,12 @@ pub(crate) enum News<'a> {
 /// The transport is boxed, and given away before anything is waited for: a task keeps the room of what
 /// it was begun with as long as it lives, and a box that was only moved out of as well. Link
 /// and timer are erased everywhere but where it is measured what that costs.
-pub(crate) async fn drive<L: Link + ?Sized, T: Timer + ?Sized>(
-    machine: &impl Driven,
+pub(crate) fn drive<M: Driven, L: Link + ?Sized, T: Timer + ?Sized>(
+    machine: &M,
     transport: Box<Transport<L>>,
     timer: impl FnOnce(&Clock) -> Box<T>,
-) -> Option<Box<Child>> {
+) -> impl Future<Output = Option<Box<Child>>> {
     let (link, rest, child) = transport.into_parts();
-    let clock = machine.clock();
     let mut driver = Driver {
         machine,
         link: Some(link),
@@ -87,7 +86,7 @@ pub(crate) async fn drive<L: Link + ?Sized, T: Timer + ?Sized>(
         child_ended: false,
         orphaned: None,
         input: rest,
-        out: TransmitBuf::new(),
+        out: Out::default(),
         flush_due: false,
         shutting_down: false,
         writer_done: false,
@@ -97,20 +96,19 @@ pub(crate) async fn drive<L: Link + ?Sized, T: Timer + ?Sized>(
         last_flush: None,
         read_before_timeout: false,
         writes_first: true,
-        timer: timer(clock),
+        timer: timer(machine.clock()),
         armed: None,
-        clock,
         wants: None,
     };
     if !driver.input.is_empty() {
         let input = Input::Bytes(&mut driver.input);
-        let wants = machine.turn(News::Input(input), &mut driver.out);
+        let wants = machine.turn(News::Input(input), driver.out.buffer());
         driver.take_wants(wants);
     }
-    poll_fn(|cx| driver.poll(cx)).await;
-    driver.child.take()
+    driver
 }
 
+/// Not an `async fn`, which would keep room for what it was called with, too.
 struct Driver<'a, M, L: ?Sized, T: ?Sized> {
     machine: &'a M,
     /// `None` once it is not needed any more.
@@ -122,7 +120,7 @@ struct Driver<'a, M, L: ?Sized, T: ?Sized> {
     /// Without capacity while nothing comes.
     input: BytesMut,
     /// Lent while the driver runs, and its own as long as something in it waits.
-    out: TransmitBuf,
+    out: Out,
     /// Whether what was written waits to be flushed.
     flush_due: bool,
     shutting_down: bool,
@@ -139,7 +137,6 @@ struct Driver<'a, M, L: ?Sized, T: ?Sized> {
     timer: Box<T>,
     /// When the timer comes and whom it wakes, while it is waited for.
     armed: Option<(Instant, Waker)>,
-    clock: &'a Clock,
     /// What is wanted, as long as nothing has happened since it was asked.
     wants: Option<Wants>,
 }
@@ -216,22 +213,27 @@ enum Happened {
     Written(io::Result<usize>),
 }
 
-impl<M: Driven, L: Link + ?Sized, T: Timer + ?Sized> Driver<'_, M, L, T> {
-    /// Does what there is to do. Ready when the loop is over.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        spare::lend(&mut self.out);
-        let polled = self.poll_steps(cx);
-        spare::give_back(&mut self.out);
-        polled
-    }
+impl<M: Driven, L: Link + ?Sized, T: Timer + ?Sized> Future for Driver<'_, M, L, T> {
+    type Output = Option<Box<Child>>;
 
+    /// Does what there is to do. Ready when the loop is over.
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Box<Child>>> {
+        let driver = &mut *self;
+        driver.out.lend();
+        let polled = driver.poll_steps(cx);
+        driver.out.give_back();
+        polled.map(|()| driver.child.take())
+    }
+}
+
+impl<M: Driven, L: Link + ?Sized, T: Timer + ?Sized> Driver<'_, M, L, T> {
     fn poll_steps(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.machine.changed().take() {
             self.wants = None;
             // Somebody has most likely queued something.
             self.writes_first = false;
         } else if let Some(wants) = &mut self.wants {
-            wants.now = self.clock.now();
+            wants.now = self.machine.clock().now();
             // It was counted for the turn before.
             wants.shown = 0;
         }
@@ -352,7 +354,7 @@ impl<M: Driven, L: Link + ?Sized, T: Timer + ?Sized> Driver<'_, M, L, T> {
         }
         if self
             .timer
-            .poll_until(cx, self.clock.to_std(next))
+            .poll_until(cx, self.machine.clock().to_std(next))
             .is_pending()
         {
             self.armed = Some((next, cx.waker().clone()));
@@ -404,7 +406,7 @@ impl<M: Driven, L: Link + ?Sized, T: Timer + ?Sized> Driver<'_, M, L, T> {
         }
         let link = self.link.as_mut()?;
         let polled = if !self.out.is_empty() {
-            match link.poll_write(cx, &mut self.out) {
+            match link.poll_write(cx, self.out.buffer()) {
                 // Mostly there is nothing to it.
                 Poll::Ready(Ok(written)) if written > 0 && self.out.is_empty() => {
                     match link.poll_flush(cx) {
@@ -466,7 +468,7 @@ impl<M: Driven, L: Link + ?Sized, T: Timer + ?Sized> Driver<'_, M, L, T> {
             Happened::Read(Ok(read)) => {
                 self.orphaned = None;
                 let input = Input::Bytes(&mut self.input);
-                let wants = self.machine.turn(News::Input(input), &mut self.out);
+                let wants = self.machine.turn(News::Input(input), self.out.buffer());
                 self.take_wants(wants);
                 if let Some(error) = self.write_error.take() {
                     self.read_late += read;
@@ -489,7 +491,7 @@ impl<M: Driven, L: Link + ?Sized, T: Timer + ?Sized> Driver<'_, M, L, T> {
     }
 
     fn tell(&mut self, news: News<'_>) {
-        let wants = self.machine.turn(news, &mut self.out);
+        let wants = self.machine.turn(news, self.out.buffer());
         self.take_wants(wants);
     }
 
@@ -509,7 +511,7 @@ impl<M: Driven, L: Link + ?Sized, T: Timer + ?Sized> Driver<'_, M, L, T> {
             self.fail(&error);
         } else {
             self.write_error = Some(error);
-            self.last_flush = Some(self.clock.now() + LAST_FLUSH);
+            self.last_flush = Some(self.machine.clock().now() + LAST_FLUSH);
         }
     }
 

@@ -1,7 +1,8 @@
 //! What stands behind the server's one lock: the hub, and the connections it speaks of.
 
-use std::collections::{BTreeMap, HashMap};
-use std::hash::{BuildHasherDefault, Hasher};
+use std::borrow::Borrow;
+use std::collections::{BTreeMap, HashSet};
+use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::sync::Arc;
 
 use sente_core::{ConnId, Hub, HubEvent, HubOutput, Instant, Stats};
@@ -13,7 +14,7 @@ use crate::line::{Order, Wire};
 /// The hub and its connections.
 pub(crate) struct Room {
     pub(crate) hub: Hub,
-    pub(crate) lines: HashMap<ConnId, Arc<dyn Wire>, BuildHasherDefault<IdHasher>>,
+    pub(crate) lines: Lines,
     /// Those to whom something was delivered that is to be written.
     pub(crate) unwritten: Vec<Arc<dyn Wire>>,
     /// Whether a task sees to them.
@@ -31,7 +32,7 @@ impl Room {
     pub(crate) fn new(hub: Hub) -> Self {
         Self {
             hub,
-            lines: HashMap::default(),
+            lines: Lines::default(),
             unwritten: Vec::new(),
             is_writing: false,
             identities: Identities::default(),
@@ -89,6 +90,55 @@ impl Room {
         std::iter::from_fn(|| self.hub.poll_event())
     }
 }
+
+/// Connections by their ids. Each knows its own, so that a place in the table is but a pointer.
+#[derive(Default)]
+pub(crate) struct Lines(HashSet<ById, BuildHasherDefault<IdHasher>>);
+
+struct ById(Arc<dyn Wire>);
+
+impl Lines {
+    pub(crate) fn get(&self, id: &ConnId) -> Option<&Arc<dyn Wire>> {
+        self.0.get(id).map(|line| &line.0)
+    }
+
+    /// Puts a connection in, in the place of another of its id.
+    pub(crate) fn insert(&mut self, line: Arc<dyn Wire>) {
+        self.0.replace(ById(line));
+    }
+
+    pub(crate) fn remove(&mut self, id: &ConnId) -> Option<Arc<dyn Wire>> {
+        self.0.take(id).map(|line| line.0)
+    }
+
+    pub(crate) fn values(&self) -> impl Iterator<Item = &Arc<dyn Wire>> {
+        self.0.iter().map(|line| &line.0)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl Borrow<ConnId> for ById {
+    fn borrow(&self) -> &ConnId {
+        &self.0.link().id
+    }
+}
+
+impl Hash for ById {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.link().id.hash(state);
+    }
+}
+
+impl PartialEq for ById {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.link().id == other.0.link().id
+    }
+}
+
+impl Eq for ById {}
 
 /// Hashes the ids of connections, which this side has made of random bits: nobody else can choose
 /// them so that they collide.

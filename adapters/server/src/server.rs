@@ -215,7 +215,7 @@ impl Server {
         let wire: Arc<dyn Wire> = line.clone();
         let (user, closing) = self.in_room(|room, now| {
             // Before the hub says what it delivers.
-            room.lines.insert(id, wire.clone());
+            room.lines.insert(wire.clone());
             let joined = room.hub.join(now, id, member);
             match joined {
                 Ok(joined) => {

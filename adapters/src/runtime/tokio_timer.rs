@@ -103,6 +103,10 @@ impl Round {
         let mut waiting = lock(&self.waiting);
         let waiting = waiting.as_mut()?;
         let place = u32::try_from(waiting.len()).ok()?;
+        if waiting.len() == waiting.capacity() {
+            // A quarter more, not as much again: it is kept for seconds.
+            waiting.reserve_exact((waiting.len() / 4).max(4));
+        }
         waiting.push(Some(waker.clone()));
         Some(place)
     }

@@ -97,6 +97,10 @@ impl Scratch {
 
     /// Gives back what a connection with nothing to send is not to hold.
     pub(super) fn settle(&mut self) {
+        if self.framed == 0 && self.text.capacity() > IDLE {
+            // It was more than usual, as a burst is: what comes next may be as little as ever.
+            self.text = Vec::new();
+        }
         self.text.truncate(self.framed);
         self.shrink_to(IDLE);
     }

@@ -252,18 +252,15 @@ impl Hub {
     ) -> SlotKey {
         let unnamed = || {
             let back = returns.then(|| self.slots.unnamed_away(user, member.transport));
-            let lost = back.flatten().map(|key| key.client);
+            let lost = back.flatten().map(|key| key.client.clone());
             lost.unwrap_or(Client::Unnamed(connection))
         };
         let client = match &member.client_id {
             Some(label) => Client::Named(label.clone()),
             None => unnamed(),
         };
-        SlotKey {
-            user: user.clone(),
-            transport: member.transport,
-            client,
-        }
+        let key = SlotKey::new(user.clone(), member.transport, client);
+        self.slots.shared(key)
     }
 
     fn take_over(&mut self, by: ConnId, user: &UserId, older: Option<ConnId>) {

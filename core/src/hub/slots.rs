@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::ops::Deref;
 
 use sente_edn::{Map, Set, Value};
 use smol_str::SmolStr;
@@ -83,12 +84,35 @@ impl ConnectedUids {
     }
 }
 
-/// One client of one user: what a connection belongs to, and what comes back after it ended.
+/// One client of one user: what a connection belongs to, and what comes back after it ended. Clones are
+/// one piece of memory.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct SlotKey {
+pub(super) struct SlotKey(Arc<Whose>);
+
+/// What a [`SlotKey`] says.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Whose {
     pub(super) user: UserId,
     pub(super) transport: TransportKind,
     pub(super) client: Client,
+}
+
+impl SlotKey {
+    pub(super) fn new(user: UserId, transport: TransportKind, client: Client) -> Self {
+        Self(Arc::new(Whose {
+            user,
+            transport,
+            client,
+        }))
+    }
+}
+
+impl Deref for SlotKey {
+    type Target = Whose;
+
+    fn deref(&self) -> &Whose {
+        &self.0
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -188,10 +212,8 @@ impl Slots {
 
     /// The client without a label, of this user and transport, that is away for longest.
     pub(super) fn unnamed_away(&self, user: &UserId, transport: TransportKind) -> Option<SlotKey> {
-        let first = SlotKey {
-            client: Client::Unnamed(ConnId::LEAST),
-            ..first_key(user, transport)
-        };
+        let first = Client::Unnamed(ConnId::LEAST);
+        let first = SlotKey::new(user.clone(), transport, first);
         let key = self.away.range(first..).next()?;
         (key.user == *user && key.transport == transport).then(|| key.clone())
     }
@@ -204,6 +226,14 @@ impl Slots {
 
     pub(super) fn count_of(&self, user: &UserId) -> usize {
         self.users.get(user).map_or(0, DenseSet::len)
+    }
+
+    /// The same key, as those have it who are known already.
+    pub(super) fn shared(&self, key: SlotKey) -> SlotKey {
+        match self.slots.first_from(&key) {
+            Some((known, _)) if *known == key => known.clone(),
+            _ => key,
+        }
     }
 
     pub(super) fn away_mut(&mut self, key: &SlotKey) -> Option<&mut Away> {
@@ -333,9 +363,6 @@ impl Slots {
 
 /// Before all clients of this user and transport, and of the transports behind it.
 fn first_key(user: &UserId, transport: TransportKind) -> SlotKey {
-    SlotKey {
-        user: user.clone(),
-        transport,
-        client: Client::Named(SmolStr::new_static("")),
-    }
+    let first = Client::Named(SmolStr::new_static(""));
+    SlotKey::new(user.clone(), transport, first)
 }
