@@ -214,7 +214,7 @@ pub(crate) fn mention_of(
                 frame_len,
                 reply,
                 ..
-            } = bad;
+            } = *bad;
             let shown = escape(&excerpt, EXCERPT);
             if shown.is_empty() {
                 say!("bad frame from {peer}: {reason}");

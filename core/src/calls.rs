@@ -377,25 +377,33 @@ impl Key {
 const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// The packed callback id of a call. A short one takes no memory of its own: all of ours are short,
-/// and so is a UUID in quotes.
+/// as are those of Sente's clients. With 22 bytes it is no larger than a pointer to a longer one and its
+/// length would be with what tells them apart.
 #[derive(Clone)]
 pub(crate) enum CallName {
-    Short { len: u8, bytes: [u8; Self::SHORT] },
+    /// Six digits in quotes, as most are.
+    Eight(Eight),
+    Short {
+        len: u8,
+        bytes: [u8; Self::SHORT],
+    },
     Long(Box<[u8]>),
 }
 
+/// Eight bytes where a number of 64 bits could stand, to be moved as one.
+#[derive(Clone, Copy)]
+#[repr(align(8))]
+pub(crate) struct Eight([u8; 8]);
+
 impl CallName {
-    const SHORT: usize = 38;
+    const SHORT: usize = 22;
 
     #[inline]
     pub(crate) fn new(packed: &[u8]) -> Self {
-        let mut bytes = [0; Self::SHORT];
-        if let (Ok(eight), Some(slots)) = (<&[u8; 8]>::try_from(packed), bytes.first_chunk_mut()) {
-            // As long as ours are.
-            *slots = *eight;
-            return Self::Short { len: 8, bytes };
+        match packed.try_into() {
+            Ok(packed) => Self::Eight(Eight(packed)),
+            Err(_) => Self::of_other(packed),
         }
-        Self::of_other(packed)
     }
 
     #[inline(never)]
@@ -414,11 +422,17 @@ impl CallName {
     /// that.
     #[inline]
     pub(crate) fn with<const N: usize>(&self, start: usize, put: [u8; N]) -> Option<Self> {
-        let Self::Short { len, mut bytes } = *self else {
-            return None;
-        };
-        *bytes.get_mut(start..)?.first_chunk_mut()? = put;
-        Some(Self::Short { len, bytes })
+        match *self {
+            Self::Eight(Eight(mut bytes)) => {
+                *bytes.get_mut(start..)?.first_chunk_mut()? = put;
+                Some(Self::Eight(Eight(bytes)))
+            }
+            Self::Short { len, mut bytes } => {
+                *bytes.get_mut(start..)?.first_chunk_mut()? = put;
+                Some(Self::Short { len, bytes })
+            }
+            Self::Long(_) => None,
+        }
     }
 }
 
@@ -428,6 +442,7 @@ impl Deref for CallName {
     #[inline]
     fn deref(&self) -> &[u8] {
         match self {
+            Self::Eight(Eight(bytes)) => bytes,
             Self::Short { len, bytes } => bytes.get(..usize::from(*len)).unwrap_or_default(),
             Self::Long(bytes) => bytes,
         }

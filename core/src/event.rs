@@ -178,13 +178,13 @@ impl Event {
     }
 
     /// `[:chsk/recv event]`: what `:wrap-recv-evs?` of Sente hands over.
-    pub(crate) fn wrapped(self, reader: &Arc<Reader>) -> Self {
+    pub(crate) fn wrapped(self, reader: &Reader) -> Self {
         let Some(id) = EventId::from_wire("chsk/recv") else {
             return self;
         };
         let mut packed = Vec::new();
         // What came from this packer goes back into it.
-        if pack_event(&self, &*reader.packer, &mut packed).is_err() {
+        if pack_event(&self, reader.packer(), &mut packed).is_err() {
             return self;
         }
         let payload = Payload::from_packed(PackedPayload {
@@ -248,36 +248,77 @@ enum Inner {
 #[derive(Clone)]
 pub(crate) struct PackedPayload {
     pub(crate) bytes: Bytes,
-    pub(crate) reader: Arc<Reader>,
+    pub(crate) reader: Reader,
     /// Whether it is known to be free of raw line breaks.
     pub(crate) line_safe: bool,
     /// `None` where nobody has looked yet.
     pub(crate) portable: Option<bool>,
 }
 
-/// How packed payloads are read. Those of one configuration share it.
+/// How packed payloads are read.
+#[derive(Clone, Debug)]
+pub(crate) enum Reader {
+    /// As EDN, by limits that no usual ones are below. Nothing is counted for it.
+    Usual,
+    /// Otherwise. Those of one configuration share it.
+    Shared(Arc<SharedReader>),
+}
+
 #[derive(Debug)]
-pub(crate) struct Reader {
-    pub(crate) packer: Arc<dyn Packer>,
-    pub(crate) limits: Arc<Limits>,
+pub(crate) struct SharedReader {
+    packer: Arc<dyn Packer>,
+    limits: Arc<Limits>,
 }
 
 impl Reader {
-    pub(crate) fn new(packer: &Arc<dyn Packer>, limits: &Arc<Limits>) -> Arc<Self> {
-        Arc::new(Self {
+    pub(crate) fn new(packer: &Arc<dyn Packer>, limits: &Arc<Limits>) -> Self {
+        let usual = &Limits::DEFAULT;
+        // What was taken by these limits is within the usual ones, too.
+        let is_usual = packer.is_edn()
+            && limits.max_depth <= usual.max_depth
+            && limits.max_elements <= usual.max_elements
+            && limits.max_frame_bytes.max(limits.max_opened_bytes) <= usual.max_opened_bytes;
+        if is_usual {
+            return Self::Usual;
+        }
+        Self::Shared(Arc::new(SharedReader {
             packer: packer.clone(),
             limits: limits.clone(),
-        })
+        }))
+    }
+
+    /// Whether both are one: then they read the same.
+    #[inline]
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Usual, Self::Usual) => true,
+            (Self::Shared(one), Self::Shared(other)) => Arc::ptr_eq(one, other),
+            _ => false,
+        }
+    }
+
+    pub(crate) fn packer(&self) -> &dyn Packer {
+        match self {
+            Self::Usual => &Edn,
+            Self::Shared(reader) => &*reader.packer,
+        }
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        match self {
+            Self::Usual => &Limits::DEFAULT,
+            Self::Shared(reader) => &reader.limits,
+        }
     }
 }
 
 impl PackedPayload {
     pub(crate) fn packer(&self) -> &dyn Packer {
-        &*self.reader.packer
+        self.reader.packer()
     }
 
     pub(crate) fn limits(&self) -> &Limits {
-        &self.reader.limits
+        self.reader.limits()
     }
 }
 
@@ -350,8 +391,11 @@ impl Payload {
     /// same, and it has no raw line break, which could end a line too early.
     pub(crate) fn as_packed_by(&self, packer: &dyn Packer) -> Option<&PackedPayload> {
         self.as_packed().filter(|packed| {
-            (core::ptr::addr_eq(packed.packer(), packer)
-                || packed.packer().format() == packer.format())
+            let is_same = match &packed.reader {
+                Reader::Usual => packer.is_edn(),
+                Reader::Shared(reader) => core::ptr::addr_eq(&*reader.packer, packer),
+            };
+            (is_same || packed.packer().format() == packer.format())
                 && (packed.line_safe || memchr2(b'\n', b'\r', &packed.bytes).is_none())
         })
     }

@@ -80,30 +80,34 @@ pub struct Limits {
     pub bad_frame_period: Duration,
 }
 
+impl Limits {
+    pub(crate) const DEFAULT: Self = Self {
+        max_frame_bytes: 1024 * 1024,
+        warn_frame_bytes: 512 * 1024,
+        max_opened_bytes: 8 * 1024 * 1024,
+        max_depth: 512,
+        max_elements: 1_000_000,
+        max_send_messages: 1_000,
+        max_send_bytes: 8 * 1024 * 1024,
+        send_high_water: 75,
+        send_low_water: 50,
+        max_reservations: 1_000,
+        max_flushes: 1_000,
+        max_recv_messages: 5_000,
+        max_recv_bytes: 8 * 1024 * 1024,
+        recv_slow_messages: 100,
+        max_batch_bytes: 64 * 1024,
+        max_batch_events: 256,
+        max_pending_calls: 10_000,
+        max_transmit_bytes: 64 * 1024,
+        max_bad_frame_excerpt: 200,
+        max_bad_frames_reported: 16,
+        bad_frame_period: Duration::from_secs(1),
+    };
+}
+
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            max_frame_bytes: 1024 * 1024,
-            warn_frame_bytes: 512 * 1024,
-            max_opened_bytes: 8 * 1024 * 1024,
-            max_depth: 512,
-            max_elements: 1_000_000,
-            max_send_messages: 1_000,
-            max_send_bytes: 8 * 1024 * 1024,
-            send_high_water: 75,
-            send_low_water: 50,
-            max_reservations: 1_000,
-            max_flushes: 1_000,
-            max_recv_messages: 5_000,
-            max_recv_bytes: 8 * 1024 * 1024,
-            recv_slow_messages: 100,
-            max_batch_bytes: 64 * 1024,
-            max_batch_events: 256,
-            max_pending_calls: 10_000,
-            max_transmit_bytes: 64 * 1024,
-            max_bad_frame_excerpt: 200,
-            max_bad_frames_reported: 16,
-            bad_frame_period: Duration::from_secs(1),
-        }
+        Self::DEFAULT
     }
 }

@@ -55,7 +55,7 @@ fn opened(connection: &mut Connection) -> Opened {
     events(connection)
         .into_iter()
         .filter_map(|event| match event {
-            ConnectionEvent::Opened(opened) => Some(opened),
+            ConnectionEvent::Opened(opened) => Some(*opened),
             _ => None,
         })
         .next_back()

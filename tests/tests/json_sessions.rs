@@ -76,7 +76,7 @@ fn client(dialect: Dialect) -> (Connection, RawPeer) {
 fn opened(told: Vec<ConnectionEvent>) -> Opened {
     told.into_iter()
         .filter_map(|event| match event {
-            ConnectionEvent::Opened(opened) => Some(opened),
+            ConnectionEvent::Opened(opened) => Some(*opened),
             _ => None,
         })
         .next_back()

@@ -246,7 +246,13 @@ fn data() -> impl Strategy<Value = String> {
         "]",
         "\"",
     ]);
-    prop_oneof![4 => plain.prop_map(str::to_owned), 1 => "[-\\[\\]{}()#:\"\\\\a0 é/]{0,9}"]
+    // What shares memory with others, and what is too long for that.
+    let long = (1_usize..500).prop_map(|length| format!("\"{}\"", "long ".repeat(length / 5)));
+    prop_oneof![
+        4 => plain.prop_map(str::to_owned),
+        1 => long,
+        1 => "[-\\[\\]{}()#:\"\\\\a0 é/]{0,9}"
+    ]
 }
 
 fn message() -> impl Strategy<Value = String> {
@@ -254,7 +260,14 @@ fn message() -> impl Strategy<Value = String> {
         "nil",
         "\"012345\"",
         "\"4c2ab8b6-2ae9-4c36-8a0c-93a1a1a4d7a5\"",
-        "\"a callback id of more than thirty-eight bytes, which few have\"",
+        "\"twenty bytes of it, 22\"",
+        "\"a callback id of more than twenty-two bytes, which few have\"",
+        "\"01\\\"345\"",
+        "\"01\\\\345\"",
+        "\"01é345\"",
+        "\"01é34\"",
+        "\"01\"345\"",
+        "\"01 345\"",
         "false",
         ":cb",
         "",
@@ -301,7 +314,7 @@ proptest! {
     #[test]
     fn a_plain_frame_says_what_it_says_on_the_longer_way(
         link in prop::sample::select(LINKS.to_vec()),
-        messages in prop::collection::vec(message().prop_filter("", |message| is_comparable(message)), 0..6),
+        messages in prop::collection::vec(message().prop_filter("", |message| is_comparable(message)), 0..12),
         piece in prop_oneof![Just(usize::MAX), 1_usize..200],
     ) {
         same(link, &messages, piece, &Limits::default())?;

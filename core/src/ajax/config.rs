@@ -42,7 +42,7 @@ use crate::packer::{Edn, Packer};
 pub struct AjaxConfig {
     pub(super) packer: Arc<dyn Packer>,
     pub(super) limits: Arc<Limits>,
-    pub(super) reader: Arc<Reader>,
+    pub(super) reader: Reader,
     pub(super) poll_timeout: Option<Duration>,
     pub(super) reply_timeout: Option<Duration>,
     pub(super) flush_window: Option<Duration>,

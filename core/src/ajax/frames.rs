@@ -250,7 +250,7 @@ pub(super) fn small_slice(message: &Bytes, span: Span) -> Bytes {
 }
 
 /// A part of a message that was read.
-pub(super) fn payload(reader: &Arc<Reader>, message: &Bytes, span: Span) -> Payload {
+pub(super) fn payload(reader: &Reader, message: &Bytes, span: Span) -> Payload {
     Payload::from_packed(PackedPayload {
         bytes: small_slice(message, span),
         reader: reader.clone(),

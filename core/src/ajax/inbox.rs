@@ -1,6 +1,7 @@
 //! What waits for the application: in order, bounded by messages and bytes, bad events reported at
 //! a rate.
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 
 use bytes::Bytes;
@@ -132,7 +133,7 @@ impl Inbox {
             frame_len: frame.len(),
             reply,
         };
-        self.push_counted(ConnectionEvent::BadEvent(bad), end);
+        self.push_counted(ConnectionEvent::BadEvent(Box::new(bad)), end);
         Ok(())
     }
 

@@ -1,5 +1,6 @@
 //! The server's side of Ajax: one user's client, its polls and what is told to them.
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -430,7 +431,7 @@ impl AjaxSession {
             dialect: Dialect::Sente,
             extensions: self.profile.extensions,
         };
-        self.inbox.push(ConnectionEvent::Opened(opened));
+        self.inbox.push(ConnectionEvent::Opened(Box::new(opened)));
     }
 
     /// Whether the poll that waits can be answered with events now.

@@ -46,17 +46,17 @@ pub enum ClientEvent {
         attempts: u32,
     },
     /// The server sent another handshake on an open link: its new terms.
-    Handshake(Opened),
+    Handshake(Box<Opened>),
     /// Something of the present link: messages, settled calls, undelivered events and the rest.
     /// Never `Opened` or `Closed`, which have variants of their own. What was kept offline is told
     /// of in the same way: what of it was `Dropped` or is `Undelivered`, and that there is room.
     Link(ConnectionEvent),
     /// The first link of this client is open. The moment to subscribe and to register.
-    Opened(Opened),
+    Opened(Box<Opened>),
     /// A later link is open. It knows nothing of the one before, and nothing was restored: the
     /// moment to subscribe and to register again. For a [`Module`](crate::Module) it is
     /// [`PeerChange::Reopened`](crate::PeerChange::Reopened).
-    Reopened(Opened),
+    Reopened(Box<Opened>),
     /// The state changed.
     StateChanged(Box<StateChange>),
 }

@@ -36,7 +36,7 @@ pub struct ConnectionConfig {
     pub(crate) carrier: Carrier,
     pub(crate) packer: Arc<dyn Packer>,
     pub(crate) limits: Arc<Limits>,
-    pub(crate) reader: Arc<Reader>,
+    pub(crate) reader: Reader,
     /// What the packer says of itself.
     pub(crate) kind: Kind,
     pub(crate) seals: bool,

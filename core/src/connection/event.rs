@@ -45,7 +45,7 @@ pub enum Transmit {
 #[non_exhaustive]
 pub enum ConnectionEvent {
     /// The peer sent something that is no event: Sente's `:chsk/bad-event`. The link lives on.
-    BadEvent(BadEvent),
+    BadEvent(Box<BadEvent>),
     /// More bad frames came than are reported one by one: how many more.
     BadEventsSuppressed(u64),
     /// The connection ended. The last event of all, but for answers to what is asked of it later:
@@ -78,7 +78,7 @@ pub enum ConnectionEvent {
     /// The connection is open: a client read the handshake, a server wrote it. What a client received
     /// before, from a server that did not wait for the answer to the hello, comes behind it, unless
     /// that was so much that it filled the receive queue.
-    Opened(Opened),
+    Opened(Box<Opened>),
     /// The peer ended its sending side. Events can still be sent to it, and replies it waits for;
     /// calls to it have been settled. React with `drain` or `close`.
     PeerFinished,

@@ -358,11 +358,11 @@ impl Connection {
 
     #[inline(always)]
     fn next_event(&mut self) -> Option<ConnectionEvent> {
-        if let Some(message) = self.recv.pop_message(&self.config.limits) {
+        if self.recv.has_only_messages() {
             if self.backlog {
-                self.process();
+                return self.next_message_of_backlog();
             }
-            return Some(message);
+            return self.recv.pop_message(&self.config.limits);
         }
         // What waits behind an answer comes after it.
         if !self.recv.has_messages() && (self.backlog || !self.recv.has_answer()) {

@@ -1,22 +1,28 @@
 //! The short way from received bytes to what the application takes: frames that say one simple thing
 //! are looked at where they lie, as many as there are.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use crate::calls::CallName;
-use crate::event::{Event, EventId, PackedPayload, Payload};
+use crate::event::{EventId, PackedPayload, Payload};
 use crate::framing::{Kind, Whole, Wholes};
 use crate::id::ReplyToken;
-use crate::packer::Span;
 use crate::profile::Profile;
-use crate::wire::{self, Plain, RecentIds};
+use crate::wire::{self, Known, RecentIds};
 
 use super::Connection;
 use super::config::{ConnectionConfig, RecvPolicy};
-use super::event::{Message, State};
+use super::event::State;
 use super::framer::Framer;
 use super::receive::part;
 use super::recv_queue::RecvQueue;
+
+/// How many bytes the data of several messages share that come with one read, at most: whoever keeps one
+/// of them keeps that much, and no message but the first needs memory of its own.
+const BLOCK: usize = 1024;
+
+/// The longest data that share.
+const SHARE_BELOW: usize = BLOCK / 4;
 
 /// Why no further frame was taken.
 enum Stop {
@@ -42,11 +48,12 @@ struct Taking<'a> {
     config: &'a ConnectionConfig,
     limits: &'a sente_edn::Limits,
     profile: Profile,
-    recent: &'a mut RecentIds,
     recv: &'a mut RecvQueue,
     serial: u64,
     /// Whether events only have to be queued.
     queues: bool,
+    /// Room for the data of the next messages.
+    block: BytesMut,
     frames: usize,
     events: usize,
     calls: usize,
@@ -83,18 +90,19 @@ impl Connection {
             config,
             limits,
             profile: self.profile,
-            recent: self.recent_ids.get_or_insert_default(),
             recv: &mut self.recv,
             serial: self.serial,
             queues,
+            block: BytesMut::new(),
             frames: 0,
             events: 0,
             calls: 0,
         };
+        let recent = self.recent_ids.get_or_insert_default();
         let stop = match &mut self.framer {
-            Framer::LengthPrefixed(framing) => taking.take(&mut **framing),
-            Framer::Lines(framing) => taking.take(&mut **framing),
-            Framer::WebSocket(websocket) => taking.take(&mut **websocket),
+            Framer::LengthPrefixed(framing) => taking.take(&mut **framing, recent),
+            Framer::Lines(framing) => taking.take(&mut **framing, recent),
+            Framer::WebSocket(websocket) => taking.take(&mut **websocket, recent),
         };
         let (frames, events, calls) = (taking.frames, taking.events, taking.calls);
         if events > 0 {
@@ -109,7 +117,7 @@ impl Connection {
 
 impl Taking<'_> {
     #[inline(always)]
-    fn take<F: Wholes>(&mut self, framing: &mut F) -> Stop {
+    fn take<F: Wholes>(&mut self, framing: &mut F, recent: &mut RecentIds) -> Stop {
         let mut at: usize = 0;
         let stop = loop {
             if self.queues && !self.recv.has_room(&self.config.limits) {
@@ -121,69 +129,125 @@ impl Taking<'_> {
             if whole.kind != Kind::Text || whole.len >= self.config.limits.warn_frame_bytes {
                 break Stop::Other(whole);
             }
-            let start = at.saturating_add(whole.start);
-            let end = start.saturating_add(whole.len);
-            let frame = framing.waiting().get(start..end).unwrap_or_default();
-            match wire::read_plainly(self.profile, self.limits, frame, self.recent) {
-                Some(Plain {
-                    id: Some(id),
-                    data,
-                    callback,
-                }) => {
-                    let data = self.copied(frame, data);
-                    let callback = callback.map(|span| CallName::new(part(frame, span)));
-                    at = at.saturating_add(whole.total);
-                    self.frames = self.frames.saturating_add(1);
-                    if !self.queues {
-                        break Stop::Event { id, data, callback };
-                    }
-                    self.queue(id, data, callback);
-                }
-                Some(Plain {
-                    id: None,
-                    data,
-                    callback: Some(callback),
-                }) => {
-                    let data = self.copied(frame, data);
-                    let callback = CallName::new(part(frame, callback));
-                    at = at.saturating_add(whole.total);
-                    self.frames = self.frames.saturating_add(1);
-                    break Stop::Reply { callback, data };
-                }
-                _ => break Stop::Other(whole),
+            let start = at.wrapping_add(whole.start);
+            let end = start.wrapping_add(whole.len);
+            let next = at.wrapping_add(whole.total);
+            let waiting = framing.waiting();
+            let frame = waiting.get(start..end).unwrap_or_default();
+            if self.queues
+                && let Some(known) = wire::read_known(self.profile, self.limits, frame, recent)
+            {
+                self.queue(&known, waiting.len().wrapping_sub(next));
+                at = next;
+                continue;
+            }
+            let stop = self.take_any(whole, frame, recent);
+            if !matches!(stop, Some(Stop::Other(_))) {
+                at = next;
+            }
+            if let Some(stop) = stop {
+                break stop;
             }
         };
         framing.step_over(at);
         stop
     }
 
-    /// A part of a frame with memory of its own.
+    /// Takes any frame, or says why it is not taken, or where the event or the answer is to go.
+    #[inline(never)]
+    fn take_any(&mut self, whole: Whole, frame: &[u8], recent: &mut RecentIds) -> Option<Stop> {
+        let Some(plain) = wire::read_plainly(self.profile, self.limits, frame, recent) else {
+            return Some(Stop::Other(whole));
+        };
+        let data = plain.data.map(|span| part(frame, span));
+        let callback = plain.callback.map(|span| part(frame, span));
+        let copied = |data| self.payload(Bytes::copy_from_slice(data));
+        match (plain.id, callback) {
+            (Some(id), callback) if self.queues => {
+                let callback = callback.map(CallName::new);
+                let data = data.map(copied);
+                let size = size_of_event(&id, data.as_ref(), callback.as_ref());
+                self.push(&id, data, callback, size);
+                None
+            }
+            (Some(id), callback) => {
+                let data = data.map(copied);
+                self.frames = self.frames.wrapping_add(1);
+                let callback = callback.map(CallName::new);
+                Some(Stop::Event { id, data, callback })
+            }
+            (None, Some(callback)) => {
+                let data = data.map(copied);
+                self.frames = self.frames.wrapping_add(1);
+                let callback = CallName::new(callback);
+                Some(Stop::Reply { callback, data })
+            }
+            (None, None) => Some(Stop::Other(whole)),
+        }
+    }
+
+    /// Queues an event. So many bytes wait behind its frame.
     #[inline(always)]
-    fn copied(&self, frame: &[u8], span: Option<Span>) -> Option<PackedPayload> {
-        let span = span?;
-        Some(PackedPayload {
-            bytes: Bytes::copy_from_slice(part(frame, span)),
-            reader: self.config.reader.clone(),
-            line_safe: span.line_safe,
-            portable: Some(span.portable),
-        })
+    fn queue(&mut self, known: &Known<'_>, behind: usize) {
+        let Known { id, data, callback } = *known;
+        let size = id.as_str().len().wrapping_add(data.len());
+        let size = size.wrapping_add(callback.map_or(0, <[u8]>::len));
+        let bytes = self.copied(data, behind);
+        self.frames = self.frames.wrapping_add(1);
+        self.events = self.events.wrapping_add(1);
+        self.calls = self.calls.wrapping_add(usize::from(callback.is_some()));
+        let connection = self.serial;
+        let reply = callback.map(|callback| ReplyToken {
+            callback: CallName::new(callback),
+            connection,
+        });
+        let data = Payload::from_packed(self.payload(bytes));
+        self.recv.push_message(id, Some(data), reply, size);
+    }
+
+    fn push(
+        &mut self,
+        id: &EventId,
+        data: Option<PackedPayload>,
+        callback: Option<CallName>,
+        size: usize,
+    ) {
+        self.frames = self.frames.wrapping_add(1);
+        self.events = self.events.wrapping_add(1);
+        self.calls = self.calls.wrapping_add(usize::from(callback.is_some()));
+        let connection = self.serial;
+        let reply = callback.map(|callback| ReplyToken {
+            callback,
+            connection,
+        });
+        let data = data.map(Payload::from_packed);
+        self.recv.push_message(id, data, reply, size);
+    }
+
+    /// A part of a frame, copied.
+    #[inline(always)]
+    fn copied(&mut self, part: &[u8], behind: usize) -> Bytes {
+        if part.len() > SHARE_BELOW || (self.block.capacity() < part.len() && behind == 0) {
+            return Bytes::copy_from_slice(part);
+        }
+        if self.block.capacity() < part.len() {
+            // All that is still to be copied is no longer than what waits.
+            let room = part.len().saturating_add(behind).min(BLOCK);
+            self.block = BytesMut::with_capacity(room);
+        }
+        self.block.extend_from_slice(part);
+        self.block.split().freeze()
     }
 
     #[inline(always)]
-    fn queue(&mut self, id: EventId, data: Option<PackedPayload>, callback: Option<CallName>) {
-        let size = size_of_event(&id, data.as_ref(), callback.as_ref());
-        self.events = self.events.saturating_add(1);
-        let event = Event {
-            id,
-            data: data.map(Payload::from_packed),
-            traceparent: None,
-        };
-        let reply = callback.map(|callback| ReplyToken {
-            callback,
-            connection: self.serial,
-        });
-        self.calls = self.calls.saturating_add(usize::from(reply.is_some()));
-        self.recv.push_message(Message { event, reply }, size);
+    fn payload(&self, bytes: Bytes) -> PackedPayload {
+        PackedPayload {
+            bytes,
+            reader: self.config.reader.clone(),
+            // Whoever has to know looks.
+            line_safe: false,
+            portable: Some(true),
+        }
     }
 }
 

@@ -95,6 +95,14 @@ impl Connection {
         }
     }
 
+    /// A message that makes room for more.
+    #[inline(never)]
+    pub(super) fn next_message_of_backlog(&mut self) -> Option<ConnectionEvent> {
+        let message = self.recv.pop_message(&self.config.limits);
+        self.process();
+        message
+    }
+
     /// Decodes what has been received, as far as there is room for it.
     pub(super) fn process(&mut self) {
         if self.state == State::Accepting {
@@ -381,7 +389,7 @@ impl Connection {
                 self.pings = self.config.keepalive.is_some();
             }
         }
-        self.push_message(ConnectionEvent::Opened(opened), size);
+        self.push_message(ConnectionEvent::Opened(Box::new(opened)), size);
         self.recv.release_early();
     }
 
@@ -492,7 +500,10 @@ impl Connection {
             frame_len: frame.len(),
             reply,
         };
-        self.push_message(ConnectionEvent::BadEvent(bad), end + span_len(callback));
+        self.push_message(
+            ConnectionEvent::BadEvent(Box::new(bad)),
+            end + span_len(callback),
+        );
     }
 
     pub(super) fn report_suppressed(&mut self) {

@@ -4,6 +4,7 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
+use crate::event::{Event, EventId, Payload};
 use crate::id::ReplyToken;
 use crate::limits::Limits;
 use crate::seldom::{Blank, Seldom};
@@ -86,9 +87,40 @@ pub(super) struct RecvQueue {
 #[derive(Debug)]
 struct Queued {
     number: u64,
-    /// The bytes it counts for, if the peer caused it.
-    counted: Option<usize>,
+    counted: Counted,
     event: ConnectionEvent,
+}
+
+/// The bytes something counts for, if the peer caused it: an `Option<usize>` of eight bytes, so that what
+/// is queued is small enough to be moved without a call.
+#[derive(Clone, Copy, Debug)]
+struct Counted(usize);
+
+impl Counted {
+    const NOT: Self = Self(usize::MAX);
+
+    #[inline]
+    const fn new(size: Option<usize>) -> Self {
+        match size {
+            Some(size) => Self::of(size),
+            None => Self::NOT,
+        }
+    }
+
+    /// No event has as many bytes as there are addresses.
+    #[inline]
+    const fn of(size: usize) -> Self {
+        Self(size)
+    }
+
+    #[inline]
+    const fn get(self) -> Option<usize> {
+        if self.0 == Self::NOT.0 {
+            None
+        } else {
+            Some(self.0)
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -185,7 +217,7 @@ impl RecvQueue {
         }
         let queued = Queued {
             number,
-            counted,
+            counted: Counted::new(counted),
             event,
         };
         self.lane(lane).push_back(queued);
@@ -206,17 +238,20 @@ impl RecvQueue {
         None
     }
 
-    /// The oldest of all, if nothing waits but ordinary messages, as nearly always. Each made room.
+    /// Whether messages wait and nothing else, as nearly always.
     #[inline(always)]
-    pub(super) fn pop_message(&mut self, limits: &Limits) -> Option<ConnectionEvent> {
-        let is_simple = self.answers.is_empty()
+    pub(super) fn has_only_messages(&self) -> bool {
+        self.answers.is_empty()
             && self.others.is_empty()
             && self.send_ready.is_none()
             && self.shed_count == 0
-            && self.told == self.status;
-        if !is_simple {
-            return None;
-        }
+            && self.told == self.status
+            && !(self.messages.is_empty() && self.calls.is_empty())
+    }
+
+    /// The oldest of the messages, where nothing else waits. Each made room.
+    #[inline(always)]
+    pub(super) fn pop_message(&mut self, limits: &Limits) -> Option<ConnectionEvent> {
         let is_call = match (self.calls.front(), self.messages.front()) {
             (Some(call), Some(message)) => call.number < message.number,
             (call, _) => call.is_some(),
@@ -226,29 +261,46 @@ impl RecvQueue {
         } else {
             &mut self.messages
         };
-        let queued = lane.pop_front()?;
+        let size = lane.front()?.counted.get().unwrap_or_default();
         self.held_messages = self.held_messages.saturating_sub(1);
-        self.held_bytes = self
-            .held_bytes
-            .saturating_sub(queued.counted.unwrap_or_default());
-        if self.status != RecvStatus::Ok {
-            self.update_status(limits);
+        self.held_bytes = self.held_bytes.saturating_sub(size);
+        // Last of all, so that it is moved but once.
+        if self.status == RecvStatus::Ok {
+            return lane.pop_front().map(|queued| queued.event);
         }
+        let queued = lane.pop_front()?;
+        self.update_status(limits);
         Some(queued.event)
     }
 
-    /// Queues a message. [`messages_pushed`](Self::messages_pushed) has to follow.
-    #[inline]
-    pub(super) fn push_message(&mut self, message: Message, size: usize) {
+    /// Queues a message without a trace. [`messages_pushed`](Self::messages_pushed) has to follow.
+    #[inline(always)]
+    pub(super) fn push_message(
+        &mut self,
+        id: &EventId,
+        data: Option<Payload>,
+        reply: Option<ReplyToken>,
+        size: usize,
+    ) {
         self.count(Some(size));
-        let lane = match message.reply {
-            Some(_) => &mut self.calls,
-            None => &mut self.messages,
+        let lane = if reply.is_some() {
+            &mut self.calls
+        } else {
+            &mut self.messages
         };
         lane.push_back(Queued {
             number: self.next,
-            counted: Some(size),
-            event: ConnectionEvent::Message(message),
+            counted: Counted::of(size),
+            // Put together here, so that its parts are moved to where they belong and not from one place
+            // to the next.
+            event: ConnectionEvent::Message(Message {
+                event: Event {
+                    id: id.clone(),
+                    data,
+                    traceparent: None,
+                },
+                reply,
+            }),
         });
         self.next = self.next.wrapping_add(1);
     }
@@ -347,8 +399,8 @@ impl RecvQueue {
             .messages
             .pop_front()
             .or_else(|| self.calls.pop_front())?;
-        let size = queued.counted.unwrap_or(0);
-        self.uncount(queued.counted, limits);
+        let size = queued.counted.get().unwrap_or(0);
+        self.uncount(queued.counted.get(), limits);
         self.shed_count = self.shed_count.saturating_add(1);
         self.shed_bytes = self
             .shed_bytes
@@ -426,8 +478,9 @@ impl RecvQueue {
             // They are seldom: most connections open and then have none for as long as they live.
             self.others.clear();
         }
-        self.uncount(queued.counted, limits);
-        Some((queued.event, queued.counted.is_some()))
+        let counted = queued.counted.get();
+        self.uncount(counted, limits);
+        Some((queued.event, counted.is_some()))
     }
 
     const fn count(&mut self, counted: Option<usize>) {
@@ -477,5 +530,24 @@ impl RecvQueue {
         } else {
             RecvStatus::Ok
         };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(target_pointer_width = "64")]
+    #[test]
+    fn what_is_queued_is_small_enough_to_be_moved_without_a_call() {
+        assert!(size_of::<ConnectionEvent>() <= 112);
+        assert!(size_of::<Queued>() <= 128);
+    }
+
+    #[test]
+    fn what_counts_for_nothing_is_not_what_does_not_count() {
+        for size in [None, Some(0), Some(1), Some(usize::MAX - 1)] {
+            assert_eq!(Counted::new(size).get(), size);
+        }
     }
 }

@@ -1,7 +1,6 @@
 //! The sending half of a connection: what the application says, packed and handed to the queue.
 
 use alloc::boxed::Box;
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -314,7 +313,7 @@ impl Connection {
         if self.profile.stream {
             self.accept = Some(Box::new(accept));
         }
-        self.push_event(ConnectionEvent::Opened(opened));
+        self.push_event(ConnectionEvent::Opened(Box::new(opened)));
     }
 
     pub(super) fn send_ping(&mut self) {
@@ -450,7 +449,7 @@ impl Connection {
     #[inline]
     fn as_it_is<'a>(&self, payload: &'a Payload) -> Option<&'a PackedPayload> {
         let packed = payload.as_packed()?;
-        let is_ours = Arc::ptr_eq(&packed.reader, &self.config.reader);
+        let is_ours = packed.reader.is(&self.config.reader);
         if is_ours && (packed.line_safe || !self.framer.is_lines()) {
             return Some(packed);
         }

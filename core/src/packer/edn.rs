@@ -24,6 +24,10 @@ impl Packer for Edn {
         Kind::Text
     }
 
+    fn is_edn(&self) -> bool {
+        true
+    }
+
     fn pack(&self, value: &Value, out: &mut Vec<u8>) -> Result<(), PackError> {
         sente_edn::write(value, out);
         Ok(())

@@ -115,6 +115,12 @@ pub trait Packer: fmt::Debug + Send + Sync {
         walked.is_ok() && portable
     }
 
+    /// Whether it is [`Edn`] itself. For the engine, and for nobody to say of another.
+    #[doc(hidden)]
+    fn is_edn(&self) -> bool {
+        false
+    }
+
     /// The packed message that travels in `frame`: with what compresses, encrypts or shortens it
     /// undone. It is at most `Limits::max_opened_bytes` long.
     ///

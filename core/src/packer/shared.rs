@@ -49,6 +49,10 @@ impl<P: Packer + ?Sized> Packer for Arc<P> {
         (**self).open(frame, limits)
     }
 
+    fn is_edn(&self) -> bool {
+        (**self).is_edn()
+    }
+
     fn seals(&self) -> bool {
         (**self).seals()
     }

@@ -14,7 +14,7 @@ use crate::profile::{Dialect, Profile, Role};
 use form::{Form, named, read_event, read_event_inside, read_slots};
 
 pub(crate) use packet::{Handshake, Packet, Packets};
-pub(crate) use plain::{Plain, RecentIds, read_plainly};
+pub(crate) use plain::{Known, RecentIds, read_known, read_plainly};
 
 /// Reads `frame` by the grammar of `profile`: what it says, of a batch at first only as much as
 /// there is `room` for.

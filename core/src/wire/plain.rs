@@ -26,6 +26,26 @@ impl RecentIds {
         let at = first.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 62;
         self.0.get_mut(usize::try_from(at).ok()?)
     }
+
+    /// The id that stands at `start`, behind its colon, if it is one of these, and where it ends.
+    #[inline(always)]
+    fn known(&mut self, text: &[u8], colon: usize) -> Option<(&EventId, usize)> {
+        let id = self.place(text, colon)?.as_ref()?;
+        let start = colon.wrapping_add(1);
+        let end = start.wrapping_add(id.as_str().len());
+        is_same(text.get(start..end)?, id.as_str().as_bytes()).then_some((id, end))
+    }
+}
+
+/// Whether two texts of the same length are the same; most names are short.
+#[inline(always)]
+fn is_same(one: &[u8], other: &[u8]) -> bool {
+    if let (0..=16, Some(first), Some(last)) =
+        (one.len(), one.first_chunk::<8>(), one.last_chunk::<8>())
+    {
+        return other.first_chunk() == Some(first) && other.last_chunk() == Some(last);
+    }
+    one == other
 }
 
 /// One thing a frame says.
@@ -38,7 +58,78 @@ pub(crate) struct Plain {
     pub(crate) callback: Option<Span>,
 }
 
+/// An event of an id that was read before, with data.
+#[derive(Debug)]
+pub(crate) struct Known<'a> {
+    pub(crate) id: &'a EventId,
+    pub(crate) data: &'a [u8],
+    /// Of a call.
+    pub(crate) callback: Option<&'a [u8]>,
+}
+
+/// Reads `frame`, all of it, if it is such an event as programs write it: one blank between two things
+/// and no others. Nothing is said of any other.
+#[inline(always)]
+pub(crate) fn read_known<'a>(
+    profile: Profile,
+    limits: &Limits,
+    frame: &'a [u8],
+    recent: &'a mut RecentIds,
+) -> Option<Known<'a>> {
+    let is_lite = profile.dialect == Dialect::SenteLite;
+    let is_nested = !matches!(frame, [b'[', b':', ..] if is_lite);
+    if is_nested && profile.role == Role::Client && profile.positional_replies() {
+        return None;
+    }
+    if is_nested && !matches!(frame, [b'[', b'[', b':', ..]) {
+        return None;
+    }
+    let (id, end) = recent.known(frame, if is_nested { 2 } else { 1 })?;
+    let start = end.wrapping_add(1);
+    if frame.get(end) != Some(&b' ') || matches!(frame.get(start)?, b' ' | b',') {
+        return None;
+    }
+    // What the frame asks of the limits, all of it.
+    PlainCursor::new(frame, limits)?;
+    let inside = frame.get(start..)?;
+    let (data, _) = PlainCursor::new(inside, limits)?.skip()?;
+    let behind = inside.get(data.end..)?;
+    let callback = match behind {
+        b"]" if !is_nested => None,
+        b"] nil]" if is_nested && !is_lite => None,
+        [b']', b' ', callback @ .., b']'] if is_nested && is_plain_string(callback) => {
+            Some(callback)
+        }
+        _ => return None,
+    };
+    Some(Known {
+        id,
+        data: inside.get(data)?,
+        callback,
+    })
+}
+
+/// Whether it is a string, all of it ASCII and without escapes.
+#[inline(always)]
+fn is_plain_string(packed: &[u8]) -> bool {
+    const LOW: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    const QUOTE: u64 = b'"' as u64;
+    if let Ok(packed) = packed.try_into() {
+        // As nearly all callback ids: six characters. With the quotes taken away they hold neither quotes
+        // nor backslashes, of which bytes of zeros would be left.
+        let inside = u64::from_le_bytes(packed) ^ (QUOTE | (QUOTE << 56));
+        let is_quoted = inside & 0xff00_0000_0000_00ff == 0;
+        let zeros = |word: u64| word.wrapping_sub(LOW) & !word;
+        let ends = zeros(inside ^ LOW.wrapping_mul(QUOTE)) | zeros(inside ^ LOW.wrapping_mul(0x5c));
+        return is_quoted && (ends | inside) & HIGH == 0;
+    }
+    let is_plain = |byte: &u8| byte.is_ascii() && !matches!(byte, b'"' | b'\\');
+    matches!(packed, [b'"', inside @ .., b'"'] if inside.iter().all(is_plain))
+}
+
 /// Reads `frame`, all of it; `None` if that is not as simple as it looks.
+#[inline(never)]
 pub(crate) fn read_plainly(
     profile: Profile,
     limits: &Limits,

@@ -31,7 +31,7 @@ pub struct AjaxClientConfig {
     pub(super) csrf_token: Option<String>,
     pub(in crate::ajax) packer: Arc<dyn Packer>,
     pub(in crate::ajax) limits: Arc<Limits>,
-    pub(in crate::ajax) reader: Arc<Reader>,
+    pub(in crate::ajax) reader: Reader,
     pub(super) handshake_timeout: Duration,
     pub(super) request_timeout: Duration,
     pub(super) max_parallel_calls: usize,

@@ -1,5 +1,6 @@
 //! What the server's answers say.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 use core::time::Duration;
@@ -132,7 +133,7 @@ impl AjaxClient {
         };
         self.step(LinkInput::Handshake);
         self.deadline = None;
-        self.inbox.push(ConnectionEvent::Opened(opened));
+        self.inbox.push(ConnectionEvent::Opened(Box::new(opened)));
     }
 
     pub(super) fn take_post_answer(&mut self, post: Post, response: &Response) {

@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 use super::close::CloseFrame;
 use super::deflate::Inflater;
 use super::error::{Violation, WebSocketError};
-use super::header::{Opcode, Received};
+use super::header::{Opcode, Received, ReceivedWhole};
 use super::utf8::Utf8Check;
 use super::{Frame, Kind, Role, WebSocketConfig, mask};
 use crate::framing::Whole;
@@ -119,22 +119,13 @@ impl Decoder {
         if self.payload.is_some() || self.message.is_some() {
             return None;
         }
-        let deflates = self.inflater.is_some();
-        let waiting = self.input.as_slice().get(from..)?;
-        let header = Received::parse(waiting, self.role, deflates).ok()??;
-        let Opcode::Data(kind) = header.opcode else {
-            return None;
-        };
-        let len = self.check_length(header.length, 0).ok()?;
-        let total = len.checked_add(header.size)?;
-        let is_ordinary = header.is_final
-            && !header.is_compressed
-            && len < Input::SHARE_FROM
-            && total <= waiting.len();
-        if !is_ordinary {
+        let waiting = self.input.as_mut_slice().get_mut(from..)?;
+        let header = ReceivedWhole::parse(waiting, self.role)?;
+        let (kind, len) = (header.kind, header.length);
+        if len >= Input::SHARE_FROM || len > self.max_frame_bytes || len > self.max_message_bytes {
             return None;
         }
-        let waiting = self.input.as_mut_slice().get_mut(from..)?;
+        let total = len.wrapping_add(header.size);
         let message = waiting.get_mut(header.size..total)?;
         let known_ascii = header
             .mask
@@ -146,8 +137,6 @@ impl Decoder {
             }
             return None;
         }
-        let from = u64::try_from(from).unwrap_or(u64::MAX);
-        self.frame_at = self.position.saturating_add(from);
         Some(Whole {
             kind,
             start: header.size,

@@ -223,6 +223,62 @@ impl Received {
     }
 }
 
+/// The header of a message that is all in one frame, of less than 64 KiB and not compressed: what
+/// nearly all are.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ReceivedWhole {
+    pub(super) kind: Kind,
+    pub(super) mask: Option<[u8; 4]>,
+    /// The length of the payload.
+    pub(super) length: usize,
+    /// How many bytes the header itself takes.
+    pub(super) size: usize,
+}
+
+impl ReceivedWhole {
+    /// Reads the header at the start of `bytes` as `role` receives it. `None` for any other header, one
+    /// with a mistake, and one that is not all there: [`Received::parse`] knows more.
+    #[inline(always)]
+    pub(super) fn parse(bytes: &[u8], role: Role) -> Option<Self> {
+        let ([first, second], rest) = bytes.split_first_chunk::<2>()?;
+        let kind = match *first {
+            Self::TEXT => Kind::Text,
+            Self::BINARY => Kind::Binary,
+            _ => return None,
+        };
+        let is_masked = second & MASKED != 0;
+        if is_masked != (role == Role::Server) {
+            return None;
+        }
+        let (length, rest, size) = match second & LENGTH_BITS {
+            LENGTH_16 => {
+                let (bytes, rest) = rest.split_first_chunk::<2>()?;
+                let length = u16::from_be_bytes(*bytes);
+                if length < u16::from(LENGTH_16) {
+                    return None;
+                }
+                (usize::from(length), rest, 4)
+            }
+            LENGTH_64 => return None,
+            short => (usize::from(short), rest, 2),
+        };
+        let (mask, size) = if is_masked {
+            (Some(*rest.first_chunk::<4>()?), size + 4)
+        } else {
+            (None, size)
+        };
+        Some(Self {
+            kind,
+            mask,
+            length,
+            size,
+        })
+    }
+
+    const TEXT: u8 = FIN | Opcode::Data(Kind::Text).bits();
+    const BINARY: u8 = FIN | Opcode::Data(Kind::Binary).bits();
+}
+
 /// The length that `short` and the bytes after it say, and what follows.
 fn length_of(short: u8, rest: &[u8]) -> Result<Option<(u64, &[u8])>, Violation> {
     let (length, rest, least) = match short {

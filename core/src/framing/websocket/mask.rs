@@ -6,10 +6,9 @@ const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
 /// Applies `mask` to `bytes`, the first of which is byte `position` of its frame's payload, and
 /// says whether the result is all ASCII: then it needs no second pass as UTF-8.
 pub(super) fn apply(mask: [u8; 4], position: usize, bytes: &mut [u8]) -> bool {
-    let mut mask = mask;
-    mask.rotate_left(position & 3);
-    let [a, b, c, d] = mask;
-    let key = u64::from_le_bytes([a, b, c, d, a, b, c, d]);
+    let turn = u32::try_from(position & 3).unwrap_or_default();
+    let key = u32::from_le_bytes(mask).rotate_right(turn.wrapping_mul(8));
+    let key = u64::from(key) | (u64::from(key) << 32);
     let mut seen = 0;
     // The last eight bytes as one word, of which some may be in the words before it as well.
     let last = bytes.last_chunk().map(|word| {
