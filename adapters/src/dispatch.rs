@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use sente_core::{
-    Connection, ConnectionEvent, Delivery, Event, EventId, Gone, HandlerId, Instant, Message,
-    Pattern, Payload, Registry, ReplyError, ReplyToken, RequestId,
+    Connection, Delivery, Event, EventId, Gone, HandlerId, Instant, Message, Pattern, Payload,
+    Registry, ReplyError, ReplyToken, RequestId,
 };
 
 use crate::engine::Engine;
@@ -181,13 +181,14 @@ impl<M: Engine> Dispatcher<M> {
     ///
     /// A call that was shown to handlers, and that none of them took the reply of, is answered with
     /// an error.
-    pub fn dispatch(&mut self, event: M::Event) -> Option<M::Event> {
-        self.show(event, None)
+    pub fn dispatch(&mut self, mut event: M::Event) -> Option<M::Event> {
+        let is_shown = self.show(&mut event, None);
+        (!is_shown).then_some(event)
     }
 
-    /// The same, on the driver, at this time.
-    pub(crate) fn dispatch_inline(&mut self, event: M::Event, now: Instant) -> Option<M::Event> {
-        self.show(event, Some(now))
+    /// The same, on the driver. Whether any handler wanted it.
+    pub(crate) fn dispatch_inline(&mut self, event: &mut M::Event, inline: &mut OnDriver) -> bool {
+        self.show(event, Some(inline))
     }
 
     /// When the next waiter has waited long enough.
@@ -205,20 +206,18 @@ impl<M: Engine> Dispatcher<M> {
         report(&self.panics, None, None, payload);
     }
 
-    fn show(&mut self, event: M::Event, inline_at: Option<Instant>) -> Option<M::Event> {
-        if M::ends_link(&event) {
+    /// Shows an event where it lies. Whether any handler wanted it.
+    fn show(&mut self, event: &mut M::Event, inline: Option<&mut OnDriver>) -> bool {
+        if let Some(message) = M::message_in(event) {
+            return self.deliver(message, inline);
+        }
+        if M::ends_link(event) {
             let panics = &self.panics;
             self.registry.handle_closed(|id, mut waiter, gone| {
                 caught(panics, id, None, || waiter.show(Err(gone)));
             });
         }
-        match M::of_link(event) {
-            Ok(ConnectionEvent::Message(message)) => self
-                .deliver(message, inline_at)
-                .map(|message| M::told_of_link(ConnectionEvent::Message(message))),
-            Ok(other) => Some(M::told_of_link(other)),
-            Err(other) => Some(other),
-        }
+        false
     }
 
     /// Tells the waiters whose time has come. [`next`](Self::next) does that, too.
@@ -235,32 +234,34 @@ impl<M: Engine> Dispatcher<M> {
         self.panics.take()
     }
 
-    fn deliver(&mut self, mut message: Message, inline_at: Option<Instant>) -> Option<Message> {
+    fn deliver(&mut self, message: &mut Message, mut inline: Option<&mut OnDriver>) -> bool {
         let (handle, panics) = (&self.handle, &self.panics);
-        let mut token = message.reply.take();
-        let event = &message.event;
+        let Message {
+            event,
+            reply: token,
+            ..
+        } = message;
+        let event = &*event;
         let seen = self
             .registry
             .deliver(&mut Delivery::new(event), |id, handler, _| {
                 let mut received = Received {
                     event,
                     handle,
-                    token: &mut token,
-                    inline_at,
+                    token,
+                    inline: inline.as_deref_mut(),
                 };
                 caught(panics, id, Some(event), || handler.show(Ok(&mut received)));
             });
-        if seen == 0 {
-            message.reply = token;
-            return Some(message);
-        }
-        if let Some(token) = token {
+        if seen > 0
+            && let Some(token) = token.take()
+        {
             // It fails only where the caller is gone.
-            let _ = answer(handle, inline_at, |machine, now| {
+            let _ = answer(handle, inline, |machine, now| {
                 machine.reply_error(now, token)
             });
         }
-        None
+        seen > 0
     }
 
     /// The same pattern with a predicate that does not panic.
@@ -321,8 +322,17 @@ pub struct Received<'a, M: Engine = Connection> {
     handle: &'a Handle<M>,
     /// Until it is used.
     token: &'a mut Option<ReplyToken>,
-    /// When it is, where the driver runs the handler and looks after its answers by itself.
-    inline_at: Option<Instant>,
+    /// Where the driver runs the handler and looks after its answers by itself.
+    inline: Option<&'a mut OnDriver>,
+}
+
+/// What the driver has to say to the handlers it runs, and they to it.
+#[derive(Debug)]
+pub(crate) struct OnDriver {
+    /// When it is.
+    pub(crate) now: Instant,
+    /// Whether so many answers wait to be written that there is to be no other.
+    pub(crate) has_no_room: bool,
 }
 
 impl<M: Engine> Received<'_, M> {
@@ -360,7 +370,7 @@ impl<M: Engine> Received<'_, M> {
     pub fn reply(&mut self, payload: impl Into<Payload>) -> Result<(), ReplyError> {
         let payload = payload.into();
         match self.token.take() {
-            Some(token) => answer(self.handle, self.inline_at, |machine, now| {
+            Some(token) => answer(self.handle, self.inline.as_deref_mut(), |machine, now| {
                 machine.reply(now, token, payload)
             }),
             None => Err(ReplyError::NotOpen(Box::new(payload))),
@@ -481,13 +491,14 @@ impl Panics {
 /// Queues an answer, and has it written, where the driver is not there already.
 fn answer<M: Engine, T>(
     handle: &Handle<M>,
-    inline_at: Option<Instant>,
+    inline: Option<&mut OnDriver>,
     f: impl FnOnce(&mut M, Instant) -> T,
 ) -> T {
-    let answered = handle.shared.answer(inline_at, f);
-    if inline_at.is_none() {
-        handle.shared.wake();
+    if let Some(inline) = inline {
+        return handle.shared.answer_on_driver(inline, f);
     }
+    let answered = handle.shared.answer(f);
+    handle.shared.wake();
     answered
 }
 

@@ -13,10 +13,7 @@ use crate::link::{Link, Transport};
 use crate::process::Child;
 use crate::runtime::Timer;
 use crate::signal::Signal;
-use crate::spare::Out;
-
-/// What is read before the buffer for it is kept for the next read.
-const BUSY_BYTES: usize = 4096;
+use crate::spare::{self, Out};
 
 /// After how many steps, bytes read and written, and events shown to handlers one busy connection
 /// lets others of its runtime have a turn.
@@ -117,7 +114,7 @@ struct Driver<'a, M, L: ?Sized, T: ?Sized> {
     child_ended: bool,
     /// When the output of a child that has ended counts as ended too. Runs only while it is read.
     orphaned: Option<Instant>,
-    /// Without capacity while nothing comes.
+    /// Lent while the driver runs, and its own as long as something in it waits.
     input: BytesMut,
     /// Lent while the driver runs, and its own as long as something in it waits.
     out: Out,
@@ -220,8 +217,10 @@ impl<M: Driven, L: Link + ?Sized, T: Timer + ?Sized> Future for Driver<'_, M, L,
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Box<Child>>> {
         let driver = &mut *self;
         driver.out.lend();
+        spare::lend_input(&mut driver.input);
         let polled = driver.poll_steps(cx);
         driver.out.give_back();
+        spare::give_input_back(&mut driver.input);
         polled.map(|()| driver.child.take())
     }
 }
@@ -232,12 +231,15 @@ impl<M: Driven, L: Link + ?Sized, T: Timer + ?Sized> Driver<'_, M, L, T> {
             self.wants = None;
             // Somebody has most likely queued something.
             self.writes_first = false;
-        } else if let Some(wants) = &mut self.wants {
+        }
+        let mut work = Work::default();
+        if !self.read_first(cx, &mut work)
+            && let Some(wants) = &mut self.wants
+        {
             wants.now = self.machine.clock().now();
             // It was counted for the turn before.
             wants.shown = 0;
         }
-        let mut work = Work::default();
         loop {
             match self.poll_step(cx, &mut work) {
                 Poll::Ready(Step::Over) => return Poll::Ready(()),
@@ -252,6 +254,34 @@ impl<M: Driven, L: Link + ?Sized, T: Timer + ?Sized> Driver<'_, M, L, T> {
                 }
             }
         }
+    }
+
+    /// Where nothing is done but to wait for what arrives, a task is mostly woken for that: reads once
+    /// before a look at the clock, since the turn that follows looks at it. Whether something was read.
+    fn read_first(&mut self, cx: &mut Context<'_>, work: &mut Work) -> bool {
+        let reads = |wants: &Wants| wants.read && wants.is_plain() && !wants.finished;
+        let waits = self.out.is_empty()
+            && !self.flush_due
+            && !self.shutting_down
+            && !self.reader_done
+            && !self.child_ended
+            && self.last_flush.is_none();
+        if !waits || !self.wants.as_ref().is_some_and(reads) {
+            return false;
+        }
+        let Some(happened) = self.poll_read(cx) else {
+            return false;
+        };
+        if let Happened::Read(Ok(bytes)) = &happened {
+            work.add(*bytes);
+        }
+        // A deadline may have come, and writing was not tried.
+        self.read_before_timeout = true;
+        self.writes_first = false;
+        self.wants = None;
+        // A read never ends the loop.
+        self.take(happened);
+        true
     }
 
     /// Waits for the first thing that can happen, and tells the engine of it.
@@ -383,19 +413,14 @@ impl<M: Driven, L: Link + ?Sized, T: Timer + ?Sized> Driver<'_, M, L, T> {
         if reads { self.poll_read(cx) } else { None }
     }
 
-    /// Reads what is there. While nothing is, no buffer is held.
+    /// Reads what is there.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Option<Happened> {
         let Some(link) = &mut self.link else {
             return Some(Happened::Read(Ok(0)));
         };
         match link.poll_read(cx, &mut self.input) {
             Poll::Ready(read) => Some(Happened::Read(read)),
-            Poll::Pending => {
-                if self.input.is_empty() && self.input.capacity() > 0 {
-                    self.input = BytesMut::new();
-                }
-                None
-            }
+            Poll::Pending => None,
         }
     }
 
@@ -477,9 +502,6 @@ impl<M: Driven, L: Link + ?Sized, T: Timer + ?Sized> Driver<'_, M, L, T> {
                         return false;
                     }
                     self.write_error = Some(error);
-                }
-                if read < BUSY_BYTES {
-                    self.input = BytesMut::new();
                 }
             }
             Happened::Read(Err(error)) => {

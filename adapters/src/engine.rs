@@ -5,8 +5,8 @@ use std::sync::{Arc, OnceLock};
 
 use sente_core::{
     Client, ClientEvent, ClientOutbox, ClientState, ConnId, Connection, ConnectionConfig,
-    ConnectionEvent, ConnectionOutbox, Instant, Modules, Opened, Outbox, Peer, RecvCapacity,
-    ReplyToken, SendHalf, State,
+    ConnectionEvent, ConnectionOutbox, Instant, Message, Modules, Opened, Outbox, Peer,
+    RecvCapacity, ReplyToken, SendHalf, State,
 };
 use tokio::sync::{Notify, watch};
 
@@ -62,6 +62,8 @@ pub(crate) trait Machine: SendHalf + Sized + Send + 'static {
     fn is_last(told: &Self::Told) -> bool;
     /// Whether it is a message.
     fn is_message(told: &Self::Told) -> bool;
+    /// The message, if it is one.
+    fn message_in(told: &mut Self::Told) -> Option<&mut Message>;
     /// Whether the driver waits for this to be taken.
     fn is_waited_for(told: &Self::Told) -> bool;
     /// Takes note of what may have changed. Whether those who wait for room should look.
@@ -148,6 +150,13 @@ impl Machine for Connection {
 
     fn is_message(told: &ConnectionEvent) -> bool {
         matches!(told, ConnectionEvent::Message(_))
+    }
+
+    fn message_in(told: &mut ConnectionEvent) -> Option<&mut Message> {
+        match told {
+            ConnectionEvent::Message(message) => Some(message),
+            _ => None,
+        }
     }
 
     fn is_waited_for(_: &ConnectionEvent) -> bool {
@@ -257,6 +266,13 @@ impl Machine for Client {
 
     fn is_message(told: &ClientEvent) -> bool {
         matches!(told, ClientEvent::Link(ConnectionEvent::Message(_)))
+    }
+
+    fn message_in(told: &mut ClientEvent) -> Option<&mut Message> {
+        match told {
+            ClientEvent::Link(ConnectionEvent::Message(message)) => Some(message),
+            _ => None,
+        }
     }
 
     fn is_waited_for(told: &ClientEvent) -> bool {

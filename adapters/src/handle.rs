@@ -173,7 +173,7 @@ impl<M: Engine> Handle<M> {
         let payload = payload.into();
         let replied = self
             .shared
-            .answer(None, |machine, now| machine.reply(now, token, payload));
+            .answer(|machine, now| machine.reply(now, token, payload));
         self.shared.wake();
         replied
     }
@@ -185,7 +185,7 @@ impl<M: Engine> Handle<M> {
     pub fn reply_error(&self, token: ReplyToken) -> Result<(), ReplyError> {
         let replied = self
             .shared
-            .answer(None, |machine, now| machine.reply_error(now, token));
+            .answer(|machine, now| machine.reply_error(now, token));
         self.shared.wake();
         replied
     }

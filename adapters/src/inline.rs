@@ -7,9 +7,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::MutexGuard;
 use std::task::Poll;
 
-use sente_core::{Connection, ConnectionEvent, Instant, Message};
+use sente_core::{Connection, ConnectionEvent, Instant, Message, RecvCapacity};
 
-use crate::dispatch::{Dispatched, Dispatcher};
+use crate::dispatch::{Dispatched, Dispatcher, OnDriver};
 use crate::engine::Engine;
 use crate::events::Events;
 use crate::handle::Handle;
@@ -17,6 +17,12 @@ use crate::shared::{Again, Inner, Shared};
 
 /// How many events handlers see until what they answered is written.
 const EVENTS_IN_A_ROW: usize = 256;
+
+/// How many messages are taken under one lock at most, and of how many bytes all that wait may be then:
+/// what was taken does not count for the limits of the connection, and may have to wait for room for
+/// answers.
+const AT_ONCE: usize = 16;
+const MAX_AT_ONCE_BYTES: usize = 64 * 1024;
 
 /// How much of what is for no handler waits for the application at most, of messages one: what waits
 /// here does not count for the limits of the connection.
@@ -182,6 +188,12 @@ pub(crate) struct Work<M: Engine> {
     handlers: Dispatcher<M>,
     /// Held, so that nothing is discarded; with what came before the handlers.
     events: Events<M>,
+    /// What was taken with others, and has to wait.
+    taken: VecDeque<M::Event>,
+    /// What no handler wanted since it runs.
+    rest: VecDeque<Dispatched<M::Event>>,
+    /// How much may be in it.
+    max_rest: usize,
     shows_rest: Option<Box<ShowsRest<M>>>,
 }
 
@@ -196,6 +208,9 @@ fn start<M: Engine>(
     let work = Box::new(Work {
         handlers,
         events,
+        taken: VecDeque::new(),
+        rest: VecDeque::new(),
+        max_rest: 0,
         shows_rest,
     });
     let mut inner = shared.lock();
@@ -219,10 +234,110 @@ fn start<M: Engine>(
 }
 
 impl<M: Engine> Work<M> {
-    /// Shows an event to the handlers; gives back what is for nobody.
-    fn show(&mut self, event: M::Event, now: Instant) -> Option<Dispatched<M::Event>> {
-        let other = self.handlers.dispatch_inline(event, now)?;
-        self.leave(Dispatched::Event(other))
+    /// Whether something is here that the machine has given out.
+    fn has_taken(&self) -> bool {
+        self.events.has_early() || !self.taken.is_empty()
+    }
+
+    /// The next event, if there is one.
+    fn take(&mut self, inner: &mut Inner<M>, shared: &Shared<M>) -> Option<M::Event> {
+        if self.has_taken() {
+            return self.take_taken(inner);
+        }
+        inner.next_event(shared)
+    }
+
+    #[cold]
+    fn take_taken(&mut self, inner: &mut Inner<M>) -> Option<M::Event> {
+        if let Some(early) = self.events.take_early() {
+            return Some(early);
+        }
+        let event = self.taken.pop_front()?;
+        inner.note_given_out(&event);
+        Some(event)
+    }
+
+    /// Fills `messages`, which is empty, with the next. What comes behind them and is none is kept to be
+    /// shown alone.
+    fn take_messages(
+        &mut self,
+        inner: &mut Inner<M>,
+        shared: &Shared<M>,
+        messages: &mut [Option<M::Event>],
+    ) {
+        for place in messages {
+            *place = inner.take_event(shared);
+            if !place.as_ref().is_some_and(M::is_message) {
+                self.taken.extend(place.take());
+                return;
+            }
+            if !inner.has_event() {
+                return;
+            }
+        }
+    }
+
+    /// Shows an event to the handlers, and what is for none to whom the rest is shown. Whether it is a
+    /// message that is in the rest now.
+    fn show(&mut self, place: &mut Option<M::Event>, driver: &mut OnDriver) -> bool {
+        let Some(event) = place else {
+            return false;
+        };
+        let left = if self.handlers.dispatch_inline(event, driver) {
+            *place = None;
+            None
+        } else {
+            place
+                .take()
+                .and_then(|event| self.leave(Dispatched::Event(event)))
+        };
+        if self.handlers.has_panic() {
+            self.take_panics();
+        }
+        let Some(left) = left else {
+            return false;
+        };
+        let stops = is_message::<M>(&left);
+        self.rest.push_back(left);
+        stops
+    }
+
+    /// Shows messages one after the other, as long as there is room for answers and for the rest, and
+    /// keeps those that are left. How many were shown.
+    fn show_all(&mut self, messages: &mut [Option<M::Event>], driver: &mut OnDriver) -> usize {
+        let mut shown = 0_usize;
+        let mut places = messages.iter_mut();
+        driver.has_no_room = false;
+        for place in places.by_ref() {
+            if place.is_none() {
+                return shown;
+            }
+            self.show(place, driver);
+            shown = shown.saturating_add(1);
+            if driver.has_no_room || self.is_full() {
+                break;
+            }
+        }
+        self.keep(places.filter_map(Option::take));
+        shown
+    }
+
+    fn is_full(&self) -> bool {
+        self.rest.len() >= self.max_rest
+    }
+
+    #[cold]
+    fn take_panics(&mut self) {
+        while let Some(panicked) = self.panicked() {
+            self.rest.push_back(panicked);
+        }
+    }
+
+    /// Keeps messages that were taken, before what was kept of what came after them.
+    fn keep(&mut self, messages: impl DoubleEndedIterator<Item = M::Event>) {
+        for message in messages.rev() {
+            self.taken.push_front(message);
+        }
     }
 
     /// The next panic that is to be told of.
@@ -265,50 +380,66 @@ impl<M: Engine> Shared<M> {
         };
         again.at = work.handlers.due();
         let is_due = again.at.is_some_and(|due| due <= now);
-        if !has_event && !is_due && !work.events.has_early() {
+        if !has_event && !is_due && !work.has_taken() {
             inline.work = Some(work);
             return inner;
         }
-        let mut rest = std::mem::take(&mut inline.rest);
+        // Nothing but this makes it longer.
+        work.max_rest = MAX_REST.saturating_sub(inline.rest.len());
         if is_due {
             drop(inner);
             work.handlers.handle_timeout();
-            rest.extend(std::iter::from_fn(|| work.panicked()));
+            work.take_panics();
             inner = self.lock();
         }
+        let mut driver = OnDriver {
+            now,
+            has_no_room: false,
+        };
         // What was read already may ask for more answers than are to wait at once.
         while again.shown < EVENTS_IN_A_ROW
-            && rest.len() < MAX_REST
+            && !work.is_full()
             && inner.machine.has_reply_room()
+            && (work.has_taken() || inner.may_have_event())
         {
-            let early = work.events.take_early();
-            let Some(event) = early.or_else(|| inner.next_event(self)) else {
-                break;
+            let left = EVENTS_IN_A_ROW.saturating_sub(again.shown);
+            let shown = if left >= AT_ONCE && !work.has_taken() && inner.gives_many() {
+                let mut messages: [_; AT_ONCE] = std::array::from_fn(|_| None);
+                work.take_messages(&mut inner, self, &mut messages);
+                drop(inner);
+                let shown = work.show_all(&mut messages, &mut driver);
+                inner = self.lock();
+                shown
+            } else {
+                let mut event = work.take(&mut inner, self);
+                if event.is_none() {
+                    break;
+                }
+                drop(inner);
+                let stops = work.show(&mut event, &mut driver);
+                inner = self.lock();
+                if stops && inner.is_rest_read() {
+                    again.shown = again.shown.saturating_add(1);
+                    break;
+                }
+                1
             };
-            again.shown = again.shown.saturating_add(1);
-            drop(inner);
-            let left = work.show(event, now);
-            if work.handlers.has_panic() {
-                rest.extend(std::iter::from_fn(|| work.panicked()));
-            }
-            let stops = left.as_ref().is_some_and(is_message::<M>);
-            rest.extend(left);
-            inner = self.lock();
-            if stops && inner.inline.as_ref().is_some_and(|inline| inline.is_read) {
-                break;
-            }
+            again.shown = again.shown.saturating_add(shown);
         }
         again.at = work.handlers.due();
-        let is_read = inner.inline.as_ref().is_some_and(|inline| inline.is_read);
-        if !is_read {
-            for dispatched in rest.drain(..) {
+        let has_rest = !work.rest.is_empty();
+        if has_rest && !inner.is_rest_read() {
+            for dispatched in work.rest.drain(..) {
                 inner.drop_rest(dispatched, now);
             }
         }
-        let more = inner.machine.has_reply_room() && (inner.has_event() || work.events.has_early());
+        let more = inner.machine.has_reply_room() && (inner.has_event() || work.has_taken());
         if let Some(inline) = inner.inline.as_mut() {
+            if has_rest {
+                inline.rest.append(&mut work.rest);
+                work.rest = VecDeque::new();
+            }
             inline.work = Some(work);
-            inline.rest = rest;
             again.at_once = more && !inline.is_full();
         }
         inner
@@ -342,6 +473,18 @@ impl<M: Engine> Shared<M> {
 }
 
 impl<M: Engine> Inner<M> {
+    /// Whether several messages may be taken at once. Where somebody reads what no handler wants the first
+    /// such message is the last that handlers see for now.
+    fn gives_many(&self) -> bool {
+        let is_much =
+            |capacity: RecvCapacity| capacity.messages > 1 && capacity.bytes <= MAX_AT_ONCE_BYTES;
+        self.machine.recv_capacity().is_some_and(is_much) && !self.is_rest_read()
+    }
+
+    fn is_rest_read(&self) -> bool {
+        self.inline.as_ref().is_some_and(|inline| inline.is_read)
+    }
+
     /// Does what is left to do with what nobody is told of.
     fn drop_rest(&mut self, dispatched: Dispatched<M::Event>, now: Instant) {
         let Dispatched::Event(event) = dispatched else {

@@ -15,6 +15,7 @@ use crate::attendant::Attendant;
 use crate::budget::Share;
 use crate::clock::Clock;
 use crate::direct::Direct;
+use crate::dispatch::OnDriver;
 use crate::engine::Engine;
 use crate::events::Events;
 use crate::flushes::Flushes;
@@ -207,38 +208,73 @@ impl<M: Engine> Inner<M> {
         }
     }
 
+    /// The next event, which is given out with this.
     pub(crate) fn next_event(&mut self, shared: &Shared<M>) -> Option<M::Event> {
-        let waiting = self.waiting.as_mut();
-        if let Some(settled) = waiting.and_then(|waiting| waiting.settled.pop_front()) {
+        let event = self.take_event(shared)?;
+        self.note_given_out(&event);
+        Some(event)
+    }
+
+    /// The next event; [`note_given_out`](Self::note_given_out) has to follow when it is given out, where
+    /// it is no message.
+    #[inline]
+    pub(crate) fn take_event(&mut self, shared: &Shared<M>) -> Option<M::Event> {
+        if let Some(waiting) = &mut self.waiting
+            && let Some(settled) = waiting.settled.pop_front()
+        {
             return Some(settled);
         }
-        let event = loop {
+        let event = self.machine.poll_event();
+        // As nearly always; it is not moved for this.
+        if self.subscriptions.is_none() && event.as_ref().is_none_or(M::is_message) {
+            return event;
+        }
+        self.sort_out(event?, shared)
+    }
+
+    /// Keeps from `event`, and from what follows, what somebody waits for; gives back the first that
+    /// nobody does.
+    #[cold]
+    fn sort_out(&mut self, mut event: M::Event, shared: &Shared<M>) -> Option<M::Event> {
+        loop {
             // Polling may decode what had no room before, an answer among it.
-            let other = match M::of_link(self.machine.poll_event()?) {
+            let other = match M::of_link(event) {
                 Ok(event) => self.answer(event, shared).map(M::told_of_link),
                 Err(other) => Some(other),
             };
-            if let Some(event) = other {
-                break event;
+            if other.is_some() {
+                return other;
             }
-        };
+            event = self.machine.poll_event()?;
+        }
+    }
+
+    /// Takes note of what the application is told with `event`.
+    #[inline]
+    pub(crate) fn note_given_out(&mut self, event: &M::Event) {
+        if !M::is_message(event) {
+            self.note_news(event);
+        }
+    }
+
+    #[cold]
+    fn note_news(&mut self, event: &M::Event) {
         // An attendant is told them, and most connections of a server are never asked.
         if self.attendant.is_none()
-            && let Some(opened) = M::terms(&event)
+            && let Some(opened) = M::terms(event)
         {
             self.opened = Some(Box::new(opened.clone()));
         }
-        if M::ends_link(&event)
+        if M::ends_link(event)
             && let Some(all) = &mut self.subscriptions
         {
             all.link_ended();
         }
-        if M::is_last(&event) {
+        if M::is_last(event) {
             self.told_end = true;
             self.share = None;
             self.end_subscriptions();
         }
-        Some(event)
     }
 
     /// Tells the link what it is allowed to receive, if that has changed.
@@ -272,6 +308,11 @@ impl<M: Engine> Inner<M> {
     pub(crate) fn has_event(&self) -> bool {
         let waiting = self.waiting.as_ref();
         self.machine.has_event() || waiting.is_some_and(|waiting| !waiting.settled.is_empty())
+    }
+
+    /// Whether taking an event may give one: what had no room before is decoded with that.
+    pub(crate) fn may_have_event(&self) -> bool {
+        self.has_event() || !self.machine.wants_read()
     }
 
     /// Sees to all that what was done with the machine may be followed by.
@@ -379,18 +420,26 @@ impl<M: Engine> Shared<M> {
     }
 
     /// Queues an answer, of which nothing comes that anybody waits for.
-    pub(crate) fn answer<T>(
-        &self,
-        now: Option<Instant>,
-        f: impl FnOnce(&mut M, Instant) -> T,
-    ) -> T {
+    pub(crate) fn answer<T>(&self, f: impl FnOnce(&mut M, Instant) -> T) -> T {
         let mut inner = self.lock();
-        let now = now.unwrap_or_else(|| self.clock.now());
+        let now = self.clock.now();
         let had_event = inner.machine.has_event();
         let result = f(&mut inner.machine, now);
         if !had_event && inner.machine.has_event() {
             self.pass_on(inner, now);
         }
+        result
+    }
+
+    /// The same for a handler that the driver runs, which passes on what comes of it.
+    pub(crate) fn answer_on_driver<T>(
+        &self,
+        driver: &mut OnDriver,
+        f: impl FnOnce(&mut M, Instant) -> T,
+    ) -> T {
+        let mut inner = self.lock();
+        let result = f(&mut inner.machine, driver.now);
+        driver.has_no_room = !inner.machine.has_reply_room();
         result
     }
 

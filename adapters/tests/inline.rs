@@ -410,3 +410,86 @@ async fn a_busy_connection_lets_others_have_their_turn() {
     // What is begun with at the limit is done.
     assert!(most > 1 && most <= 512, "{most} in a row");
 }
+
+/// Serves one raw TCP peer, which has written `text` before it was accepted.
+async fn served(text: &str) -> (TcpStream, Handle, Events) {
+    let url: Url = "tcp://127.0.0.1:0".parse().unwrap();
+    let mut listener = Listener::bind(&url, ListenOptions::default())
+        .await
+        .unwrap();
+    let at = listener.url().to_string();
+    let at = at.trim_start_matches("tcp://").trim_end_matches('/');
+    let mut peer = TcpStream::connect(at).await.unwrap();
+    peer.write_all(text.as_bytes()).await.unwrap();
+    let incoming = soon(listener.accept()).await.unwrap().unwrap();
+    let (handle, events) = incoming.accept(Accept::new("ada")).await.unwrap();
+    (peer, handle, events)
+}
+
+#[tokio::test]
+async fn what_waited_for_room_for_answers_is_shown_in_order_at_the_end() {
+    const CALLS: i64 = 800;
+    let calls: String = (0..CALLS)
+        .map(|n| format!("[[:test/ask {n}] \"012345\"]\n"))
+        .collect();
+    let (peer, handle, events) = served(&calls).await;
+    let mut handlers = Dispatcher::new(handle.clone());
+    let answer = "x".repeat(100_000);
+    let (sees, seen) = channel();
+    let most = Arc::new(AtomicUsize::new(0));
+    let had = most.clone();
+    handlers.on(id("test/ask"), move |received| {
+        let number = received.event().data.as_ref().unwrap().to_value().unwrap();
+        sees.send(number.as_i64().unwrap()).unwrap();
+        // At the end nobody waits for it.
+        let _ = received.reply(answer.as_str());
+        had.fetch_max(received.handle().send_capacity().bytes, Ordering::Relaxed);
+    });
+    let limit = Limits::default().max_send_bytes;
+    drop(handlers.attach(events));
+    until(|| most.load(Ordering::Relaxed) > limit).await;
+    let before: Vec<_> = seen.try_iter().collect();
+    assert!(before.len() < 800, "all were answered at once");
+    drop(peer);
+    soon(handle.ended()).await;
+    let all: Vec<_> = before.into_iter().chain(seen.try_iter()).collect();
+    assert_eq!(all, (0..CALLS).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn what_was_taken_before_a_handler_closed_the_connection_is_shown_and_the_end_is_last() {
+    const NOTES: usize = 300;
+    let mut text: String = "[:test/note]\n".repeat(NOTES);
+    text.push_str("[:nobody/knows]\n");
+    let (_peer, handle, events) = served(&text).await;
+    let mut handlers = Dispatcher::new(handle.clone());
+    let seen = Arc::new(AtomicUsize::new(0));
+    let sees = seen.clone();
+    handlers.on(id("test/note"), move |received| {
+        if sees.fetch_add(1, Ordering::Relaxed) == 5 {
+            received.handle().close();
+        }
+    });
+    let rest = Arc::new(Mutex::new(Vec::new()));
+    let told = rest.clone();
+    handlers.attach_with(events, move |left| {
+        if let Dispatched::Event(event) = left {
+            told.lock().unwrap().push(event);
+        }
+    });
+    soon(handle.ended()).await;
+    let rest = std::mem::take(&mut *rest.lock().unwrap());
+    let ends = rest
+        .iter()
+        .filter(|event| matches!(event, ConnectionEvent::Closed(_)));
+    assert_eq!(ends.count(), 1, "{rest:?}");
+    let last = rest.last();
+    assert!(matches!(last, Some(ConnectionEvent::Closed(_))), "{last:?}");
+    // What stood behind the notes was read with them, or not at all.
+    let knows = |event: &&ConnectionEvent| matches!(event, ConnectionEvent::Message(_));
+    let seen = seen.load(Ordering::Relaxed);
+    assert!(
+        seen > 5 && (seen == NOTES || rest.iter().find(knows).is_none()),
+        "{seen}"
+    );
+}

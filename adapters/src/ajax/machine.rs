@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use sente_core::ajax::AjaxSession;
 use sente_core::packer::Packer;
 use sente_core::{
-    ConnId, ConnectionConfig, ConnectionEvent, ConnectionOutbox, Instant, Modules, Opened, Outbox,
-    Peer, RecvCapacity, State,
+    ConnId, ConnectionConfig, ConnectionEvent, ConnectionOutbox, Instant, Message, Modules, Opened,
+    Outbox, Peer, RecvCapacity, State,
 };
 use tokio::sync::Notify;
 
@@ -118,6 +118,13 @@ impl Machine for AjaxSession {
 
     fn is_message(told: &ConnectionEvent) -> bool {
         matches!(told, ConnectionEvent::Message(_))
+    }
+
+    fn message_in(told: &mut ConnectionEvent) -> Option<&mut Message> {
+        match told {
+            ConnectionEvent::Message(message) => Some(message),
+            _ => None,
+        }
     }
 
     fn is_waited_for(_: &ConnectionEvent) -> bool {
