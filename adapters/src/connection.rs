@@ -205,7 +205,8 @@ impl Driven for Shared<Connection> {
                 timeout,
                 finished: connection.is_finished(),
                 closed: connection.state() == State::Closed,
-                has_event: connection.has_event(),
+                // What waits for answers to be written is not in the application's hands.
+                has_event: connection.has_event() && !again.lacks_room,
                 again: again.at_once,
                 shown: again.shown,
             }

@@ -433,14 +433,15 @@ impl<M: Engine> Shared<M> {
                 inner.drop_rest(dispatched, now);
             }
         }
-        let more = inner.machine.has_reply_room() && (inner.has_event() || work.has_taken());
+        let is_left = inner.has_event() || work.has_taken();
+        again.lacks_room = is_left && !inner.machine.has_reply_room();
         if let Some(inline) = inner.inline.as_mut() {
             if has_rest {
                 inline.rest.append(&mut work.rest);
                 work.rest = VecDeque::new();
             }
             inline.work = Some(work);
-            again.at_once = more && !inline.is_full();
+            again.at_once = is_left && !again.lacks_room && !inline.is_full();
         }
         inner
     }

@@ -556,4 +556,6 @@ pub(crate) struct Again {
     pub(crate) at_once: bool,
     /// How many events were shown to handlers.
     pub(crate) shown: usize,
+    /// Whether handlers see no more until answers are written.
+    pub(crate) lacks_room: bool,
 }
