@@ -15,6 +15,14 @@ use super::recv_queue::Lane;
 use super::{Connection, RecvPolicy};
 
 impl Connection {
+    /// A message that makes room for more.
+    #[inline(never)]
+    pub(super) fn next_message_of_backlog(&mut self) -> Option<ConnectionEvent> {
+        let message = self.recv.pop_message(&self.config.limits);
+        self.process();
+        message
+    }
+
     pub(super) fn handle_event(
         &mut self,
         id: EventId,

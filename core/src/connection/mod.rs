@@ -364,6 +364,9 @@ impl Connection {
             }
             return self.recv.pop_message(&self.config.limits);
         }
+        if self.is_told_out() {
+            return None;
+        }
         // What waits behind an answer comes after it.
         if !self.recv.has_messages() && (self.backlog || !self.recv.has_answer()) {
             self.process();
@@ -373,6 +376,17 @@ impl Connection {
         }
         let popped = self.recv.pop(&self.config.limits)?;
         Some(self.given_out(popped))
+    }
+
+    /// Whether there is nothing to tell, nor anything that was received and could be decoded now.
+    #[inline]
+    fn is_told_out(&mut self) -> bool {
+        self.recv.is_blank()
+            && !self.backlog
+            && self.unread == Unread::Waits
+            && self.incoming.is_none()
+            && self.ended.is_none()
+            && self.framer.is_drained()
     }
 
     /// The next `Settled`, `Flushed`, `FlushFailed`, `SendReady` or end of a reservation's wait, ahead of any message. For a

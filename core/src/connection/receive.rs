@@ -95,14 +95,6 @@ impl Connection {
         }
     }
 
-    /// A message that makes room for more.
-    #[inline(never)]
-    pub(super) fn next_message_of_backlog(&mut self) -> Option<ConnectionEvent> {
-        let message = self.recv.pop_message(&self.config.limits);
-        self.process();
-        message
-    }
-
     /// Decodes what has been received, as far as there is room for it.
     pub(super) fn process(&mut self) {
         if self.state == State::Accepting {

@@ -241,12 +241,22 @@ impl RecvQueue {
     /// Whether messages wait and nothing else, as nearly always.
     #[inline(always)]
     pub(super) fn has_only_messages(&self) -> bool {
+        self.has_nothing_else() && !(self.messages.is_empty() && self.calls.is_empty())
+    }
+
+    /// Whether nothing waits, and nothing is to be told.
+    #[inline(always)]
+    pub(super) fn is_blank(&self) -> bool {
+        self.has_nothing_else() && self.messages.is_empty() && self.calls.is_empty()
+    }
+
+    #[inline(always)]
+    fn has_nothing_else(&self) -> bool {
         self.answers.is_empty()
             && self.others.is_empty()
             && self.send_ready.is_none()
             && self.shed_count == 0
             && self.told == self.status
-            && !(self.messages.is_empty() && self.calls.is_empty())
     }
 
     /// The oldest of the messages, where nothing else waits. Each made room.

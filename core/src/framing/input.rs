@@ -12,6 +12,9 @@ use super::{Frame, Whole};
 #[derive(Debug, Default)]
 pub(super) struct Input {
     bytes: BytesMut,
+    /// How many of them were stepped over. A chunk that is given back empty keeps its room so, which
+    /// its owner would otherwise have to win back. It takes no room of its own.
+    read: u32,
     /// Whether `bytes` is a piece of the driver's chunk, and so keeps all of it alive.
     pins_chunk: bool,
     /// Whether `bytes` is the driver's chunk itself, lent until [`give_back`](Self::give_back).
@@ -35,6 +38,7 @@ impl Input {
         if chunk.is_empty() {
             return;
         }
+        self.forget_read();
         if self.bytes.is_empty() {
             self.pins_chunk = true;
         }
@@ -44,6 +48,7 @@ impl Input {
     /// Takes all bytes of `chunk`, and where nothing is waiting the chunk itself, until
     /// [`give_back`](Self::give_back): what is read at once is never moved.
     pub(super) fn lend(&mut self, chunk: &mut BytesMut) {
+        self.forget_read();
         if self.bytes.is_empty() {
             core::mem::swap(&mut self.bytes, chunk);
             self.pins_chunk = true;
@@ -59,11 +64,14 @@ impl Input {
         if !core::mem::take(&mut self.is_lent) {
             return;
         }
-        if self.bytes.is_empty() {
+        if self.len() == 0 {
+            self.bytes.clear();
+            self.read = 0;
             core::mem::swap(&mut self.bytes, chunk);
             self.pins_chunk = false;
             return;
         }
+        self.forget_read();
         let rest = if self.bytes.len() >= Self::SHARE_FROM {
             self.bytes.split()
         } else {
@@ -77,7 +85,7 @@ impl Input {
     /// Whether nothing is waiting; then nothing is kept, either.
     #[inline]
     pub(super) fn is_drained(&mut self) -> bool {
-        let is_drained = self.bytes.is_empty();
+        let is_drained = self.len() == 0;
         if is_drained && !self.is_lent {
             self.clear();
         }
@@ -88,7 +96,10 @@ impl Input {
     pub(super) fn settle(&mut self) {
         if self.is_lent {
             // Settled when it is given back.
-        } else if self.bytes.is_empty() {
+            return;
+        }
+        self.forget_read();
+        if self.bytes.is_empty() {
             self.clear();
         } else if self.pins_chunk && self.bytes.len() < Self::SHARE_FROM {
             self.bytes = BytesMut::from(self.bytes.as_ref());
@@ -98,6 +109,7 @@ impl Input {
 
     /// Forgets everything and gives the memory back.
     pub(super) fn clear(&mut self) {
+        self.read = 0;
         if self.is_lent {
             self.bytes.clear();
         } else {
@@ -107,24 +119,49 @@ impl Input {
     }
 
     /// Steps over `count` bytes, or all there are.
+    #[inline]
     pub(super) fn skip(&mut self, count: usize) {
-        self.bytes.advance(count.min(self.bytes.len()));
+        let read = self.read().saturating_add(count).min(self.bytes.len());
+        match u32::try_from(read) {
+            Ok(read) => self.read = read,
+            Err(_) => {
+                self.read = 0;
+                self.bytes.advance(read);
+            }
+        }
+    }
+
+    #[inline]
+    fn read(&self) -> usize {
+        usize::try_from(self.read).unwrap_or(usize::MAX)
+    }
+
+    /// Lets go of what was stepped over.
+    #[inline]
+    fn forget_read(&mut self) {
+        let read = self.read();
+        if read > 0 {
+            self.bytes.advance(read.min(self.bytes.len()));
+            self.read = 0;
+        }
     }
 
     /// Gives out the next `count` bytes, or all there are: shared when large, copied when small.
     pub(super) fn take(&mut self, count: usize) -> Bytes {
-        let count = count.min(self.bytes.len());
+        let count = count.min(self.len());
         if count >= Self::SHARE_FROM {
+            self.forget_read();
             self.bytes.split_to(count).freeze()
         } else {
-            let copy = Bytes::copy_from_slice(self.bytes.get(..count).unwrap_or_default());
-            self.bytes.advance(count);
+            let copy = Bytes::copy_from_slice(self.as_slice().get(..count).unwrap_or_default());
+            self.skip(count);
             copy
         }
     }
 
     /// Gives out everything as it is.
     pub(super) fn take_all(&mut self) -> BytesMut {
+        self.forget_read();
         self.pins_chunk = false;
         self.is_lent = false;
         core::mem::take(&mut self.bytes)
@@ -143,17 +180,21 @@ impl Input {
     }
 
     /// The waiting bytes.
+    #[inline]
     pub(super) fn as_slice(&self) -> &[u8] {
-        &self.bytes
+        self.bytes.get(self.read()..).unwrap_or_default()
     }
 
     /// The waiting bytes, for unmasking in place.
+    #[inline]
     pub(super) fn as_mut_slice(&mut self) -> &mut [u8] {
-        &mut self.bytes
+        let read = self.read();
+        self.bytes.get_mut(read..).unwrap_or_default()
     }
 
     /// How many bytes are waiting.
+    #[inline]
     pub(super) fn len(&self) -> usize {
-        self.bytes.len()
+        self.bytes.len().saturating_sub(self.read())
     }
 }

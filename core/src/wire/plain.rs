@@ -77,14 +77,15 @@ pub(crate) fn read_known<'a>(
     recent: &'a mut RecentIds,
 ) -> Option<Known<'a>> {
     let is_lite = profile.dialect == Dialect::SenteLite;
-    let is_nested = !matches!(frame, [b'[', b':', ..] if is_lite);
-    if is_nested && profile.role == Role::Client && profile.positional_replies() {
-        return None;
-    }
-    if is_nested && !matches!(frame, [b'[', b'[', b':', ..]) {
-        return None;
-    }
-    let (id, end) = recent.known(frame, if is_nested { 2 } else { 1 })?;
+    // What a stock server pushes is a batch.
+    let is_pushed = profile.role == Role::Client && profile.positional_replies();
+    let colon = match frame {
+        [b'[', b':', ..] if is_lite => 1,
+        [b'[', b'[', b':', ..] if !is_pushed => 2,
+        [b'[', b'[', b'[', b':', ..] if is_pushed => 3,
+        _ => return None,
+    };
+    let (id, end) = recent.known(frame, colon)?;
     let start = end.wrapping_add(1);
     if frame.get(end) != Some(&b' ') || matches!(frame.get(start)?, b' ' | b',') {
         return None;
@@ -95,9 +96,10 @@ pub(crate) fn read_known<'a>(
     let (data, _) = PlainCursor::new(inside, limits)?.skip()?;
     let behind = inside.get(data.end..)?;
     let callback = match behind {
-        b"]" if !is_nested => None,
-        b"] nil]" if is_nested && !is_lite => None,
-        [b']', b' ', callback @ .., b']'] if is_nested && is_plain_string(callback) => {
+        b"]" if colon == 1 => None,
+        b"] nil]" if colon == 2 && !is_lite => None,
+        b"]] nil]" if colon == 3 => None,
+        [b']', b' ', callback @ .., b']'] if colon == 2 && is_plain_string(callback) => {
             Some(callback)
         }
         _ => return None,
