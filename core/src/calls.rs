@@ -1,5 +1,7 @@
 //! Calls waiting for their reply, found by callback id and by deadline.
 
+mod key;
+
 use alloc::boxed::Box;
 use alloc::collections::{BinaryHeap, VecDeque};
 use alloc::vec::Vec;
@@ -10,11 +12,12 @@ use core::ops::Deref;
 use crate::id::CallId;
 use crate::seldom::Blank;
 use crate::time::Instant;
+use key::Key;
 
 /// How many calls that are gone may be kept beyond one for each that is pending.
 const STALE: usize = 32;
 
-/// For how many calls there is room where none is pending.
+/// For about how many calls there is room where none is pending.
 const KEPT: usize = 128;
 
 /// The pending calls of one connection.
@@ -236,7 +239,7 @@ impl Calls {
             self.tidy_early();
         }
         if self.row.len() > most(self.pending) {
-            self.rebuild(self.chains.len());
+            self.rebuild(self.pending.saturating_mul(2));
         }
     }
 
@@ -245,7 +248,7 @@ impl Calls {
         self.first = 0;
         self.latest = None;
         self.early.clear();
-        if self.chains.len() > KEPT {
+        if self.row.capacity() > 2 * KEPT || self.chains.capacity() > 2 * KEPT {
             // Of what were many.
             self.forget();
         }
@@ -271,8 +274,15 @@ impl Calls {
     fn rebuild(&mut self, chains: usize) {
         self.row.retain(|entry| entry.is_pending);
         self.first = 0;
+        let room = most(self.pending);
+        if self.row.capacity() > most(room) {
+            self.row.shrink_to(room);
+        }
         let count = chains.checked_next_power_of_two().unwrap_or(chains).max(8);
         self.chains.clear();
+        if self.chains.capacity() > most(room) {
+            self.chains.shrink_to(count);
+        }
         self.chains.resize(count, NONE);
         let mask = count.wrapping_sub(1);
         for (at, entry) in self.row.iter_mut().enumerate() {
@@ -311,70 +321,6 @@ fn narrow(at: usize) -> u32 {
 fn wide(at: u32) -> usize {
     usize::try_from(at).unwrap_or(usize::MAX)
 }
-
-/// What a callback id is found by: its bytes and how many they are, if that is all there is to it. Ours
-/// are of this kind with most packers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Key {
-    word: u64,
-    len: u8,
-}
-
-impl Key {
-    /// The length of those that are too long for that.
-    const LONG: u8 = u8::MAX;
-
-    /// The key, and whether it says all of the callback id.
-    #[inline]
-    fn of(callback: &[u8]) -> (Self, bool) {
-        match callback.try_into() {
-            Ok(bytes) => (
-                Self {
-                    word: u64::from_le_bytes(bytes),
-                    len: 8,
-                },
-                true,
-            ),
-            Err(_) => Self::of_other(callback),
-        }
-    }
-
-    #[inline(never)]
-    fn of_other(callback: &[u8]) -> (Self, bool) {
-        let mut short = [0; 8];
-        if let Some(slots) = short.get_mut(..callback.len()) {
-            slots.copy_from_slice(callback);
-            let key = Self {
-                word: u64::from_le_bytes(short),
-                len: u8::try_from(callback.len()).unwrap_or_default(),
-            };
-            return (key, true);
-        }
-        let (words, rest) = callback.as_chunks::<8>();
-        let words = words.iter().map(|word| u64::from_le_bytes(*word));
-        let all = words.chain(rest.iter().map(|byte| u64::from(*byte)));
-        let word = all.fold(0, |hash: u64, more| {
-            let hash = (hash ^ more).wrapping_mul(SPREAD);
-            hash ^ (hash >> 32)
-        });
-        let key = Self {
-            word,
-            len: Self::LONG,
-        };
-        (key, false)
-    }
-
-    /// Callback ids are ours, so nobody chooses them to collide.
-    #[inline]
-    fn hash(self) -> usize {
-        // The upper bits are spread best.
-        let spread = self.word.wrapping_mul(SPREAD) >> 32;
-        usize::try_from(spread).unwrap_or_default()
-    }
-}
-
-/// An odd number without a pattern.
-const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// The packed callback id of a call. A short one takes no memory of its own: all of ours are short,
 /// as are those of Sente's clients. With 22 bytes it is no larger than a pointer to a longer one and its
@@ -591,19 +537,41 @@ mod tests {
     }
 
     #[test]
+    fn one_that_stays_of_many_keeps_no_chains_for_them() {
+        let mut calls = Calls::default();
+        let first = calls.register(b"stays", Instant::EPOCH);
+        let name = |n: u32| n.to_be_bytes();
+        for n in 0..10_000 {
+            calls.register(&name(n), Instant::EPOCH);
+        }
+        for n in 0..10_000 {
+            assert!(calls.settle(&name(n)).is_some());
+        }
+        let room = calls.row.capacity().max(calls.chains.capacity());
+        assert!(room <= most(most(most(1))), "there is room for {room}");
+        assert_eq!(calls.settle(b"stays"), Some(first));
+    }
+
+    #[test]
     fn what_were_many_leave_no_room_behind() {
         let mut calls = Calls::default();
-        for many in [2 * KEPT, 3] {
-            let ids: Vec<_> = (0..many)
+        for many in [4 * KEPT, 4 * KEPT + 1] {
+            let mut ids: Vec<_> = (0..many)
                 .map(|n| calls.register(&n.to_be_bytes(), Instant::EPOCH))
                 .collect();
-            assert!(ids.into_iter().rev().all(|id| calls.remove(id)));
-            assert_eq!(calls.row.capacity() == 0, many > KEPT);
+            if many % 2 == 0 {
+                ids.reverse();
+            }
+            assert!(ids.into_iter().all(|id| calls.remove(id)));
+            assert!(calls.row.capacity() <= 2 * KEPT && calls.chains.capacity() <= 2 * KEPT);
         }
+        calls.register(b"one", Instant::EPOCH);
+        assert_eq!(calls.settle(b"one"), Some(CallId(8 * KEPT as u64 + 1)));
+        assert!(calls.row.capacity() > 0);
         calls.rest();
         assert_eq!(
             (calls.row.capacity(), calls.next_id()),
-            (0, 2 * KEPT as u64 + 3)
+            (0, 8 * KEPT as u64 + 2)
         );
     }
 }
