@@ -2,12 +2,16 @@
 //! same happens to a connection that makes them, and to one that is recorded and makes none ahead.
 #![allow(missing_docs)]
 
+mod deflate_support;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
+use deflate_support::{agree, eager, takeover};
 use proptest::prelude::*;
+use sente_core::framing::websocket::DeflateConfig;
 use sente_core::packer::{Edn, Json, MsgPack, Packer};
 use sente_core::{
     Accept, CallId, Carrier, Connection, ConnectionConfig, ConnectionEvent, Dialect, Event,
@@ -154,6 +158,8 @@ struct Setup {
     window: Option<u64>,
     rate: bool,
     keeps: bool,
+    /// What a WebSocket has agreed on.
+    deflate: Option<DeflateConfig>,
     limits: Limits,
 }
 
@@ -167,9 +173,10 @@ fn setup() -> impl Strategy<Value = Setup> {
     );
     let link = prop::sample::select(LINKS.to_vec());
     let window = prop::option::weighted(0.3, 1..30_u64);
-    let others = (prop::bool::weighted(0.1), any::<bool>());
+    let deflate = prop::sample::select(vec![None, None, Some(takeover()), Some(eager())]);
+    let others = (prop::bool::weighted(0.1), any::<bool>(), deflate);
     (link, 0..3_usize, window, others, limits).prop_map(
-        |(link, packer, window, (rate, keeps), low)| {
+        |(link, packer, window, (rate, keeps, deflate), low)| {
             let (messages, bytes, transmit, frame, batch) = low;
             let mut limits = Limits::default();
             limits.max_send_messages = messages;
@@ -185,6 +192,7 @@ fn setup() -> impl Strategy<Value = Setup> {
                 window,
                 rate,
                 keeps,
+                deflate,
                 limits,
             }
         },
@@ -254,11 +262,16 @@ impl Run {
             builder = builder.keep_dropped(200);
         }
         let config = builder.build().unwrap();
-        let connection = if is_recorded {
+        let mut connection = if is_recorded {
             Connection::recorded(config, [1; 32], Instant::EPOCH, Box::new(Vec::new()))
         } else {
             Connection::new(config, [1; 32], Instant::EPOCH)
         };
+        if let Some(deflate) = setup.deflate.as_ref()
+            && carrier == Carrier::WebSocket
+        {
+            connection.set_deflate(agree(deflate, deflate).1);
+        }
         let mut run = Self {
             role,
             carrier,
@@ -526,6 +539,7 @@ fn what_panics_while_it_is_packed_leaves_nothing_in_what_is_written() {
             window: None,
             rate: false,
             keeps: false,
+            deflate: None,
             limits: Limits::default(),
         };
         let runs = [false, true].map(|panics| {

@@ -45,6 +45,8 @@ struct Case {
     is_threaded: bool,
     /// How much one send queue takes.
     max_send_messages: usize,
+    /// How many milliseconds an event waits for others.
+    flush_window: Option<u64>,
     ops: Vec<Op>,
 }
 
@@ -64,12 +66,14 @@ fn case() -> impl Strategy<Value = Case> {
     ];
     let room = prop_oneof![1 => 1..6_usize, 2 => Just(1_000_usize)];
     let ops = prop::collection::vec(op, 1..40);
-    (1..5_usize, any::<bool>(), any::<bool>(), room, ops).prop_map(
-        |(clients, is_websocket, is_threaded, max_send_messages, ops)| Case {
+    let window = prop::option::weighted(0.3, 1..20_u64);
+    (1..5_usize, any::<bool>(), any::<bool>(), room, window, ops).prop_map(
+        |(clients, is_websocket, is_threaded, max_send_messages, flush_window, ops)| Case {
             clients,
             is_websocket,
             is_threaded,
             max_send_messages,
+            flush_window,
             ops,
         },
     )
@@ -87,7 +91,7 @@ proptest! {
 #[test]
 fn a_crowd_on_several_threads_hears_all_in_order() {
     runtime(true).block_on(async {
-        let (server, mut clients) = started(600, true, 1_000).await;
+        let (server, mut clients) = started(600, true, ListenOptions::default()).await;
         for n in 0..20 {
             server.fan_out(&Target::All, &numbered(n, 200)).unwrap();
             if n % 5 == 4 {
@@ -113,8 +117,12 @@ fn runtime(is_threaded: bool) -> tokio::runtime::Runtime {
 }
 
 async fn run(case: Case) -> TestCaseResult {
-    let (server, mut clients) =
-        started(case.clients, case.is_websocket, case.max_send_messages).await;
+    let mut listen = ListenOptions::default();
+    let mut limits = Limits::default();
+    limits.max_send_messages = case.max_send_messages;
+    listen.limits = Some(limits);
+    listen.flush_window = case.flush_window.map(Duration::from_millis);
+    let (server, mut clients) = started(case.clients, case.is_websocket, listen).await;
     let mut next = 0;
     for op in case.ops {
         match op {
@@ -193,11 +201,7 @@ fn numbered(number: usize, len: usize) -> Event {
 }
 
 /// A server with so many clients who read nothing yet but their handshake.
-async fn started(
-    count: usize,
-    is_websocket: bool,
-    max_send_messages: usize,
-) -> (Server, Vec<Client>) {
+async fn started(count: usize, is_websocket: bool, listen: ListenOptions) -> (Server, Vec<Client>) {
     let server = Server::builder().let_everybody_in().build().unwrap();
     let directory = tempfile::tempdir().unwrap();
     let url = if is_websocket {
@@ -205,10 +209,6 @@ async fn started(
     } else {
         format!("unix:{}", directory.path().join("socket").display())
     };
-    let mut listen = ListenOptions::default();
-    let mut limits = Limits::default();
-    limits.max_send_messages = max_send_messages;
-    listen.limits = Some(limits);
     let url: Url = url.parse().unwrap();
     let listener = Listener::bind(&url, listen).await.unwrap();
     let url = listener.url().to_string();

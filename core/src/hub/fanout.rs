@@ -255,7 +255,7 @@ impl Hub {
         event: &Event,
         options: &SendOptions,
     ) -> Result<Fanout, PackError> {
-        let recipients = self.recipients(target);
+        let recipients = self.recipients_to_tell(target);
         let what = What::Event(event);
         let mut packings = Packings::default();
         for group in &recipients.groups {

@@ -1,6 +1,7 @@
 //! What a hub knows of one connection.
 
 use alloc::sync::Arc;
+use core::ops::Deref;
 
 use smol_str::SmolStr;
 use thiserror::Error;
@@ -12,6 +13,7 @@ use crate::profile::{Carrier, Dialect};
 use crate::time::Instant;
 
 use super::channels::Subscriptions;
+use super::dense::DenseMap;
 use super::slots::SlotKey;
 use super::user::UserId;
 
@@ -132,6 +134,51 @@ pub(super) struct Entry {
     /// Until when it may be away, if it is suspended.
     pub(super) suspended: Option<Instant>,
     pub(super) subscriptions: Subscriptions,
+}
+
+/// The connections of a hub. Who joins and leaves, and all that changes of one, what it is subscribed to
+/// among it, passes here.
+#[derive(Debug)]
+pub(super) struct Members {
+    by_id: DenseMap<ConnId, Entry>,
+    /// How often something may have changed.
+    changes: u64,
+}
+
+impl Members {
+    pub(super) const fn new() -> Self {
+        Self {
+            by_id: DenseMap::new(),
+            changes: 0,
+        }
+    }
+
+    pub(super) const fn changes(&self) -> u64 {
+        self.changes
+    }
+
+    pub(super) fn insert(&mut self, connection: ConnId, entry: Entry) {
+        self.changes = self.changes.wrapping_add(1);
+        self.by_id.insert(connection, entry);
+    }
+
+    pub(super) fn get_mut(&mut self, connection: &ConnId) -> Option<&mut Entry> {
+        self.changes = self.changes.wrapping_add(1);
+        self.by_id.get_mut(connection)
+    }
+
+    pub(super) fn remove(&mut self, connection: &ConnId) -> Option<Entry> {
+        self.changes = self.changes.wrapping_add(1);
+        self.by_id.remove(connection)
+    }
+}
+
+impl Deref for Members {
+    type Target = DenseMap<ConnId, Entry>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.by_id
+    }
 }
 
 /// Why a connection did not join.

@@ -19,6 +19,7 @@ mod slots;
 mod target;
 mod user;
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeSet, VecDeque};
 
 use rand_chacha::ChaCha12Rng;
@@ -30,11 +31,11 @@ use crate::time::Instant;
 
 use broadcast::{Broadcasts, Job};
 use channels::Channels;
-use dense::DenseMap;
 use event::Events;
-use member::Entry;
+use member::Members;
 use rpc::Requests;
 use slots::{Away, SlotKey, Slots};
+use target::Known;
 
 pub use channels::{ChannelInfo, ChannelStats, PublishError, PublishOptions, SubscribeError};
 pub use config::{
@@ -95,7 +96,9 @@ pub use user::UserId;
 pub struct Hub {
     config: HubConfig,
     now: Instant,
-    members: DenseMap<ConnId, Entry>,
+    members: Members,
+    /// Whom the channel means that was told something last.
+    known: Option<Box<Known>>,
     /// How many ever joined.
     joined: u64,
     slots: Slots,
@@ -162,7 +165,8 @@ impl Hub {
             broadcasts: Broadcasts::new(&config.broadcast),
             config,
             now: Instant::EPOCH,
-            members: DenseMap::new(),
+            members: Members::new(),
+            known: None,
             joined: 0,
             slots: Slots::default(),
             timers: Timers::default(),

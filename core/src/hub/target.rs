@@ -1,5 +1,6 @@
 //! Whom an event is for, and which connections that means now.
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -69,7 +70,7 @@ pub(super) struct Recipients {
 }
 
 /// Connections that get the same bytes, in the same frames.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Group {
     pub(super) packer: Arc<dyn Packer>,
     /// That of all of them, if the packer seals.
@@ -82,6 +83,18 @@ pub(super) struct Group {
 /// Where fewer than one in so many connections are subscribed to a channel, they are looked up one by
 /// one.
 const FEW: usize = 8;
+
+/// Of so many subscribers on it is remembered who they are: events for a channel often come one behind
+/// the other, and the next is for the same.
+const MANY: usize = 4;
+
+/// Whom a channel means as long as nothing has changed.
+#[derive(Debug)]
+pub(super) struct Known {
+    key: ChannelKey,
+    changes: u64,
+    groups: Vec<Group>,
+}
 
 /// What connections have in common whose frames are the same.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -154,6 +167,35 @@ impl Hub {
         let mut all: Vec<ConnId> = groups.into_iter().flat_map(|group| group.to).collect();
         all.sort_unstable();
         all
+    }
+
+    /// The same by group, and those who are away, for whoever is about to tell them something.
+    pub(super) fn recipients_to_tell(&mut self, target: &Target) -> Recipients {
+        match target {
+            Target::Channel(id) => self.channel_to_tell(&ChannelKey::of(id)),
+            other => self.recipients(other),
+        }
+    }
+
+    /// The subscribers of a channel, by group, for whoever is about to tell them something.
+    pub(super) fn channel_to_tell(&mut self, key: &ChannelKey) -> Recipients {
+        let changes = self.members.changes();
+        let known = self.known.as_ref();
+        if let Some(known) = known.filter(|it| it.changes == changes && it.key == *key) {
+            return Recipients {
+                groups: known.groups.clone(),
+                ..Recipients::default()
+            };
+        }
+        let found = self.channel_recipients(key, None);
+        self.known = (found.count() >= MANY).then(|| {
+            Box::new(Known {
+                key: key.clone(),
+                changes,
+                groups: found.groups.clone(),
+            })
+        });
+        found
     }
 
     /// The same by group, and those who are away.

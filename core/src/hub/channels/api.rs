@@ -403,7 +403,10 @@ impl Hub {
             return Fanout::default();
         };
         let retains = channel.options.retain_messages > 0;
-        let recipients = self.channel_recipients(key, publication.except);
+        let recipients = match publication.except {
+            None => self.channel_to_tell(key),
+            except => self.channel_recipients(key, except),
+        };
         let what = What::ChannelMessage {
             channel: &publication.channel,
             data: &publication.data,
