@@ -104,6 +104,8 @@ mod peer;
 mod profile;
 mod queue;
 pub mod record;
+#[cfg(feature = "serde")]
+mod room;
 mod seldom;
 mod server;
 pub mod state;

@@ -19,6 +19,7 @@ use crate::event::{EventId, PackedPayload, Payload};
 use crate::limits::Limits;
 use crate::packed::PackedEvent;
 use crate::packer::{Format, Known, PackError, Packer, Tokens, UnpackError};
+use crate::room::Room;
 
 /// Why a payload is not of the type that was asked for, or a Rust value cannot be packed.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -164,9 +165,10 @@ impl Payload {
         data: &T,
         config: &ConnectionConfig,
     ) -> Result<Self, TypedError> {
-        let mut packed = Vec::new();
+        let mut packed = config.room.make();
         let packer = (&*config.packer, &config.format);
         pack_onto(data, packer, &config.limits, &mut packed)?;
+        config.room.learn(&mut packed);
         Ok(Self::from_packed(PackedPayload {
             bytes: Bytes::from(packed),
             reader: config.reader.clone(),
@@ -276,8 +278,8 @@ fn from_value<T: DeserializeOwned>(value: &Value, packer: &str) -> Result<T, Typ
     sente_edn::serde::from_value(value).map_err(|error| TypedError::from_edn(packer, &error))
 }
 
-/// What most typed data take; a few short steps of growing are worth skipping.
-const FIRST_ROOM: usize = 128;
+/// A few short steps of growing are worth skipping.
+const FIRST_ROOM: usize = Room::LEAST;
 
 /// Appends `data` as one packed value on one line.
 fn pack_onto<T: Serialize + ?Sized>(

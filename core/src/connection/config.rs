@@ -68,6 +68,8 @@ pub struct ConnectionConfig {
     #[cfg(feature = "deflate")]
     deflate: Option<DeflateConfig>,
     pub(crate) atoms: Atoms,
+    #[cfg(feature = "serde")]
+    pub(crate) room: crate::room::Room,
 }
 
 impl ConnectionConfig {
@@ -364,6 +366,8 @@ impl ConnectionConfigBuilder {
             #[cfg(feature = "deflate")]
             deflate: self.deflate,
             atoms,
+            #[cfg(feature = "serde")]
+            room: crate::room::Room::default(),
         }))
     }
 }
