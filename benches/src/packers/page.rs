@@ -110,6 +110,15 @@ const WORKS: &[(&str, &str)] = &[
     ),
 ];
 
+/// What every packer does with a message, and how the overview names it.
+const OVERVIEW: &[(&str, &str)] = &[
+    ("pack", "pack-typed"),
+    ("unpack", "unpack-typed"),
+    ("dispatch", "route"),
+    ("queue", "queue"),
+    ("batch of 20", "batch"),
+];
+
 const INTRODUCTION: &str = "\
 # The packers beside each other
 
@@ -131,6 +140,7 @@ impl Display for Page<'_> {
         Weights::new().fmt(f)?;
         if !self.instructions.is_empty() {
             self.goals(f)?;
+            self.overview(f)?;
             self.costs(f)?;
         }
         Ok(())
@@ -329,6 +339,32 @@ impl Page<'_> {
         Ok(())
     }
 
+    /// The times alone, packer by packer.
+    fn overview(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "\n## Processor time of each step\n\nNanoseconds of the thread's processor time. The data \
+             are a Rust type where they are packed, unpacked and\nbatched. What exactly is done, and \
+             what else it takes, is below."
+        )?;
+        let headings: Vec<_> = OVERVIEW.iter().map(|(heading, _)| *heading).collect();
+        for size in Size::ALL {
+            writeln!(f, "\n| {} | {} |", size.label(), headings.join(" | "))?;
+            writeln!(f, "|---|{}", "---:|".repeat(headings.len()))?;
+            let routed = |case: &&Case| case.work == "route" && case.size == size;
+            for Case { codec, .. } in self.cases.iter().filter(routed) {
+                let cells = OVERVIEW.iter().map(|(_, work)| {
+                    let name = format!("{work}/{}/{codec}", size.name());
+                    let time = self.times.get(&name);
+                    time.map_or_else(String::new, |time| format!("{:.0}", time.median))
+                });
+                let cells: Vec<_> = cells.collect();
+                writeln!(f, "| {codec} | {} |", cells.join(" | "))?;
+            }
+        }
+        Ok(())
+    }
+
     fn costs(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
@@ -382,6 +418,18 @@ mod tests {
                     .any(|case| case.work == *work && case.codec == *codec);
                 // The other codecs are behind a feature.
                 assert!(known || !cfg!(feature = "peers"), "{work} {codec}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_overview_has_every_step_of_every_packer_at_every_size() {
+        let cases = cases::all();
+        let routed = cases.iter().filter(|case| case.work == "route");
+        for Case { size, codec, .. } in routed {
+            for (_, work) in OVERVIEW {
+                let name = format!("{work}/{}/{codec}", size.name());
+                assert!(cases.iter().any(|case| case.name() == name), "{name}");
             }
         }
     }
