@@ -370,7 +370,8 @@ fn print(args: &BenchArgs, report: &Report) -> Outcome {
         } else {
             Failure::timeout(format!(
                 "nothing was answered: name an event that the peer answers by --event, or by \
-                 --answer the event that it answers :{id} with"
+                 --answer the event that it answers :{id} with (sente-lite's stock server: \
+                 --answer sente-lite/echo)"
             ))
         });
     }
