@@ -17,6 +17,7 @@ use crate::counter::What;
 use crate::protocol::{Protocol, Requests};
 use crate::results::{Figure, Row};
 use crate::server::{Processors, Server};
+use crate::watch::Watch;
 
 /// How it is done.
 #[derive(Clone, Debug)]
@@ -29,6 +30,8 @@ pub(crate) struct Echo {
     /// Whether each server does all its rounds before the next begins: where the connections of all
     /// would not be open at once.
     pub(crate) whole: bool,
+    /// How many rounds are enough.
+    pub(crate) rounds: usize,
 }
 
 /// How long and how often.
@@ -41,6 +44,8 @@ pub(crate) struct Rounds {
 /// A server and what is open to it.
 struct Peer {
     server: Server,
+    /// The processor that it shares with the driver.
+    shared: Option<usize>,
     connections: Vec<Connection>,
     epoll: OwnedFd,
 }
@@ -73,7 +78,7 @@ impl Echo {
         }
         let mut rows: Vec<Row> = servers.iter().map(|name| Row::new(name)).collect();
         // The first does not count.
-        for round in 0..=rounds.count {
+        for round in 0..=rounds.count.min(self.rounds) {
             for (peer, row) in peers.iter_mut().zip(&mut rows) {
                 let time = if round == 0 { FIRST } else { rounds.each };
                 let figures = Round::run(peer, self.window, time)
@@ -108,6 +113,7 @@ impl Echo {
         }
         Ok(Peer {
             server,
+            shared: self.processors.shared(),
             connections,
             epoll,
         })
@@ -129,6 +135,9 @@ fn answer_pings(connections: &mut [Connection], epoll: &OwnedFd) -> io::Result<(
 }
 
 const FIRST: Duration = Duration::from_millis(150);
+
+/// So few replies have no p99.
+const FEWEST: usize = 100;
 
 impl Row {
     pub(crate) fn new(server: &str) -> Self {
@@ -159,21 +168,38 @@ struct Round {
     /// The time is over: what is under way is waited for, and nothing else is sent.
     over: bool,
     under_way: usize,
-    /// Of each reply, in nanoseconds.
-    took: Vec<u64>,
+    replies: Vec<Reply>,
+    watch: Option<Watch>,
+}
+
+/// When a request was sent and its reply came, in nanoseconds of the round.
+#[derive(Clone, Copy, Debug)]
+struct Reply {
+    sent: u64,
+    came: u64,
+}
+
+impl Reply {
+    fn took(&self) -> u64 {
+        self.came - self.sent
+    }
 }
 
 impl Round {
     /// Nothing is under way when it returns.
-    fn run(peer: &mut Peer, window: usize, time: Duration) -> io::Result<[(Figure, f64); 8]> {
+    fn run(peer: &mut Peer, window: usize, time: Duration) -> io::Result<Vec<(Figure, f64)>> {
         let id = peer.server.id();
         let (cpu, switches, driver) = (cpu_ns(id), context_switches(id), thread_cpu_ns());
+        let begun = Instant::now();
         let mut round = Self {
-            begun: Instant::now(),
+            begun,
             time,
             over: false,
             under_way: 0,
-            took: Vec::with_capacity(1 << 20),
+            replies: Vec::with_capacity(1 << 20),
+            watch: peer
+                .shared
+                .and_then(|processor| Watch::new(id, processor, begun)),
         };
         let now = round.now();
         for connection in &mut peer.connections {
@@ -193,19 +219,59 @@ impl Round {
             context_switches(id).saturating_sub(switches),
         );
         let moved: usize = peer.connections.iter().map(|one| one.moved).sum();
-        let driver = thread_cpu_ns() - driver;
-        round.took.sort_unstable();
-        let count = round.took.len() as f64;
-        Ok([
+        let driver = thread_cpu_ns() - driver - round.watch.as_ref().map_or(0, |watch| watch.spent);
+        let count = round.replies.len() as f64;
+        let (latencies, left_out) = round.latencies();
+        let mut figures = vec![
             (Figure::Rate, count / took),
             (Figure::Throughput, count * 1e9 / (cpu + driver) as f64),
-            (Figure::P50, percentile(&round.took, 0.5) as f64 / 1e3),
-            (Figure::P99, percentile(&round.took, 0.99) as f64 / 1e3),
+            (Figure::P50, percentile(&latencies, 0.5) as f64 / 1e3),
+            (Figure::P99, percentile(&latencies, 0.99) as f64 / 1e3),
             (Figure::Cpu, cpu as f64 / count),
             (Figure::Switches, switches as f64 / count),
             (Figure::Wire, moved as f64 / count),
             (Figure::Driver, driver as f64 / 1e7 / took),
-        ])
+        ];
+        figures.extend(left_out.map(|share| (Figure::LeftOut, share * 100.0)));
+        Ok(figures)
+    }
+
+    /// Those that no other program was in the way of, sorted, and the share of time that was left out.
+    /// All of them where too few would be left.
+    fn latencies(self) -> (Vec<u64>, Option<f64>) {
+        let now = self.now();
+        let disturbed = self.watch.map(|watch| watch.end(now));
+        let mut latencies = disturbed.as_ref().map_or_else(Vec::new, |disturbed| {
+            let undisturbed = |reply: &&Reply| !disturbed.touches(reply.sent, reply.came);
+            let mut took: Vec<u64> = self
+                .replies
+                .iter()
+                .filter(undisturbed)
+                .map(Reply::took)
+                .collect();
+            took.sort_unstable();
+            let long = percentile(&took, 0.999);
+            // As long for all: of those that were sent shortly before a disturbance only the quick
+            // would be kept otherwise.
+            let clear = |reply: &&Reply| !disturbed.touches(reply.sent, reply.sent + long);
+            let clear = self.replies.iter().filter(clear);
+            clear.map(Reply::took).collect()
+        });
+        let mut left_out = disturbed.map(|disturbed| disturbed.time as f64 / now as f64);
+        if latencies.len() < FEWEST.min(self.replies.len()) {
+            latencies = self.replies.iter().map(Reply::took).collect();
+            left_out = left_out.map(|_| 1.0);
+        }
+        latencies.sort_unstable();
+        (latencies, left_out)
+    }
+
+    /// Whether what is measured at this time of the round is the last: when so much of it was not
+    /// disturbed as it is long, or it took five times as long.
+    fn is_over(&self, now: u64) -> bool {
+        let time = self.time.as_nanos() as u64;
+        let left = self.watch.as_ref().map_or(now, |watch| watch.left(now));
+        left >= time || now >= 5 * time
     }
 
     fn now(&self) -> u64 {
@@ -250,13 +316,16 @@ impl Round {
             return Ok(());
         }
         let now = self.now();
-        self.over |= now >= self.time.as_nanos() as u64;
+        if let Some(watch) = &mut self.watch {
+            watch.at(now);
+        }
+        self.over |= self.is_over(now);
         for _ in 0..replies {
             let Some(sent) = connection.sent_at.pop_front() else {
                 let said = String::from_utf8_lossy(&bytes[..bytes.len().min(300)]);
                 return Err(io::Error::other(format!("a reply too many: {said:?}")));
             };
-            self.took.push(now - sent);
+            self.replies.push(Reply { sent, came: now });
         }
         self.under_way -= replies;
         if !self.over {

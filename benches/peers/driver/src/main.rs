@@ -13,6 +13,7 @@ mod counter;
 mod echo;
 mod fanout;
 mod goals;
+mod lineup;
 mod page;
 mod plot;
 mod protocol;
@@ -20,6 +21,7 @@ mod results;
 mod server;
 mod slow;
 mod storm;
+mod watch;
 mod works;
 
 use std::path::{Path, PathBuf};
@@ -37,7 +39,7 @@ fn main() -> ExitCode {
             "page" => page(&options),
             "list" => {
                 for work in works() {
-                    println!("{:<28}{}", work.name, work.title);
+                    println!("{:<32}{}", work.name, work.title);
                 }
                 Ok(())
             }

@@ -61,6 +61,9 @@ pub(crate) enum Figure {
     Wire,
     /// Of the driver's processor, how much of its time the driver took, in percent.
     Driver,
+    /// Of the time of the round, how much is left out of the latencies, in percent: other programs had
+    /// the processor.
+    LeftOut,
     /// Until half of all deliveries, milliseconds.
     Half,
     /// Until the last delivery, milliseconds.
@@ -84,6 +87,7 @@ impl Figure {
             Self::Switches => "switches",
             Self::Wire => "bytes",
             Self::Driver => "driver %",
+            Self::LeftOut => "left out %",
             Self::Half => "half ms",
             Self::Last => "last ms",
             Self::Memory => "KiB, idle",
@@ -95,9 +99,22 @@ impl Figure {
     pub(crate) fn show(self, number: f64) -> String {
         match self {
             Self::Rate | Self::Throughput | Self::Cpu | Self::Wire => grouped(number),
-            Self::P50 | Self::P99 | Self::P99Slowed | Self::Driver => format!("{number:.1}"),
+            Self::P50 | Self::P99 | Self::P99Slowed | Self::Driver | Self::LeftOut => {
+                format!("{number:.1}")
+            }
             Self::Switches => format!("{number:.3}"),
             _ => format!("{number:.2}"),
+        }
+    }
+}
+
+impl Figure {
+    /// How a round number of its scale is written.
+    pub(crate) fn tick(self, number: f64) -> String {
+        if number.fract() == 0.0 {
+            grouped(number)
+        } else {
+            self.show(number)
         }
     }
 }

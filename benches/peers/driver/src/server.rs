@@ -49,6 +49,16 @@ impl Processors {
     };
 }
 
+impl Processors {
+    /// The one that server and driver have together and nobody's other thread is meant to use.
+    pub(crate) fn shared(self) -> Option<usize> {
+        match (self.server, self.driver) {
+            ([one], [other]) if one == other => Some(*one),
+            _ => None,
+        }
+    }
+}
+
 impl Server {
     /// Starts the server `name` and waits until it listens. `options` are for ours.
     ///

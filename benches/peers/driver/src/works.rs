@@ -2,6 +2,11 @@
 
 use crate::echo::Echo;
 use crate::fanout::FanOut;
+use crate::lineup::{
+    CHILDREN, COALESCING, CROWDS, DEFLATE, DOORS, GROWING, HOOKS, LARGE_CROWDS, LARGEST_CROWDS,
+    MODULES, OURS, QUEUES, SOCKET_TRANSPORTS, SOCKETS, THREADS, TRANSPORTS, TWO_PROCESSORS, TYPED,
+    TYPED_THREADS,
+};
 use crate::server::Processors;
 use crate::slow::Slow;
 use crate::storm::Storm;
@@ -36,6 +41,12 @@ pub(crate) enum Kind {
     Slow(Slow),
     Storm(Storm),
 }
+
+/// Every round that is asked for.
+const ALL: usize = usize::MAX;
+
+/// Of works that are many, and no goals but one.
+const FEW: usize = 5;
 
 /// Everything.
 pub(crate) fn works() -> Vec<Work> {
@@ -99,6 +110,7 @@ pub(crate) fn works() -> Vec<Work> {
                 window,
                 processors: Processors::SAME,
                 whole: false,
+                rounds: ALL,
             }),
         });
     }
@@ -136,6 +148,7 @@ pub(crate) fn works() -> Vec<Work> {
                 window: 1,
                 processors: Processors::SAME,
                 whole: connections > 1_000,
+                rounds: ALL,
             }),
         });
     }
@@ -149,12 +162,60 @@ pub(crate) fn works() -> Vec<Work> {
             1,
         ),
         (
+            "transports-ping-pong-1KB",
+            "Transports and packers of ours, ping-pong, 1 KB",
+            OURS,
+            TRANSPORTS,
+            1024,
+            1,
+        ),
+        (
+            "transports-ping-pong-64KB",
+            "Transports and packers of ours, ping-pong, 64 KB",
+            OURS,
+            TRANSPORTS,
+            65536,
+            1,
+        ),
+        (
+            "transports-window-16",
+            "Transports and packers of ours, 16 calls of 100 B under way",
+            OURS,
+            TRANSPORTS,
+            100,
+            16,
+        ),
+        (
             "transports-window-64",
             "Transports and packers of ours, 64 calls of 100 B under way",
             OURS,
             TRANSPORTS,
             100,
             64,
+        ),
+        (
+            "transports-window-1024",
+            "Transports and packers of ours, 1,024 calls of 100 B under way",
+            OURS,
+            TRANSPORTS,
+            100,
+            1024,
+        ),
+        (
+            "transports-window-64-1KB",
+            "Transports and packers of ours, 64 calls of 1 KB under way",
+            OURS,
+            TRANSPORTS,
+            1024,
+            64,
+        ),
+        (
+            "transports-window-4-64KB",
+            "Transports and packers of ours, 4 calls of 64 KB under way",
+            OURS,
+            TRANSPORTS,
+            65536,
+            4,
         ),
         (
             "typed-window-64-1KB",
@@ -264,6 +325,46 @@ pub(crate) fn works() -> Vec<Work> {
                 window,
                 processors: Processors::SAME,
                 whole: false,
+                rounds: if name.starts_with("transports-") {
+                    FEW
+                } else {
+                    ALL
+                },
+            }),
+        });
+    }
+    for (name, title, bytes, window) in [
+        (
+            "transports-connections-100",
+            "Transports and packers of ours, 100 connections, 10 calls of 100 B each under way",
+            100,
+            10,
+        ),
+        (
+            "transports-connections-100-1KB",
+            "Transports and packers of ours, 100 connections, 10 calls of 1 KB each under way",
+            1024,
+            10,
+        ),
+        (
+            "transports-connections-100-64KB",
+            "Transports and packers of ours, 100 connections, one call of 64 KB each under way",
+            65536,
+            1,
+        ),
+    ] {
+        works.push(Work {
+            name,
+            title,
+            against: OURS,
+            kind: Kind::Echo(Echo {
+                servers: SOCKET_TRANSPORTS,
+                bytes,
+                connections: 100,
+                window,
+                processors: Processors::SAME,
+                whole: false,
+                rounds: FEW,
             }),
         });
     }
@@ -278,6 +379,7 @@ pub(crate) fn works() -> Vec<Work> {
             window: 64,
             processors: Processors::EACH,
             whole: false,
+            rounds: ALL,
         }),
     });
     for (name, title, servers, bytes, connections, window) in [
@@ -309,6 +411,7 @@ pub(crate) fn works() -> Vec<Work> {
                 window,
                 processors: Processors::BOTH,
                 whole: false,
+                rounds: ALL,
             }),
         });
     }
@@ -421,151 +524,3 @@ pub(crate) fn works() -> Vec<Work> {
     }
     works
 }
-
-const SOCKETS: &[&str] = &[
-    "raw-epoll",
-    "raw-tokio",
-    "tungstenite-4k",
-    "tungstenite",
-    "tungstenite-forward",
-    "fastws",
-    "tungstenite-json",
-    "socketioxide",
-    "jsonrpsee",
-    "tarpc",
-    "node-ws",
-    "node-socketio",
-    "batch-ws",
-    "batch-json",
-    OURS,
-    "ours/ws/edn/task",
-];
-
-const TWO_PROCESSORS: &[&str] = &[
-    "raw-epoll",
-    "tungstenite-4k",
-    "tungstenite-forward",
-    "socketioxide",
-    "tarpc",
-    "batch-json",
-    OURS,
-];
-
-const OURS: &str = "ours/ws/edn";
-
-const TRANSPORTS: &[&str] = &[
-    "raw-epoll",
-    "raw-epoll/unix",
-    OURS,
-    "ours/ws/json",
-    "ours/ws/msgpack",
-    "ours/tcp/edn",
-    "ours/tcp/json",
-    "ours/tcp/msgpack",
-    "ours/unix/edn",
-    "ours/unix/msgpack",
-];
-
-const TYPED: &[&str] = &[
-    "ours/ws/edn/typed",
-    "ours/ws/json/typed",
-    "ours/ws/msgpack/typed",
-    "socketioxide",
-    "batch-json/typed",
-    "batch-msgpack/typed",
-];
-
-/// From one connection to thousands.
-const GROWING: &[&str] = &[
-    "raw-tokio",
-    "tungstenite-4k",
-    "socketioxide",
-    "batch-json",
-    OURS,
-];
-
-const THREADS: &[&str] = &[
-    OURS,
-    "ours/ws/edn/threads-2",
-    "socketioxide",
-    "socketioxide/threads-2",
-];
-
-const TYPED_THREADS: &[&str] = &["ours/ws/edn/typed", "ours/ws/edn/typed/threads-2"];
-
-const DEFLATE: &[&str] = &[OURS, "ours/ws/edn/deflate"];
-
-const HOOKS: &[&str] = &[
-    OURS,
-    "ours/ws/edn/hooks-1",
-    "ours/ws/edn/hooks-4",
-    "ours/ws/edn/hooks-16",
-    "ours/ws/edn/logging",
-];
-
-const MODULES: &[&str] = &[
-    "ours/ws/edn/modules-0",
-    "ours/ws/edn/modules-1",
-    "ours/ws/edn/modules-4",
-    "ours/ws/edn/modules-16",
-];
-
-const COALESCING: &[&str] = &[
-    OURS,
-    "ours/ws/edn/each-alone",
-    "batch-json",
-    "batch-json/each-alone",
-];
-
-const CHILDREN: &[&str] = &[
-    "stdio-raw",
-    "stdio-raw-tokio",
-    "stdio-batch",
-    "stdio-lines",
-    "stdio-lsp-server",
-    "stdio-async-lsp",
-    "ours/stdio/edn",
-    "ours/stdio/edn/task",
-    "ours/stdio/msgpack",
-];
-
-const CROWDS: &[&str] = &[
-    "bc-floor",
-    "bc-batch",
-    "bc-tungstenite-4k",
-    "bc-tungstenite",
-    "bc-fastws",
-    "socketioxide",
-    "node-wsbc",
-    "node-socketio",
-    "ours/ws/edn/room",
-];
-
-const DOORS: &[&str] = &[
-    "bc-batch",
-    "bc-tungstenite-4k",
-    "bc-fastws",
-    "socketioxide",
-    "node-wsbc",
-    "ours/ws/edn/room",
-];
-
-const LARGE_CROWDS: &[&str] = &[
-    "bc-floor",
-    "bc-batch",
-    "bc-tungstenite-4k",
-    "bc-fastws",
-    "socketioxide",
-    "ours/ws/edn/room",
-];
-
-/// Who keeps what a reader does not take.
-const QUEUES: &[&str] = &[
-    "bc-batch",
-    "bc-tungstenite-4k",
-    "bc-fastws",
-    "socketioxide",
-    "ours/ws/edn/room",
-];
-
-const LARGEST_CROWDS: &[&str] = &["bc-floor", "bc-batch", "socketioxide", "ours/ws/edn/room"];

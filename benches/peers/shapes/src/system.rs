@@ -67,6 +67,19 @@ pub fn thread_cpu_ns() -> u64 {
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
 
+/// The nanoseconds that a processor has been idle. `None` where the system does not count them.
+pub fn idle_ns(processor: usize) -> Option<u64> {
+    let mut idle = None;
+    for state in 0.. {
+        let path = format!("/sys/devices/system/cpu/cpu{processor}/cpuidle/state{state}/time");
+        let Ok(micros) = fs::read_to_string(path) else {
+            break;
+        };
+        idle = Some(idle.unwrap_or(0) + micros.trim().parse::<u64>().ok()? * 1_000);
+    }
+    idle
+}
+
 /// How many processes wanted to run, on average over the last minute.
 pub fn load() -> f64 {
     let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
