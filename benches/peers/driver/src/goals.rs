@@ -319,6 +319,18 @@ impl Goal {
         (self.verdict(*best) == Verdict::NotMet).then_some(*name)
     }
 
+    /// Whether it is about the slowest replies, and other programs were in the way of so many that
+    /// nothing is said of the server.
+    pub(crate) fn disturbed(&self, results: &Results) -> bool {
+        let Over(of) = &self.over else { return false };
+        self.figure() == P99
+            && [&self.ours, of].into_iter().any(|Of(work, server, _)| {
+                let row = results.work(work).and_then(|work| work.row(server));
+                let left_out = row.and_then(|row| row.summary(Figure::LeftOut));
+                left_out.is_some_and(|share| share.median >= 100.0)
+            })
+    }
+
     pub(crate) fn figure(&self) -> Figure {
         self.ours.2
     }
@@ -407,6 +419,29 @@ mod tests {
         assert_eq!(goal.out_of_reach(&ping_pong(&of)), None);
         // Nobody was measured who could tell.
         assert_eq!(goal.out_of_reach(&ping_pong(&of[..2])), None);
+    }
+
+    #[test]
+    fn a_p99_that_others_were_in_the_way_of_says_nothing() {
+        let results = |left_out| {
+            let mut row = Row::new(OURS);
+            row.add(&[(P99, 1.0), (Figure::LeftOut, left_out)]);
+            let mut results = ping_pong(&[]);
+            results.works[0].rows = vec![row];
+            results
+        };
+        let of = || Of("ping-pong-100B", OURS, P99);
+        let goal = |ours| Goal {
+            label: "",
+            ours,
+            over: Over(of()),
+            must: AtMost(1.0),
+            stretch: 1.0,
+            reach: &[],
+        };
+        assert!(goal(of()).disturbed(&results(100.0)));
+        assert!(!goal(of()).disturbed(&results(97.5)));
+        assert!(!GOALS[0].disturbed(&results(100.0)));
     }
 
     #[test]

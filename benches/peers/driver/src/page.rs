@@ -140,6 +140,9 @@ fn goals(f: &mut fmt::Formatter<'_>, results: &Results) -> fmt::Result {
                 {
                     write!(f, "; nor does `{name}`")?;
                 }
+                if goal.disturbed(results) {
+                    write!(f, "; disturbed, so it says nothing")?;
+                }
                 writeln!(f, " |")?;
             }
             None => writeln!(f, " | | | {must} | {stretch} | | not measured |")?,

@@ -106,7 +106,8 @@ pub(crate) struct Disturbed {
 impl Disturbed {
     fn window(&mut self, from: Look, to: Look) {
         let length = to.at - from.at;
-        let known = (to.ours - from.ours) + (to.idle - from.idle);
+        // A thread that has ended takes its time with it.
+        let known = to.ours.saturating_sub(from.ours) + (to.idle - from.idle);
         if length.saturating_sub(known) * 100 <= length * ALLOWED {
             return;
         }
