@@ -296,6 +296,7 @@ impl World {
             let member = Member::new(listener.packer.clone()).dialect(setup.link.0);
             hub.join(now, conn(n), member.user(format!("user-{n}")))
                 .unwrap();
+            hub.subscribe(now, conn(n), &channel).unwrap();
         }
         let mut world = Self {
             hub,
@@ -448,7 +449,7 @@ proptest! {
 
     #[test]
     fn what_a_hub_tells_many_is_what_each_would_have_been_sent_alone(
-        setups in prop::collection::vec(setup(), 1..6),
+        setups in prop::collection::vec(setup(), 1..7),
         is_alike in any::<bool>(),
         ops in prop::collection::vec(op(), 1..80),
     ) {
