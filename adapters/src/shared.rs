@@ -9,7 +9,7 @@ use std::time::Duration;
 use sente_core::{
     CallError, CallId, ConnectionEvent, FlushId, Instant, Message, Opened, Payload, Ticket,
 };
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::oneshot;
 
 use crate::attendant::Attendant;
 use crate::budget::Share;
@@ -21,7 +21,7 @@ use crate::events::Events;
 use crate::flushes::Flushes;
 use crate::handle::Handle;
 use crate::inline::Inline;
-use crate::signal::Signal;
+use crate::signal::{Room, Signal};
 use crate::subscriptions::Subscriptions;
 
 /// How long what nobody holds any more may take to write what is queued.
@@ -39,7 +39,7 @@ pub(crate) struct Shared<M: Engine> {
     /// `Events` should look again.
     pub(crate) arrived: Signal,
     /// Senders should try again.
-    pub(crate) room: Notify,
+    pub(crate) room: Room,
     pub(crate) facts: M::Facts,
 }
 
@@ -363,7 +363,7 @@ impl<M: Engine> Shared<M> {
             clock,
             driver,
             arrived: Signal::default(),
-            room: Notify::new(),
+            room: Room::default(),
             facts,
         })
     }

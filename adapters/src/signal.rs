@@ -1,10 +1,32 @@
 //! News for one task: that it should look again.
 
 use std::future::poll_fn;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use futures_util::task::AtomicWaker;
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
+
+/// News for any number of tasks, that there may be room: a pointer until somebody waits for it.
+#[derive(Debug, Default)]
+pub(crate) struct Room(OnceLock<Box<Notify>>);
+
+impl Room {
+    /// Wakes all who wait.
+    pub(crate) fn notify_waiters(&self) {
+        // Whoever begins to wait now looks whether there is room afterwards.
+        if let Some(room) = self.0.get() {
+            room.notify_waiters();
+        }
+    }
+
+    /// Comes when there is news since it was enabled.
+    pub(crate) fn notified(&self) -> Notified<'_> {
+        self.0.get_or_init(Box::default).notified()
+    }
+}
 
 /// Wakes the one task that waits for it, and is remembered until that has looked. Nothing is
 /// registered before it has to wait, and nobody is woken twice for the same look.

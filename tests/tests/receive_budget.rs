@@ -414,3 +414,45 @@ fn an_allowance_told_again_while_it_is_used_up_is_all_there_is() {
     assert_eq!(connection.stats().shed, 2);
     assert!(!connection.wants_read());
 }
+
+#[test]
+fn who_has_the_least_needs_no_name_until_it_asks_for_more() {
+    let mut budget = RecvBudget::new(limits(10_000, 8_000, 1_000));
+    assert!(budget.join_unnamed() && budget.join_unnamed());
+    assert_eq!((budget.len(), budget.granted()), (2, 2_000));
+    budget.give_name(id(0));
+    assert_eq!(budget.allowance(id(0)), Some(1_000));
+    assert_eq!((budget.len(), budget.granted()), (2, 2_000));
+    let config = config(Role::Server, Dialect::Sente, Carrier::WebSocket);
+    let mut capacity = Connection::new(config, [7; 32], EPOCH).recv_capacity();
+    capacity.bytes = 1_000;
+    budget.report(id(0), &capacity);
+    assert_eq!(budget.poll_allowance(), Some((id(0), 2_000)));
+    assert!(!budget.forget_name(id(0)), "it has more than the least");
+    (capacity.bytes, capacity.max_bytes) = (0, 2_000);
+    budget.report(id(0), &capacity);
+    assert!(!budget.forget_name(id(0)), "it was not told yet");
+    assert_eq!(budget.poll_allowance(), Some((id(0), 1_000)));
+    assert!(budget.forget_name(id(0)));
+    assert_eq!(budget.allowance(id(0)), None);
+    assert_eq!((budget.len(), budget.granted()), (2, 2_000));
+    for _ in 0..3 {
+        budget.leave_unnamed();
+    }
+    assert!(budget.is_empty());
+    assert_eq!(budget.granted(), 0);
+}
+
+#[test]
+fn nobody_without_a_name_goes_before_those_who_wait_with_one() {
+    let mut budget = RecvBudget::new(limits(1_000, 1_000, 1_000));
+    assert!(budget.join_unnamed());
+    assert!(!budget.join_unnamed(), "nothing is left");
+    assert_eq!(budget.join(id(1)), 0);
+    budget.leave_unnamed();
+    assert_eq!(budget.poll_allowance(), Some((id(1), 1_000)));
+    assert!(!budget.join_unnamed());
+    // Where all have a name, there is none to give.
+    budget.give_name(id(2));
+    assert_eq!((budget.allowance(id(2)), budget.len()), (None, 1));
+}

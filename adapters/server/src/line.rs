@@ -61,9 +61,7 @@ pub(crate) trait Wire: Sends + Send + Sync {
 pub(crate) struct Link {
     pub(crate) id: ConnId,
     pub(crate) request: Option<Arc<Request>>,
-    who: Mutex<Who>,
-    /// `None` while nothing is on its way, as for most connections most of the time.
-    mailbox: Mutex<Option<Box<Mailbox>>>,
+    state: Mutex<LinkState>,
     /// `None` where everything passes.
     gate: Option<Box<Mutex<EventGate>>>,
     bounds: Arc<Bounds>,
@@ -72,11 +70,13 @@ pub(crate) struct Link {
     is_unwritten: AtomicBool,
 }
 
-/// Whose a connection is.
-struct Who {
+/// What of it changes.
+struct LinkState {
     user: Option<UserId>,
     /// Its place in the count of connections, until it is gone.
     place: Option<Place>,
+    /// `None` while nothing is on its way, as for most connections most of the time.
+    mailbox: Option<Box<Mailbox>>,
 }
 
 /// What is on its way to a connection.
@@ -136,8 +136,11 @@ impl Link {
         Self {
             id,
             request,
-            who: Mutex::new(Who { user: None, place }),
-            mailbox: Mutex::new(None),
+            state: Mutex::new(LinkState {
+                user: None,
+                place,
+                mailbox: None,
+            }),
             gate,
             bounds,
             run: AtomicU8::new(IDLE),
@@ -146,20 +149,21 @@ impl Link {
     }
 
     pub(crate) fn peer(&self) -> Peer {
-        match lock(&self.who).user.clone() {
+        let user = lock(&self.state).user.clone();
+        match user {
             Some(user) => Peer::of_user(self.id, user),
             None => Peer::new(self.id),
         }
     }
 
     pub(crate) fn set_user(&self, user: UserId) {
-        lock(&self.who).user = Some(user);
+        lock(&self.state).user = Some(user);
     }
 
     /// Puts in what the hub delivers. Whether the driver is to be woken.
     pub(crate) fn deliver(&self, now: Instant, delivery: &HubDelivery) -> bool {
-        let mut mailbox = lock(&self.mailbox);
-        let mailbox = mailbox.get_or_insert_default();
+        let mut state = lock(&self.state);
+        let mailbox = state.mailbox.get_or_insert_default();
         // What is refused is told as the loss of a slow consumer.
         let limits = &self.bounds.inbox;
         let inbox = mailbox
@@ -171,16 +175,16 @@ impl Link {
 
     /// The same with what is to be done.
     pub(crate) fn order(&self, order: Order) -> bool {
-        let mut mailbox = lock(&self.mailbox);
-        let mailbox = mailbox.get_or_insert_default();
+        let mut state = lock(&self.state);
+        let mailbox = state.mailbox.get_or_insert_default();
         mailbox.orders.push(order);
         !std::mem::replace(&mut mailbox.awake, true)
     }
 
     /// Has it finish what it has begun, until `deadline` at the latest.
     pub(crate) fn drain(&self, deadline: Instant) -> bool {
-        let mut mailbox = lock(&self.mailbox);
-        let mailbox = mailbox.get_or_insert_default();
+        let mut state = lock(&self.state);
+        let mailbox = state.mailbox.get_or_insert_default();
         let deadline = mailbox.drain.map_or(deadline, |at| at.min(deadline));
         mailbox.drain = Some(deadline);
         !std::mem::replace(&mut mailbox.awake, true)
@@ -188,37 +192,39 @@ impl Link {
 
     /// What waits for it: events and their bytes.
     pub(crate) fn waiting(&self) -> Waiting {
-        let mailbox = lock(&self.mailbox);
-        let inbox = mailbox.as_ref().and_then(|it| it.inbox.as_deref());
+        let state = lock(&self.state);
+        let inbox = state.mailbox.as_ref().and_then(|it| it.inbox.as_deref());
         inbox.map_or_else(Waiting::default, |it| Waiting::new(it.len(), it.bytes()))
     }
 
     fn take_reports(&self) -> Vec<SlowReport> {
-        let mut slot = lock(&self.mailbox);
-        let Some(mailbox) = slot.as_deref_mut() else {
+        let mut state = lock(&self.state);
+        let Some(mailbox) = state.mailbox.as_deref_mut() else {
             return Vec::new();
         };
         let reports = std::mem::take(&mut mailbox.reports);
         if mailbox.is_done() {
-            *slot = None;
+            state.mailbox = None;
         }
         reports
     }
 
     pub(crate) fn has_a_line(&self) -> bool {
-        let mailbox = lock(&self.mailbox);
-        mailbox.as_ref().is_some_and(|it| it.has_a_line())
+        let state = lock(&self.state);
+        let mailbox = state.mailbox.as_ref();
+        mailbox.is_some_and(|it| it.has_a_line())
     }
 
     /// Whether nothing is on its way that the next delivery would have to stand behind.
     pub(crate) fn is_clear(&self) -> bool {
-        let mailbox = lock(&self.mailbox);
-        mailbox.as_ref().is_none_or(|it| it.is_clear())
+        let state = lock(&self.state);
+        let mailbox = state.mailbox.as_ref();
+        mailbox.is_none_or(|it| it.is_clear())
     }
 
     pub(crate) fn take_unsent(&self) -> (Vec<PackedEvent>, Vec<PackedEvent>) {
-        let mut mailbox = lock(&self.mailbox);
-        let inbox = mailbox.as_mut().and_then(|it| it.inbox.take());
+        let mut state = lock(&self.state);
+        let inbox = state.mailbox.as_mut().and_then(|it| it.inbox.take());
         inbox
             .map(|mut inbox| inbox.take_unsent())
             .unwrap_or_default()
@@ -320,7 +326,7 @@ impl<M: Served> Line<M> {
                 let (kept, rest) = self.link.take_unsent();
                 let peer = self.link.peer();
                 server.depart(self.link.id, kept, M::had_its_grace());
-                let place = lock(&self.link.who).place.take();
+                let place = lock(&self.link.state).place.take();
                 drop(place);
                 trace::left(&peer, &reason, &self.name());
                 if !rest.is_empty() {
@@ -435,12 +441,12 @@ impl<M: Served> Line<M> {
 
 impl<M: Served> Attendant<M> for Line<M> {
     fn attend(self: Arc<Self>, now: Instant, machine: &mut M) -> Option<Instant> {
-        let mut slot = lock(&self.link.mailbox);
-        let mailbox = slot.as_deref_mut()?;
+        let mut state = lock(&self.link.state);
+        let mailbox = state.mailbox.as_deref_mut()?;
         mailbox.awake = false;
         if mailbox.is_clear() {
             if mailbox.is_done() {
-                *slot = None;
+                state.mailbox = None;
             }
             return None;
         }
@@ -467,9 +473,9 @@ impl<M: Served> Attendant<M> for Line<M> {
         mailbox.reports.extend(report);
         let wanted = [mailbox.tidy(), mailbox.drain];
         if mailbox.is_done() {
-            *slot = None;
+            state.mailbox = None;
         }
-        drop(slot);
+        drop(state);
         if has_report {
             self.nudge();
         }

@@ -23,10 +23,10 @@ const COUNT: usize = 416;
 
 /// What a connection may hold that nobody waits on, in bytes: WebSocket, engine, driver and what
 /// the runtime has of them.
-const PLAIN: usize = 2_880;
+const PLAIN: usize = 2_304;
 
 /// The same within a server, with a user of its own, and subscribed to a channel.
-const IN_A_CHANNEL: usize = 3_968;
+const IN_A_CHANNEL: usize = 2_688;
 
 /// How many events a burst has.
 const BURST: usize = 10;
