@@ -12,9 +12,6 @@ use super::{Frame, Whole};
 #[derive(Debug, Default)]
 pub(super) struct Input {
     bytes: BytesMut,
-    /// How many of them were stepped over. A chunk that is given back empty keeps its room so, which
-    /// its owner would otherwise have to win back. It takes no room of its own.
-    read: u32,
     /// Whether `bytes` is a piece of the driver's chunk, and so keeps all of it alive.
     pins_chunk: bool,
     /// Whether `bytes` is the driver's chunk itself, lent until [`give_back`](Self::give_back).
@@ -38,7 +35,6 @@ impl Input {
         if chunk.is_empty() {
             return;
         }
-        self.forget_read();
         if self.bytes.is_empty() {
             self.pins_chunk = true;
         }
@@ -48,7 +44,6 @@ impl Input {
     /// Takes all bytes of `chunk`, and where nothing is waiting the chunk itself, until
     /// [`give_back`](Self::give_back): what is read at once is never moved.
     pub(super) fn lend(&mut self, chunk: &mut BytesMut) {
-        self.forget_read();
         if self.bytes.is_empty() {
             core::mem::swap(&mut self.bytes, chunk);
             self.pins_chunk = true;
@@ -64,14 +59,11 @@ impl Input {
         if !core::mem::take(&mut self.is_lent) {
             return;
         }
-        if self.len() == 0 {
-            self.bytes.clear();
-            self.read = 0;
+        if self.bytes.is_empty() {
             core::mem::swap(&mut self.bytes, chunk);
             self.pins_chunk = false;
             return;
         }
-        self.forget_read();
         let rest = if self.bytes.len() >= Self::SHARE_FROM {
             self.bytes.split()
         } else {
@@ -85,7 +77,7 @@ impl Input {
     /// Whether nothing is waiting; then nothing is kept, either.
     #[inline]
     pub(super) fn is_drained(&mut self) -> bool {
-        let is_drained = self.len() == 0;
+        let is_drained = self.bytes.is_empty();
         if is_drained && !self.is_lent {
             self.clear();
         }
@@ -96,10 +88,7 @@ impl Input {
     pub(super) fn settle(&mut self) {
         if self.is_lent {
             // Settled when it is given back.
-            return;
-        }
-        self.forget_read();
-        if self.bytes.is_empty() {
+        } else if self.bytes.is_empty() {
             self.clear();
         } else if self.pins_chunk && self.bytes.len() < Self::SHARE_FROM {
             self.bytes = BytesMut::from(self.bytes.as_ref());
@@ -109,7 +98,6 @@ impl Input {
 
     /// Forgets everything and gives the memory back.
     pub(super) fn clear(&mut self) {
-        self.read = 0;
         if self.is_lent {
             self.bytes.clear();
         } else {
@@ -119,49 +107,24 @@ impl Input {
     }
 
     /// Steps over `count` bytes, or all there are.
-    #[inline]
     pub(super) fn skip(&mut self, count: usize) {
-        let read = self.read().saturating_add(count).min(self.bytes.len());
-        match u32::try_from(read) {
-            Ok(read) => self.read = read,
-            Err(_) => {
-                self.read = 0;
-                self.bytes.advance(read);
-            }
-        }
-    }
-
-    #[inline]
-    fn read(&self) -> usize {
-        usize::try_from(self.read).unwrap_or(usize::MAX)
-    }
-
-    /// Lets go of what was stepped over.
-    #[inline]
-    fn forget_read(&mut self) {
-        let read = self.read();
-        if read > 0 {
-            self.bytes.advance(read.min(self.bytes.len()));
-            self.read = 0;
-        }
+        self.bytes.advance(count.min(self.bytes.len()));
     }
 
     /// Gives out the next `count` bytes, or all there are: shared when large, copied when small.
     pub(super) fn take(&mut self, count: usize) -> Bytes {
-        let count = count.min(self.len());
+        let count = count.min(self.bytes.len());
         if count >= Self::SHARE_FROM {
-            self.forget_read();
             self.bytes.split_to(count).freeze()
         } else {
-            let copy = Bytes::copy_from_slice(self.as_slice().get(..count).unwrap_or_default());
-            self.skip(count);
+            let copy = Bytes::copy_from_slice(self.bytes.get(..count).unwrap_or_default());
+            self.bytes.advance(count);
             copy
         }
     }
 
     /// Gives out everything as it is.
     pub(super) fn take_all(&mut self) -> BytesMut {
-        self.forget_read();
         self.pins_chunk = false;
         self.is_lent = false;
         core::mem::take(&mut self.bytes)
@@ -180,21 +143,17 @@ impl Input {
     }
 
     /// The waiting bytes.
-    #[inline]
     pub(super) fn as_slice(&self) -> &[u8] {
-        self.bytes.get(self.read()..).unwrap_or_default()
+        &self.bytes
     }
 
     /// The waiting bytes, for unmasking in place.
-    #[inline]
     pub(super) fn as_mut_slice(&mut self) -> &mut [u8] {
-        let read = self.read();
-        self.bytes.get_mut(read..).unwrap_or_default()
+        &mut self.bytes
     }
 
     /// How many bytes are waiting.
-    #[inline]
     pub(super) fn len(&self) -> usize {
-        self.bytes.len().saturating_sub(self.read())
+        self.bytes.len()
     }
 }
