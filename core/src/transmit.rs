@@ -6,7 +6,6 @@ use alloc::vec::Vec;
 use bytes::{Buf, Bytes};
 
 use crate::framing::websocket::Part;
-use crate::seldom::Seldom;
 
 /// Bytes on their way to the transport, filled by the engine and drained by the driver.
 ///
@@ -20,7 +19,7 @@ pub struct TransmitBuf {
     /// How much of the scratch buffer has been written.
     written: usize,
     /// What stands among the bytes of the scratch buffer: mostly nothing.
-    shared: Seldom<SharedPieces>,
+    shared: SharedPieces,
 }
 
 #[derive(Debug, Default)]
@@ -69,7 +68,7 @@ impl TransmitBuf {
         if bytes.len() < Self::SHARE_FROM {
             self.put_slice(bytes);
         } else {
-            let shared = self.shared.make();
+            let shared = &mut self.shared;
             shared.bytes = shared.bytes.saturating_add(bytes.len());
             shared.pieces.push_back(Shared {
                 at: self.scratch.len(),
@@ -128,9 +127,9 @@ impl TransmitBuf {
         if self.scratch.capacity() > Self::KEEP {
             self.scratch.shrink_to(Self::KEEP);
         }
-        if let Some(shared) = self.shared.there() {
-            shared.pieces.clear();
-            shared.bytes = 0;
+        if !self.shared.pieces.is_empty() {
+            self.shared.pieces.clear();
+            self.shared.bytes = 0;
         }
     }
 
@@ -144,7 +143,7 @@ impl TransmitBuf {
     #[inline]
     pub fn len(&self) -> usize {
         let copied = self.scratch.len().saturating_sub(self.written);
-        copied.saturating_add(self.shared.seen().map_or(0, |shared| shared.bytes))
+        copied.saturating_add(self.shared.bytes)
     }
 
     /// Whether nothing is waiting.
@@ -157,15 +156,15 @@ impl TransmitBuf {
     /// The first of the shared pieces.
     #[inline]
     fn first_shared(&self) -> Option<&Shared> {
-        self.shared.seen()?.pieces.front()
+        self.shared.pieces.front()
     }
 
     /// What waits, in its order. No piece is empty.
     fn pieces(&self) -> impl Iterator<Item = &[u8]> {
         let mut from = self.written;
         let last = [(self.scratch.len(), &[][..])];
-        let shared = self.shared.seen().into_iter().flat_map(|it| &it.pieces);
-        let shared = shared.map(|shared| (shared.at, &*shared.bytes));
+        let pieces = self.shared.pieces.iter();
+        let shared = pieces.map(|shared| (shared.at, &*shared.bytes));
         let pairs = shared.chain(last).map(move |(at, bytes)| {
             let before = self.scratch.get(from..at).unwrap_or_default();
             from = from.max(at);
@@ -183,9 +182,7 @@ impl TransmitBuf {
             self.written = self.written.saturating_add(step);
             return step;
         }
-        let Some(shared) = self.shared.there() else {
-            return 0;
-        };
+        let shared = &mut self.shared;
         let Some(Shared { bytes, .. }) = shared.pieces.front_mut() else {
             return 0;
         };
